@@ -1,0 +1,44 @@
+"""Columns and names that both sides use: shards, rejected lines, splits, reasons."""
+
+from typing import Final
+
+import pyarrow as pa
+
+UID: Final = "uid"
+TITLE: Final = "title"
+CONTENT: Final = "content"
+KEY: Final = "key"
+
+KEY_BYTES: Final = 16
+
+# One row is one product record that training may learn; (title, content) is unique over all splits.
+SHARD_SCHEMA: Final = pa.schema(
+    [
+        pa.field(UID, pa.string(), nullable=False),
+        pa.field(TITLE, pa.string(), nullable=False),
+        pa.field(CONTENT, pa.string(), nullable=False),
+        pa.field(KEY, pa.binary(KEY_BYTES), nullable=False),
+    ]
+)
+
+# The unit of streaming: whole row groups are read, so their size bounds memory and the cost of a seek.
+ROW_GROUP_ROWS: Final = 2_000
+
+# One row is one input line that did not get through.
+REJECTED_SCHEMA: Final = pa.schema(
+    [
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # input file
+        pa.field("offset", pa.int64(), nullable=False),  # of the line's first byte, in the decompressed file
+        pa.field(UID, pa.string()),
+        pa.field(TITLE, pa.string()),
+        pa.field("raw", pa.binary()),  # start of a line that could not be parsed
+    ]
+)
+RAW_PREFIX_BYTES: Final = 200
+
+SPLITS: Final = ("train", "val", "test")
+REJECTED: Final = "rejected"
+
+# In order of precedence: a line is rejected for the first that applies.
+REASONS: Final = ("too_long", "not_json", "not_a_record", "no_title", "no_content", "duplicate")

@@ -1,0 +1,49 @@
+"""Progress of anything that takes more than a few seconds: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import Final, TextIO
+
+_BAR_INTERVAL_S: Final = 0.1
+_LINE_INTERVAL_S: Final = 10.0
+
+
+class Progress:
+    """Prints how far a job is, at most ten times a second on a terminal and once in ten seconds elsewhere."""
+
+    def __init__(self, label: str, *, stream: TextIO | None = None) -> None:
+        self._label = label
+        self._stream = stream or sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._started = self._printed = time.monotonic()
+        self._width = 0
+
+    def show(self, share: float, detail: str = "") -> None:
+        """`share` of the work is done, from 0 to 1."""
+        now = time.monotonic()
+        if now - self._printed < (_BAR_INTERVAL_S if self._is_terminal else _LINE_INTERVAL_S):
+            return
+        self._printed = now
+        elapsed_s = now - self._started
+        eta = f", {_duration(elapsed_s / share - elapsed_s)} left" if share > 0.02 else ""
+        self._print(f"{self._label} {share:4.0%}{eta}{'  ' if detail else ''}{detail}")
+
+    def done(self, detail: str) -> None:
+        """The last line, always printed."""
+        self._print(f"{self._label} {detail} in {_duration(time.monotonic() - self._started)}")
+        if self._is_terminal:
+            self._stream.write("\n")
+
+    def _print(self, line: str) -> None:
+        if self._is_terminal:
+            self._stream.write(f"\r{line:<{self._width}}")
+            self._width = len(line)
+        else:
+            self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s" if minutes else f"{seconds}s"

@@ -1,0 +1,153 @@
+"""Settings records: frozen dataclasses filled from defaults, a TOML file and the command line, in that order."""
+
+import argparse
+import dataclasses
+import os
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from contract.errors import UserError, unknown_name
+
+Settings = TypeVar("Settings")
+
+USER_ERROR_CODE: Final = 2
+EXIT_CODE_FILE: Final = "VITRINE_EXIT_CODE_FILE"
+DEBUG: Final = "VITRINE_DEBUG"
+
+
+def setting(default: Any = dataclasses.MISSING, *, help: str) -> Any:
+    """A field of a settings record; `help` is what the command line says about it."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def load_settings(cls: type[Settings], *, file: str | None, overrides: Mapping[str, Any]) -> Settings:
+    """A checked record. Overrides that are None are taken as not given.
+
+    UserError names every unknown key with its nearest known one, every wrong type and every missing value.
+    """
+    values = _read_toml(file) if file else {}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # any dataclass
+    types_of = typing.get_type_hints(cls)
+
+    problems = [str(unknown_name("setting", name, fields)) for name in values if name not in fields]
+    for name in fields.keys() & values.keys():
+        values[name], problem = _convert(name, values[name], types_of[name])
+        problems += problem
+    problems += [
+        f"{name!r} is missing: {field.metadata['help']}"
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and name not in values
+    ]
+    if problems:
+        raise UserError("; ".join(sorted(problems)))
+    return cls(**values)
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"no such config file: {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from error
+
+
+def _convert(name: str, value: Any, expected: Any) -> tuple[Any, list[str]]:
+    """The value as the field wants it (an int serves as a float, a list as a tuple), and what is wrong with it."""
+    choices = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
+    if float in choices and type(value) is int:
+        value = float(value)
+    if any(typing.get_origin(choice) is tuple for choice in choices) and isinstance(value, list):
+        value = tuple(value)
+    for choice in choices:
+        if typing.get_origin(choice) is typing.Literal:
+            if value in typing.get_args(choice):
+                return value, []
+        elif typing.get_origin(choice) is tuple:
+            if isinstance(value, tuple) and all(isinstance(item, typing.get_args(choice)[0]) for item in value):
+                return value, []
+        elif type(value) is choice:
+            return value, []
+    return value, [f"{name} = {value!r}, expected {type_name(expected)}"]
+
+
+def type_name(expected: Any) -> str:
+    """A field's type in words for messages and help texts."""
+    if typing.get_origin(expected) is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(expected)))
+    if isinstance(expected, types.UnionType):
+        return " or ".join(type_name(choice) for choice in typing.get_args(expected) if choice is not type(None))
+    if typing.get_origin(expected) is tuple:
+        return f"list of {type_name(typing.get_args(expected)[0])}"
+    return expected.__name__
+
+
+def parse_settings(cls: type[Settings], argv: Sequence[str], *, prog: str, description: str) -> Settings:
+    """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add_options(parser, cls)
+    arguments = vars(parser.parse_args(argv))
+    return load_settings(cls, file=arguments.pop("config"), overrides=arguments)
+
+
+def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence[str] = ()) -> None:
+    """An option for every field not in `without`, and `--config FILE.toml`, over which options win."""
+    parser.add_argument("--config", metavar="FILE.toml", help="settings as 'name = value' lines; options win over it")
+    types_of = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in without:
+            continue
+        option = "--" + field.name.replace("_", "-")
+        text = _help(field)
+        if types_of[field.name] is bool:
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(option, type=_parser_of(types_of[field.name]), metavar=field.name.upper(), help=text)
+
+
+def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
+    """Runs a command for an entry point: what it returns, or 0; 2 after a user's mistake, with its message.
+
+    The code is also left in the file that the environment names, for a caller behind a launcher with codes of its own.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        if debug or os.environ.get(DEBUG):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        if told := os.environ.get(EXIT_CODE_FILE):
+            Path(told).write_text(str(USER_ERROR_CODE))
+        return USER_ERROR_CODE
+
+
+def to_argv(settings: Any) -> list[str]:
+    """The options that give this record again."""
+    argv = []
+    for field in dataclasses.fields(settings):
+        value, option = getattr(settings, field.name), "--" + field.name.replace("_", "-")
+        if isinstance(value, bool):
+            argv.append(option if value else option.replace("--", "--no-", 1))
+        elif value is not None and value != field.default:
+            argv.append(f"{option}={value}")
+    return argv
+
+
+def _help(field: "dataclasses.Field[Any]") -> str:
+    text = field.metadata["help"].replace("%", "%%")
+    if field.default in (dataclasses.MISSING, None, True, False, ""):
+        return text
+    return f"{text} (default: {field.default})"
+
+
+def _parser_of(expected: Any) -> Callable[[str], Any]:
+    choices = [choice for choice in typing.get_args(expected) or (expected,) if choice is not type(None)]
+    return choices[0] if isinstance(choices[0], type) else str
