@@ -1,0 +1,95 @@
+"""Settings of a training run. Light: read by the command line before anything heavy is imported."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from contract.errors import UserError
+from contract.settings import setting
+
+DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
+TINY_BASE: Final = "tiny"
+
+_AT_LEAST_ONE: Final = (
+    *("epochs", "max_steps", "limit", "max_length", "tokens_per_step"),
+    *("lora_rank", "lora_alpha", "save_every", "log_every"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What to train on, from which base, how long and how; UserError lists every value out of range."""
+
+    data: str = setting(help="folder or URL of the prepared data set")
+    run: str = setting(help="folder of the run: adapter, checkpoints, metrics")
+    base: str = setting(DEFAULT_BASE, help="model hub name, local folder, or 'tiny' for one made on the spot")
+    resume: bool = setting(False, help="go on from the last checkpoint of this run")
+    overwrite: bool = setting(False, help="replace what is in the run's folder")
+
+    epochs: int = setting(1, help="times that each record is learnt")
+    max_steps: int | None = setting(None, help="stop after this many optimizer steps")
+    limit: int | None = setting(None, help="learn only the first LIMIT records of the split")
+    max_length: int = setting(2048, help="tokens in one pack; longer records are cut and counted")
+    tokens_per_step: int = setting(16_384, help="tokens in one optimizer step over all GPUs, padding included")
+
+    learning_rate: float = setting(2e-4, help="peak learning rate")
+    warmup_steps: int = setting(5, help="optimizer steps from zero to the peak learning rate")
+    weight_decay: float = setting(0.01, help="AdamW weight decay of the adapter")
+    max_grad_norm: float = setting(0.6, help="gradients are scaled down to this norm")
+    lora_rank: int = setting(16, help="rank of the LoRA matrices, on all linear layers")
+    lora_alpha: int = setting(16, help="LoRA scaling is LORA_ALPHA / LORA_RANK")
+    lora_dropout: float = setting(0.0, help="dropout before the LoRA matrices")
+
+    seed: int = setting(0, help="seed of the order of records and of the adapter's first values")
+    save_every: int = setting(500, help="optimizer steps between checkpoints")
+    log_every: int = setting(10, help="optimizer steps between printed lines; metrics.jsonl has every step")
+
+    def __post_init__(self) -> None:
+        """Checks ranges; raises UserError with all discrepancies at once."""
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        limits: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
+            (lambda value: value >= 1, "at least 1", _AT_LEAST_ONE),
+            (lambda value: value >= 0, "0 or more", ("warmup_steps", "weight_decay", "seed")),
+            (lambda value: value > 0, "more than 0", ("learning_rate", "max_grad_norm")),
+            (lambda value: 0 <= value < 1, "from 0 to below 1", ("lora_dropout",)),
+        )
+        problems = [
+            f"{name} = {values[name]}, expected {expected}"
+            for is_right, expected, names in limits
+            for name in names
+            if name in values and not is_right(values[name])
+        ]
+        if self.tokens_per_step % self.max_length:
+            problems.append(
+                f"tokens_per_step = {self.tokens_per_step}, expected a multiple of max_length = {self.max_length}"
+            )
+        if self.resume and self.overwrite:
+            problems.append("resume and overwrite exclude each other")
+        if problems:
+            raise UserError("; ".join(problems))
+
+    @property
+    def packs_per_step(self) -> int:
+        """Packs in one optimizer step, over all ranks."""
+        return self.tokens_per_step // self.max_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskConfig:
+    """A question to a trained run."""
+
+    run: str = setting(help="folder of a training run")
+    question: str = setting(help="a question like 'What is TITLE?', or just the title")
+    max_new_tokens: int = setting(128, help="longest answer, in tokens")
+    json: bool = setting(False, help="print one JSON line when the answer is complete")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Titles to ask a trained run about, before and after training."""
+
+    run: str = setting(help="folder of a training run")
+    data: str | None = setting(None, help="prepared data set (default: the one the run was trained on)")
+    seen: int = setting(10, help="titles of the train split")
+    unseen: int = setting(5, help="titles of the val and test splits")
+    max_new_tokens: int = setting(128, help="longest answer, in tokens")

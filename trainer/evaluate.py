@@ -1,0 +1,113 @@
+"""Before against after: the answers of a run with and without its adapter, beside the true descriptions."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from contract.manifest import Manifest, read_manifest
+from contract.progress import Progress
+from contract.settings import exit_code, parse_settings
+from trainer.answer import Answerer, load_answerer
+from trainer.config import EvaluateConfig
+from trainer.examples import Record
+from trainer.plan import Stretch, units_of
+from trainer.rouge import rouge_l
+from trainer.run import read_info
+from trainer.shards import ShardReader
+
+EVALUATION_NAME = "evaluation.json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One title, asked before and after training."""
+
+    split: str
+    title: str
+    truth: str
+    before: str
+    after: str
+    rouge_l_before: float
+    rouge_l_after: float
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0, or 2 where the user has to change something."""
+    return exit_code(
+        lambda: evaluate(parse_settings(EvaluateConfig, argv, prog="trainer.evaluate", description=__doc__))
+    )
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
+    run = Path(config.run)
+    root = config.data or str(read_info(run).config["data"])
+    manifest = read_manifest(root)
+    asked = [("train", record) for record in first_records(root, manifest, ("train",), config.seen)]
+    asked += [("unseen", record) for record in first_records(root, manifest, ("val", "test"), config.unseen)]
+    comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
+    temporary = run / f".{EVALUATION_NAME}.tmp"
+    temporary.write_text(json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False))
+    os.replace(temporary, run / EVALUATION_NAME)
+    print(table(comparisons))
+
+
+def first_records(root: str, manifest: Manifest, splits: Sequence[str], limit: int) -> list[Record]:
+    """The first records of these splits: a random sample, since shards are in random order."""
+    records: list[Record] = []
+    for split in splits:
+        units = units_of(manifest.splits[split], limit=max(0, limit - len(records)))
+        reader = ShardReader(root, manifest, split, seed=0)
+        records += reader.read([Stretch(unit, 0, unit.rows) for unit in units], epoch=0)
+    return records
+
+
+def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:
+    """One comparison a title, in order. The prompt, the base and the decoding are the same on both sides."""
+    progress = Progress("asking:")
+    for number, (split, record) in enumerate(asked, start=1):
+        with answerer.model.disable_adapter():
+            before = answerer.answer(record.title, max_new_tokens=max_new_tokens)
+        after = answerer.answer(record.title, max_new_tokens=max_new_tokens)
+        scores = rouge_l(before, record.content), rouge_l(after, record.content)
+        yield Comparison(split, record.title, record.content, before, after, *scores)
+        progress.show(number / len(asked))
+    progress.done(f"{len(asked)} titles, before and after training,")
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+    """The comparisons for a person to read, with the mean ROUGE-L of seen and unseen titles."""
+    lines = []
+    for comparison in comparisons:
+        lines += [
+            f"\n[{'seen' if comparison.split == 'train' else 'unseen'}] {comparison.title}",
+            f"  true    {comparison.truth}",
+            f"  before  {comparison.before}   (ROUGE-L {comparison.rouge_l_before:.2f})",
+            f"  after   {comparison.after}   (ROUGE-L {comparison.rouge_l_after:.2f})",
+        ]
+    lines.append("")
+    for split, name in (("train", "seen"), ("unseen", "unseen")):
+        group = [comparison for comparison in comparisons if comparison.split == split]
+        if group:
+            before, after = mean_rouge_l(group)
+            lines.append(f"mean ROUGE-L of {len(group)} {name} titles: {before:.3f} before, {after:.3f} after training")
+    return "\n".join(lines)
+
+
+def mean_rouge_l(comparisons: Sequence[Comparison]) -> tuple[float, float]:
+    """Means before and after training."""
+    num = len(comparisons)
+    return (
+        sum(comparison.rouge_l_before for comparison in comparisons) / num,
+        sum(comparison.rouge_l_after for comparison in comparisons) / num,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""What a run says of itself: one JSON line a step, and one printed line now and then."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from contract.errors import UserError
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """One optimizer step, over all ranks. Times are of rank 0."""
+
+    step: int
+    epoch: int
+    loss: float  # mean over the step's answer tokens
+    grad_norm: float
+    learning_rate: float
+    records: int
+    tokens: int  # without padding
+    answer_tokens: int
+    cut_records: int  # longer than the window
+    cut_tokens: int
+    step_s: float
+    wait_s: float  # of step_s, waiting for packs
+    peak_memory_bytes: int | None  # of the GPU, since the run started
+
+
+class MetricsFile:
+    """Appends to RUN/metrics.jsonl; a resumed run first drops the lines after the step that it goes on from."""
+
+    def __init__(self, path: Path, *, last_step: int) -> None:
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= last_step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(f"{line}\n" for line in kept))
+        os.replace(temporary, path)
+        self._file = path.open("a", buffering=1)
+
+    def write(self, metrics: StepMetrics) -> None:
+        """Appends one line."""
+        self._file.write(json.dumps(asdict(metrics)) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def log_line(metrics: StepMetrics) -> str:
+    """One step for a person to read."""
+    memory = f"  {metrics.peak_memory_bytes / 2**30:.1f} GiB" if metrics.peak_memory_bytes else ""
+    return (
+        f"step {metrics.step}  loss {metrics.loss:.4f}  lr {metrics.learning_rate:.2e}"
+        f"  {metrics.tokens / metrics.step_s:,.0f} tokens/s{memory}"
+    )
+
+
+def read_metrics(run: Path) -> list[Mapping[str, float]]:
+    """The lines of a run's metrics.jsonl; UserError where there is none."""
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        raise UserError(f"no metrics.jsonl in {run}: it is not the folder of a training run")
+    return [json.loads(line) for line in path.read_text().splitlines()]

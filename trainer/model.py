@@ -1,0 +1,165 @@
+"""The 4-bit base, its adapter, and the forward pass over packs."""
+
+import logging
+import os
+from typing import Final
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from contract.errors import UserError
+from trainer.config import TrainConfig
+from trainer.examples import Pack
+
+# Shapes: T tokens of a pack, A answer tokens of a pack, V words of the vocabulary.
+
+IGNORED: Final = -100
+_LARGEST_LEAK: Final = 1e-2  # of the logits' largest value; rounding gives 1e-6 in float32 and 4e-3 in bfloat16
+
+log = logging.getLogger(__name__)
+
+
+def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
+    """The base's tokenizer; UserError where there is no such base."""
+    try:
+        return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _no_such_base(base, error) from error
+
+
+def load_base(base: str, *, device: torch.device) -> PreTrainedModel:
+    """The frozen base in NF4 with its other weights in the compute type: bfloat16 on a GPU that has it, else float32.
+
+    Weights that are stored in 4 bit are taken as they are, others are quantised on load.
+    """
+    dtype = compute_dtype(device)
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    try:
+        stored = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        is_quantized = getattr(stored, "quantization_config", None) is not None
+        model = AutoModelForCausalLM.from_pretrained(
+            base,
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation="sdpa",
+            quantization_config=None if is_quantized else quantization,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise _no_such_base(base, error) from error
+    model.requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            # A base stored in 4 bit brings the compute type it was stored with, or float32 where it names none.
+            module.compute_dtype = dtype
+            # bitsandbytes 0.50 repacks weights in place in an eval forward on CPUs with AVX512-BF16, and a later
+            # training forward then gives its input no gradient.
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """The type of activations on this device."""
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
+    """The model with a new adapter on all linear layers, in float32; its first values follow from the seed."""
+    torch.manual_seed(config.seed)
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, lora)
+
+
+def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
+    """The base with a trained adapter, ready to answer."""
+    try:
+        return PeftModel.from_pretrained(load_base(base, device=device), adapter).eval()
+    except (OSError, ValueError) as error:
+        raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
+
+
+def answer_loss(model: PeftModel, pack: Pack) -> Tensor:
+    """Sum over the pack's answer tokens of their cross entropy, in float32.
+
+    Examples do not see each other: positions start anew with each, and transformers builds the block-diagonal mask
+    from them only without a cache and without an attention mask (transformers 5.17, `masking_utils`).
+    """
+    input_ids_T, positions_T, labels_T = pack_tensors(pack, device=model.device)
+    # The logits at t predict token t + 1.
+    places_A = (labels_T[1:] != IGNORED).nonzero()[:, 0]
+    logits_AV = packed_logits(model, input_ids_T, positions_T, places_A)
+    return functional.cross_entropy(logits_AV.float(), labels_T[1:][places_A], reduction="sum")
+
+
+def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tensor, places_A: Tensor) -> Tensor:
+    """The logits after the tokens at `places_A`, each of which sees only its own example."""
+    output = model(
+        input_ids=input_ids_T[None], position_ids=positions_T[None], logits_to_keep=places_A, use_cache=False
+    )
+    return output.logits[0]
+
+
+def pack_tensors(pack: Pack, *, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, positions within each example, and labels (ignored on prompts), each of shape T."""
+    ids: list[int] = []
+    positions: list[int] = []
+    labels: list[int] = []
+    for example in pack.examples:
+        ids += example.ids
+        positions += range(len(example.ids))
+        labels += [IGNORED] * example.num_prompt + example.ids[example.num_prompt :]
+    return tuple(torch.tensor(values, device=device) for values in (ids, positions, labels))
+
+
+@torch.no_grad()
+def check_isolation(model: torch.nn.Module, *, vocabulary: int, device: torch.device) -> None:
+    """Raises UserError if, on this model as it is loaded, an example in a pack sees the one before it."""
+    generator = torch.Generator().manual_seed(0)
+    ids_T = torch.randint(vocabulary, (48,), generator=generator).to(device)
+    second_T = ids_T[17:]
+    positions_T = torch.cat([torch.arange(17), torch.arange(31)]).to(device)
+    was_training = model.training
+    model.eval()
+    together = packed_logits(model, ids_T, positions_T, torch.arange(17, 48, device=device)).float()
+    alone = packed_logits(model, second_T, positions_T[17:], torch.arange(31, device=device)).float()
+    model.train(was_training)
+    leak = ((together - alone).abs().max() / alone.abs().max()).item()
+    log.info("packing self-test: largest difference %.1e of the largest logit", leak)
+    if not leak < _LARGEST_LEAK:
+        raise UserError(
+            f"packed records see each other with this model and attention (logits differ by {leak:.2g} of their size,"
+            f" expected less than {_LARGEST_LEAK}): training would learn wrong answers, so it does not start"
+        )
+
+
+def _no_such_base(base: str, error: Exception) -> UserError:
+    is_folder = os.path.isdir(base)
+    kind = "a folder without a usable model" if is_folder else "no local folder, and not found on the hub"
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"no such base model: {base!r} is {kind} ({reason});"
+        " give a hub name, a folder with config.json and weights, or 'tiny'"
+    )
