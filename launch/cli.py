@@ -1,0 +1,193 @@
+"""The `vitrine` command: settings are checked before anything heavy starts, then the part that does the work runs."""
+
+import argparse
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from contract.errors import UserError
+from contract.manifest import read_manifest
+from contract.settings import EXIT_CODE_FILE, add_options, exit_code, load_settings, setting
+from launch import demo, synth
+from launch.commands import module_argv, train_argv
+from launch.machine import count_gpus
+from spark_jobs.config import PrepareConfig
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthConfig:
+    """A catalogue of made-up products."""
+
+    output: str = setting(help="file to write; compressed if it ends in .gz")
+    rows: int = setting(10_000, help="lines")
+    seed: int = setting(0, help="another seed gives other products")
+    broken: float = setting(0.0, help="share of lines that are no valid records")
+    mean_content_chars: int = setting(619, help="average length of the descriptions")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its settings, its work, and examples for its help."""
+
+    settings: type
+    run: Callable[[Any, argparse.Namespace], int]
+    help: str
+    examples: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; exit code 2 where the user has to change something."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    command = COMMANDS[arguments.command]
+    if rest and rest[0] == "--" and command.settings is TrainConfig:
+        arguments.accelerate = rest[1:]
+    elif rest:
+        parser.error(f"unknown arguments for {arguments.command}: {shlex.join(rest)}")
+
+    def run() -> int:
+        names = command.settings.__dataclass_fields__
+        overrides = {name: value for name, value in vars(arguments).items() if name in names}
+        return command.run(load_settings(command.settings, file=arguments.config, overrides=overrides), arguments)
+
+    return exit_code(run, debug=arguments.debug)
+
+
+def _synth(config: SynthConfig, _: argparse.Namespace) -> int:
+    truth = synth.write_catalogue(
+        config.output,
+        rows=config.rows,
+        seed=config.seed,
+        broken=config.broken,
+        mean_content_chars=config.mean_content_chars,
+    )
+    print(f"{config.output}: {truth['rows_in']:,} lines, of which {truth['kept']:,} are to be kept")
+    return 0
+
+
+def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:
+    return _run(module_argv("spark_jobs.prepare", config), arguments, needs="pyspark", extra="spark")
+
+
+def _train(config: TrainConfig, arguments: argparse.Namespace) -> int:
+    read_manifest(config.data)
+    gpus = 0 if arguments.cpu else count_gpus()
+    argv = train_argv(
+        config,
+        num_processes=arguments.num_processes or max(1, gpus),
+        use_cpu=not gpus,
+        accelerate=arguments.accelerate,
+    )
+    return _run(argv, arguments, needs="torch", extra="train")
+
+
+def _ask(config: AskConfig, arguments: argparse.Namespace) -> int:
+    return _run(module_argv("trainer.answer", config), arguments, needs="torch", extra="train")
+
+
+def _evaluate(config: EvaluateConfig, arguments: argparse.Namespace) -> int:
+    return _run(module_argv("trainer.evaluate", config), arguments, needs="torch", extra="train")
+
+
+def _demo(config: demo.DemoConfig, _: argparse.Namespace) -> int:
+    return demo.run(config, main)
+
+
+def _run(argv: list[str], arguments: argparse.Namespace, *, needs: str, extra: str) -> int:
+    """Runs a part in a process of its own, and returns its exit code."""
+    if arguments.dry_run:
+        print(shlex.join(argv))
+        return 0
+    if importlib.util.find_spec(needs) is None:
+        raise UserError(f"{needs} is not installed; install this part with: pip install 'vitrine[{extra}]'")
+    with tempfile.TemporaryDirectory() as folder:
+        # A launcher between us and the part may turn its exit code into another.
+        told = Path(folder) / "exit-code"
+        environment = os.environ | {EXIT_CODE_FILE: str(told)}
+        code = subprocess.run(argv, env=environment, check=False).returncode
+        return int(told.read_text()) if code and told.exists() else code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vitrine",
+        description="Turns a product catalogue into a model that describes any product from its title.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"vitrine {version('vitrine')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=command.help,
+            description=f"{command.help[0].upper()}{command.help[1:]}.",
+            epilog=f"examples:\n{command.examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if command.settings is AskConfig:
+            sub.add_argument("question", help="a question like 'What is TITLE?', or just the title")
+        add_options(sub, command.settings, without=("question",))
+        if command.settings is TrainConfig:
+            sub.add_argument("--num-processes", type=int, metavar="N", help="processes, one a GPU (default: all GPUs)")
+            sub.add_argument("--cpu", action="store_true", help="leave the GPUs alone")
+        sub.add_argument("--dry-run", action="store_true", help="print what would run, and run nothing")
+        sub.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
+        sub.set_defaults(accelerate=[])
+    return parser
+
+
+COMMANDS = {
+    "synth": Command(
+        SynthConfig,
+        _synth,
+        "write a catalogue of made-up products, with all the dirt of a real one",
+        "  vitrine synth --rows 250000 --seed 1 --output catalogue.json.gz",
+    ),
+    "prepare": Command(
+        PrepareConfig,
+        _prepare,
+        "clean a catalogue and write it as shards with a manifest, on Spark",
+        "  vitrine prepare --input trn.json.gz --output data\n"
+        "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --master spark://host:7077",
+    ),
+    "train": Command(
+        TrainConfig,
+        _train,
+        "train a 4-bit base with LoRA on prepared shards, on Accelerate",
+        "  vitrine train --data data --run runs/first\n"
+        "  vitrine train --data s3://bucket/data --run runs/first --num-processes 4\n"
+        "  vitrine train --data data --run runs/first --resume\n"
+        "  vitrine train --data data --run runs/first -- --main_process_port 29501   (after --: to accelerate launch)",
+    ),
+    "ask": Command(
+        AskConfig,
+        _ask,
+        "ask a trained model about a product",
+        "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'",
+    ),
+    "evaluate": Command(
+        EvaluateConfig,
+        _evaluate,
+        "compare answers before and after training with the true descriptions",
+        "  vitrine evaluate --run runs/first --seen 10 --unseen 5",
+    ),
+    "demo": Command(
+        demo.DemoConfig,
+        _demo,
+        "walk the whole way on a small catalogue: prepare, train, ask",
+        "  vitrine demo",
+    ),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

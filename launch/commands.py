@@ -1,0 +1,23 @@
+"""What a command runs, as argument lists: pure functions of the settings."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from contract.settings import to_argv
+from trainer.config import TrainConfig
+
+
+def module_argv(module: str, settings: Any) -> list[str]:
+    """A module of ours, in this interpreter."""
+    return [sys.executable, "-m", module, *to_argv(settings)]
+
+
+def train_argv(config: TrainConfig, *, num_processes: int, use_cpu: bool, accelerate: Sequence[str] = ()) -> list[str]:
+    """`accelerate launch` of the trainer, one process a GPU. What is in `accelerate` goes to it as it stands."""
+    several = ["--multi_gpu"] if num_processes > 1 else []
+    devices = ["--cpu"] if use_cpu else several
+    # Said in full, or Accelerate warns of every default that it takes.
+    fixed = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--quiet"]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(num_processes)]
+    return [*launcher, *devices, *fixed, *accelerate, "-m", "trainer.train", *to_argv(config)]
