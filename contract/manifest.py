@@ -98,7 +98,7 @@ class Manifest:
 
 def to_json(manifest: Manifest) -> str:
     """The text of manifest.json."""
-    rows = {"in": manifest.rows.input, "kept": manifest.rows.kept, "rejected": dict(manifest.rows.rejected)}
+    reasons = dict(manifest.rows.rejected)
     splits = {
         name: {"rows": manifest.num_rows(name), "shards": [asdict(shard) for shard in shards]}
         for name, shards in manifest.splits.items()
@@ -111,9 +111,9 @@ def to_json(manifest: Manifest) -> str:
         "text_profile": manifest.text_profile,
         "config": dict(manifest.config),
         "schema": dict(manifest.schema),
-        "rows": rows,
+        "rows": {"in": manifest.rows.input, "kept": manifest.rows.kept, "rejected": reasons},
         "splits": splits,
-        REJECTED: {"rows": sum(rows["rejected"].values()), "shards": [asdict(shard) for shard in manifest.rejected]},
+        REJECTED: {"rows": sum(reasons.values()), "shards": [asdict(shard) for shard in manifest.rejected]},
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 

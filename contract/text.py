@@ -24,6 +24,13 @@ MAX_UNESCAPES: Final = 3
 QUOTES: Final = "'\"`´‘’“”‚„«»‹›"
 PRIMES: Final = "\u2032\u2033\u2034\u2035\u2036\u2037\u2057"
 
+# ftfy 6 takes 45 us to look at a text of 600 characters. What it calls bad always has a character other than these,
+# which spares it the many texts with nothing but typographic quotes and dashes.
+_HARMLESS: Final = "".join(
+    ftfy.badness.MOJIBAKE_CATEGORIES[name] for name in ("common", "start_punctuation", "end_punctuation")
+)
+_SUSPECT: Final = rf"[^\x00-\x7f{re.escape(_HARMLESS)}]"
+
 _TAG_OR_COMMENT: Final = r"(?s)<!--.*?-->|</?[A-Za-z][^<>]*>"
 
 
@@ -89,7 +96,7 @@ def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArra
     texts = _clean_once(pc.fill_null(texts, ""), profile)
     # Removing characters can put two together that spell mojibake or compose: such texts go round again.
     while True:
-        unsettled = pc.and_(_is_not_ascii(texts), _mask(texts, _is_unsettled))
+        unsettled = _test_where(texts, _is_not_ascii(texts), _is_unsettled)
         if not pc.any(unsettled).as_py():
             return texts
         again = _clean_once(texts.filter(unsettled), profile)
@@ -100,7 +107,7 @@ def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArra
 
 def _clean_once(texts: pa.StringArray, profile: Profile) -> pa.StringArray:
     texts = _apply_where(texts, pc.match_substring(texts, "&"), _unescape)
-    texts = _apply_where(texts, _is_not_ascii(texts), _repair_mojibake)
+    texts = _apply_where(texts, pc.match_substring_regex(texts, _SUSPECT), _repair_mojibake)
     texts = pc.replace_substring_regex(texts, _TAG_OR_COMMENT, " ")
     texts = pc.utf8_normalize(texts, form="NFC")
     for characters, replacement in profile.replace:
@@ -134,8 +141,10 @@ def _is_not_ascii(texts: pa.StringArray) -> pa.BooleanArray:
     return pc.invert(pc.string_is_ascii(texts))
 
 
-def _mask(texts: pa.StringArray, predicate: Callable[[str], bool]) -> pa.BooleanArray:
-    return pa.array([predicate(text) for text in texts.to_pylist()], pa.bool_())
+def _test_where(texts: pa.StringArray, mask: pa.BooleanArray, predicate: Callable[[str], bool]) -> pa.BooleanArray:
+    """Whether the predicate holds, asked only where the mask is set and false elsewhere."""
+    found = pa.array([predicate(text) for text in texts.filter(mask).to_pylist()], pa.bool_())
+    return pc.replace_with_mask(mask, mask, found)
 
 
 def _apply_where(texts: pa.StringArray, mask: pa.BooleanArray, change: Callable[[str], str]) -> pa.StringArray:

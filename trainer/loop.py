@@ -178,12 +178,13 @@ def _sum_over_ranks(
     parameters: list[torch.nn.Parameter], loss_sum: torch.Tensor, accelerator: Accelerator
 ) -> torch.Tensor:
     """Adds gradients and loss over all ranks, in one piece; a rank with empty packs adds zeros. Collective."""
+    gradients = []
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
+        gradients.append(parameter.grad)
     if accelerator.num_processes == 1:
         return loss_sum
-    gradients = [parameter.grad for parameter in parameters]
     flat = torch.cat([loss_sum.view(1), *(gradient.reshape(-1).float() for gradient in gradients)])
     flat = accelerator.reduce(flat, reduction="sum")
     parts = flat[1:].split([gradient.numel() for gradient in gradients])

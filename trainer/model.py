@@ -52,17 +52,21 @@ def load_base(base: str, *, device: torch.device) -> PreTrainedModel:
     )
     try:
         stored = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        # Only where it is needed: a `quantization_config` of None makes transformers 5.17 ignore the stored one.
         is_quantized = getattr(stored, "quantization_config", None) is not None
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             base,
             dtype=dtype,
             device_map={"": device},
             attn_implementation="sdpa",
-            quantization_config=None if is_quantized else quantization,
             trust_remote_code=False,
+            output_loading_info=True,
+            **({} if is_quantized else {"quantization_config": quantization}),
         )
     except (OSError, ValueError) as error:
         raise _no_such_base(base, error) from error
+    if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
+        raise UserError(f"base {base!r} lacks weights, or has some of another shape: {', '.join(unusable[:5])}")
     model.requires_grad_(False)
     for module in model.modules():
         if isinstance(module, Linear4bit):
@@ -131,7 +135,7 @@ def pack_tensors(pack: Pack, *, device: torch.device) -> tuple[Tensor, Tensor, T
         ids += example.ids
         positions += range(len(example.ids))
         labels += [IGNORED] * example.num_prompt + example.ids[example.num_prompt :]
-    return tuple(torch.tensor(values, device=device) for values in (ids, positions, labels))
+    return torch.tensor(ids, device=device), torch.tensor(positions, device=device), torch.tensor(labels, device=device)
 
 
 @torch.no_grad()

@@ -1,0 +1,80 @@
+"""What tests of all packages share: a data set of a few records, made without Spark, and a base small enough for a CPU."""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contract import storage
+from contract.columns import REASONS, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
+from contract.keys import record_key
+from contract.manifest import Manifest, Rows, Shard, publish
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def write_data_set(root: Path, pairs: Pairs, *, shard_rows: int = 100, val: Pairs = (), test: Pairs = ()) -> Manifest:
+    """A published data set of these (title, content) pairs, in this order."""
+    splits = {
+        split: tuple(
+            _write_shard(root, split, number, rows[first : first + shard_rows])
+            for number, first in enumerate(range(0, len(rows), shard_rows))
+        )
+        for split, rows in zip(SPLITS, (pairs, val, test), strict=True)
+    }
+    num_rows = len(pairs) + len(val) + len(test)
+    manifest = Manifest(
+        source=(),
+        text_profile="seed",
+        config={},
+        rows=Rows(num_rows, num_rows, dict.fromkeys(REASONS, 0)),
+        splits=splits,
+        rejected=(),
+        created_at="2026-01-01T00:00:00+00:00",
+    )
+    publish(str(root), manifest, replace=True)
+    return manifest
+
+
+def _write_shard(root: Path, split: str, number: int, pairs: Pairs) -> Shard:
+    columns = [
+        [f"{split}{number}-{row}" for row in range(len(pairs))],
+        [title for title, _ in pairs],
+        [content for _, content in pairs],
+        [record_key(title, content) for title, content in pairs],
+    ]
+    file = io.BytesIO()
+    pq.write_table(
+        pa.table(columns, schema=SHARD_SCHEMA), file, row_group_size=ROW_GROUP_ROWS, write_page_checksum=True
+    )
+    data = file.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    name = f"{split}/part-{number:05d}-{digest[:8]}.parquet"
+    storage.write_bytes(storage.join(str(root), name), data)
+    return Shard(name, len(pairs), len(data), digest)
+
+
+def made_up_pairs(num: int) -> list[tuple[str, str]]:
+    """Records of different lengths, no two alike."""
+    words = "red cotton shirt steel kettle oak table wool scarf glass lamp paper kite silver ring".split()
+    return [
+        (
+            f"{words[row % 14].title()} {words[(row * 5) % 14]} number {row}",
+            " ".join(words[(row * step) % 14] for step in range(3, 6 + row * 7 % 40)) + f" {row}.",
+        )
+        for row in range(num)
+    ]
+
+
+@pytest.fixture(name="make_data_set", scope="session")
+def _make_data_set() -> Callable[..., Manifest]:
+    return write_data_set
+
+
+@pytest.fixture(name="pairs", scope="session")
+def _pairs() -> Callable[[int], list[tuple[str, str]]]:
+    return made_up_pairs

@@ -1,0 +1,60 @@
+"""Files appear whole or not at all, on a disk and on an object store alike."""
+
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from contract import storage
+from contract.errors import UserError
+
+
+@pytest.fixture(name="root", params=["disk", "memory"])
+def _root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "disk":
+        return str(tmp_path / "out")
+    url = f"memory://{tmp_path.name}"
+    fsspec.filesystem("memory").makedirs(url, exist_ok=True)
+    return url
+
+
+def test_what_is_written_is_read_listed_and_deleted(root: str) -> None:
+    for name in ("b.txt", "deep/er/a.txt"):
+        storage.write_bytes(storage.join(root, name), name.encode())
+
+    assert storage.read_bytes(storage.join(root, "deep/er/a.txt")) == b"deep/er/a.txt"
+    assert storage.list_files(root) == ["b.txt", "deep/er/a.txt"]
+    storage.delete_files(root, ["deep/er/a.txt"])
+    assert storage.list_files(root) == ["b.txt"]
+
+
+def test_without_replace_a_file_that_is_there_stays(root: str) -> None:
+    url = storage.join(root, "once.txt")
+    storage.write_bytes(url, b"first", replace=False)
+
+    with pytest.raises(FileExistsError):
+        storage.write_bytes(url, b"second", replace=False)
+    assert storage.read_bytes(url) == b"first"
+    storage.write_bytes(url, b"third")
+    assert storage.read_bytes(url) == b"third"
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+    with pytest.raises(OSError, match="No space left"):
+        storage.write_bytes(str(tmp_path / "x"), b"data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_lists_as_empty(root: str) -> None:
+    assert storage.list_files(storage.join(root, "none")) == []
+
+
+def test_an_unknown_scheme_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match="cannot open 'nosuch://x'"):
+        storage.open_filesystem("nosuch://x")

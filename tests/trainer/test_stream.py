@@ -1,0 +1,130 @@
+"""The laws of the stream: exactly once, the same steps for any number of ranks, exact resume."""
+
+import dataclasses
+import random
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoTokenizer
+
+from contract.errors import UserError
+from trainer.examples import Encoder
+from trainer.plan import Rank
+from trainer.stream import Cursor, PackStream, StepPacks, merge_places
+
+Step = tuple[int, tuple[tuple[int, ...], ...]]  # epoch, rows of each pack
+
+
+@pytest.fixture(name="make_stream")
+def _make_stream(micro_base: Path, prepared):
+    encoder = Encoder(AutoTokenizer.from_pretrained(micro_base), max_length=128)
+
+    def make(rank: Rank, *, packs_per_step: int = 3, limit: int | None = None) -> PackStream:
+        return PackStream(
+            prepared.root,
+            prepared.manifest,
+            encoder,
+            rank,
+            max_length=128,
+            packs_per_step=packs_per_step,
+            seed=1,
+            limit=limit,
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _several_lanes_and_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 records in 6 lanes of several windows, or there would be little to get wrong."""
+    monkeypatch.setattr("trainer.plan._ROWS_PER_LANE", 50)
+    monkeypatch.setattr("trainer.stream.window_rows", lambda _: 16)
+
+
+def _learn(make_stream, cursor: Cursor, *, world: int, steps: int | None = None, epochs: int = 2, **options):
+    """What `loop.fit` does, for all ranks together: the ledger of steps, and the cursor after them."""
+    ledger: list[Step] = []
+    streams = [make_stream(Rank(index, world), **options) for index in range(world)]
+    while cursor.epoch < epochs and (steps is None or len(ledger) < steps):
+        ranks = [stream.epoch(cursor) for stream in streams]
+        while cursor.records < streams[0].num_records and (steps is None or len(ledger) < steps):
+            mine = [next(rank) for rank in ranks]
+            packs = _in_order(mine, world, cursor.packs, streams[0].packs_per_step)
+            records = sum(len(pack) for pack in packs)
+            if records:
+                ledger.append((cursor.epoch, packs))
+            lanes = merge_places([cursor.lanes, *(part.places for part in mine)])
+            cursor = Cursor(cursor.epoch, cursor.packs + streams[0].packs_per_step, cursor.records + records, lanes)
+        if cursor.records == streams[0].num_records:
+            cursor = Cursor(cursor.epoch + 1)
+    return ledger, Cursor.from_json(cursor.to_json())
+
+
+def _in_order(mine: list[StepPacks], world: int, first: int, num: int) -> tuple[tuple[int, ...], ...]:
+    """The rows of a step's packs in the order of the packs' numbers, from those of each rank."""
+    left = [list(part.packs) for part in mine]
+    packs = [left[number % world].pop(0) for number in range(first, first + num)]
+    assert not any(left)
+    return tuple(tuple(example.row for example in pack.examples) for pack in packs)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("packs_per_step", [1, 3, 8])
+def test_steps_hold_the_same_packs_on_any_number_of_ranks(make_stream, world: int, packs_per_step: int) -> None:
+    ledger, end = _learn(make_stream, Cursor(), world=world, packs_per_step=packs_per_step)
+    alone, _ = _learn(make_stream, Cursor(), world=1, packs_per_step=packs_per_step)
+
+    assert ledger == alone
+    assert end == Cursor(epoch=2)
+    for epoch in (0, 1):
+        rows = Counter(row for number, packs in ledger if number == epoch for pack in packs for row in pack)
+        assert rows == Counter(range(300))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_run_stopped_at_any_steps_and_resumed_on_other_ranks_learns_the_same(make_stream, seed: int) -> None:
+    generator = random.Random(seed)
+    whole, _ = _learn(make_stream, Cursor(), world=1)
+    ledger, cursor = [], Cursor()
+    while cursor.epoch < 2:
+        part, cursor = _learn(make_stream, cursor, world=generator.choice([1, 2, 3, 4]), steps=generator.randint(1, 9))
+        ledger += part
+
+    assert ledger == whole
+
+
+@pytest.mark.parametrize("limit", [1, 2, 16, 17, 299])
+def test_a_limit_learns_that_many_records(make_stream, limit: int) -> None:
+    ledger, _ = _learn(make_stream, Cursor(), world=2, epochs=1, limit=limit)
+
+    assert sorted(row for _, packs in ledger for pack in packs for row in pack) == list(range(limit))
+
+
+def test_epochs_differ_in_order(make_stream) -> None:
+    ledger, _ = _learn(make_stream, Cursor(), world=1)
+
+    assert [packs for epoch, packs in ledger if epoch == 0] != [packs for epoch, packs in ledger if epoch == 1]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_a_damaged_shard_is_named(make_stream, prepared, tmp_path: Path, damage: str) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(prepared.root, root)
+    shard = prepared.manifest.splits["train"][1]
+    data = bytearray((root / shard.path).read_bytes())
+    if damage == "missing":
+        (root / shard.path).unlink()
+    elif damage == "truncated":
+        (root / shard.path).write_bytes(data[: len(data) // 2])
+    else:
+        contents = pq.ParquetFile(root / shard.path).metadata.row_group(0).column(2)
+        data[contents.data_page_offset + contents.total_compressed_size - 20] ^= 1
+        (root / shard.path).write_bytes(data)
+    stream = dataclasses.replace(make_stream(Rank(0, 1)), root=str(root))
+
+    with pytest.raises(UserError, match=shard.path):
+        for _, _step in zip(range(200), stream.epoch(Cursor()), strict=False):
+            pass
