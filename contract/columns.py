@@ -17,7 +17,8 @@ SHARD_SCHEMA: Final = pa.schema(
         pa.field(UID, pa.string(), nullable=False),
         pa.field(TITLE, pa.string(), nullable=False),
         pa.field(CONTENT, pa.string(), nullable=False),
-        pa.field(KEY, pa.binary(KEY_BYTES), nullable=False),
+        # KEY_BYTES long. Not Arrow's fixed-size type: `datasets` (4.8, 5.2) cannot load a file that has such a column.
+        pa.field(KEY, pa.binary(), nullable=False),
     ]
 )
 

@@ -159,6 +159,7 @@ def read_manifest(root: str) -> Manifest:
 def find_manifest(root: str) -> Manifest | None:
     """The manifest of the data set in this folder, or None where there is none."""
     filesystem, path = storage.open_filesystem(storage.join(root, MANIFEST_NAME))
+    filesystem.invalidate_cache()  # another process may have published since it was last listed
     return read_manifest(root) if filesystem.exists(path) else None
 
 

@@ -48,6 +48,7 @@ def write_bytes(url: str, data: bytes, *, replace: bool = True) -> None:
     if is_local(filesystem):
         _write_local(path, data, replace=replace)
         return
+    filesystem.invalidate_cache()
     if not replace and filesystem.exists(path):
         raise FileExistsError(url)
     filesystem.pipe_file(path, data)
@@ -75,6 +76,7 @@ def _write_local(path: str, data: bytes, *, replace: bool) -> None:
 def list_files(url: str) -> list[str]:
     """Paths of all files below a folder, relative to it and sorted; empty where there is no such folder."""
     filesystem, root = open_filesystem(url)
+    filesystem.invalidate_cache()  # other processes write, too
     if not filesystem.exists(root):
         return []
     return sorted(str(PurePosixPath(path).relative_to(root)) for path in filesystem.find(root))

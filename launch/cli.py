@@ -1,6 +1,7 @@
 """The `vitrine` command: settings are checked before anything heavy starts, then the part that does the work runs."""
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import shlex
@@ -15,8 +16,9 @@ from typing import Any
 
 from contract.errors import UserError
 from contract.manifest import read_manifest
+from contract.progress import Progress
 from contract.settings import EXIT_CODE_FILE, add_options, exit_code, load_settings, setting
-from launch import demo, synth
+from launch import demo, synth, synth_plan
 from launch.commands import module_argv, train_argv
 from launch.machine import count_gpus
 from spark_jobs.config import PrepareConfig
@@ -24,7 +26,7 @@ from trainer.config import AskConfig, EvaluateConfig, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthConfig:
+class SynthOptions:
     """A catalogue of made-up products."""
 
     output: str = setting(help="file to write; compressed if it ends in .gz")
@@ -55,22 +57,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments for {arguments.command}: {shlex.join(rest)}")
 
     def run() -> int:
-        names = command.settings.__dataclass_fields__
+        names = {field.name for field in dataclasses.fields(command.settings)}
         overrides = {name: value for name, value in vars(arguments).items() if name in names}
         return command.run(load_settings(command.settings, file=arguments.config, overrides=overrides), arguments)
 
     return exit_code(run, debug=arguments.debug)
 
 
-def _synth(config: SynthConfig, _: argparse.Namespace) -> int:
-    truth = synth.write_catalogue(
-        config.output,
-        rows=config.rows,
-        seed=config.seed,
-        broken=config.broken,
-        mean_content_chars=config.mean_content_chars,
-    )
-    print(f"{config.output}: {truth['rows_in']:,} lines, of which {truth['kept']:,} are to be kept")
+def _synth(options: SynthOptions, _: argparse.Namespace) -> int:
+    progress = Progress("synth:")
+    try:
+        config = synth_plan.SynthConfig(
+            options.rows, options.seed, broken=options.broken, mean_content_chars=options.mean_content_chars
+        )
+        truth = synth.write_catalogue(
+            options.output, config, on_progress=lambda rows: progress.show(rows / options.rows, f"{rows:,} lines")
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    progress.done(f"{truth['rows_in']:,} lines in {options.output}, {truth['kept']:,} of them to be kept,")
     return 0
 
 
@@ -148,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
 
 COMMANDS = {
     "synth": Command(
-        SynthConfig,
+        SynthOptions,
         _synth,
         "write a catalogue of made-up products, with all the dirt of a real one",
         "  vitrine synth --rows 250000 --seed 1 --output catalogue.json.gz",

@@ -1,8 +1,9 @@
-"""What tests of all packages share: a data set of a few records, made without Spark, and a base small enough for a CPU."""
+"""What tests of all packages share: a small data set, made without Spark, and a base small enough for a CPU."""
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,7 +61,7 @@ def _write_shard(root: Path, split: str, number: int, pairs: Pairs) -> Shard:
 
 def made_up_pairs(num: int) -> list[tuple[str, str]]:
     """Records of different lengths, no two alike."""
-    words = "red cotton shirt steel kettle oak table wool scarf glass lamp paper kite silver ring".split()
+    words = "red cotton shirt steel kettle oak table wool scarf glass lamp paper kite silver".split()  # noqa: SIM905
     return [
         (
             f"{words[row % 14].title()} {words[(row * 5) % 14]} number {row}",
@@ -70,11 +71,31 @@ def made_up_pairs(num: int) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.fixture(name="make_data_set", scope="session")
-def _make_data_set() -> Callable[..., Manifest]:
-    return write_data_set
+@dataclass(frozen=True)
+class Prepared:
+    """A data set and where it lies."""
+
+    root: str
+    manifest: Manifest
 
 
-@pytest.fixture(name="pairs", scope="session")
-def _pairs() -> Callable[[int], list[tuple[str, str]]]:
-    return made_up_pairs
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """300 records of the train split in shards of 100, 7 of val, 5 of test."""
+    root = tmp_path_factory.mktemp("data")
+    pairs = made_up_pairs(312)
+    return Prepared(str(root), write_data_set(root, pairs[:300], val=pairs[300:307], test=pairs[307:]))
+
+
+@pytest.fixture(scope="session")
+def micro_base(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Path:
+    """Folder of a base in 32 bit: a Llama of a few thousand weights."""
+    import torch  # not for tests of the sides that have no torch
+
+    from trainer.tiny import TinyShape, make_tiny_base
+
+    torch.set_num_threads(1)  # such small products lose more than they gain by threads
+    folder = tmp_path_factory.mktemp("base")
+    shape = TinyShape(vocabulary=400, hidden=64, layers=2, head=32, records=200, steps=40, max_length=128)
+    make_tiny_base(prepared.root, prepared.manifest, folder=folder, seed=0, shape=shape)
+    return folder

@@ -21,7 +21,7 @@ from peft import PeftModel
 from contract.errors import UserError
 from trainer.checkpoint import Progress, save_checkpoint
 from trainer.config import TrainConfig
-from trainer.metrics import MetricsFile, StepMetrics, log_line
+from trainer.metrics import METRICS_NAME, StepMetrics, append_metrics, forget_after, log_line
 from trainer.model import answer_loss
 from trainer.prefetch import prefetch
 from trainer.stream import Cursor, PackStream, StepPacks, merge_places
@@ -56,7 +56,9 @@ def fit(
 ) -> Progress:
     """Trains from `start` to the end, with checkpoints on the way and one at the end; returns where it ended."""
     run, accelerator = Path(config.run), trainee.accelerator
-    metrics_file = MetricsFile(run / "metrics.jsonl", last_step=start.step) if accelerator.is_main_process else None
+    metrics_path = run / METRICS_NAME
+    if accelerator.is_main_process:
+        forget_after(metrics_path, last_step=start.step)
     step, cursor, saved = start.step, start.cursor, start.step
     trainee.model.train()
 
@@ -79,8 +81,8 @@ def fit(
                     wait_s=wait_s,
                     peak_memory_bytes=_peak_memory(accelerator.device),
                 )
-                if metrics_file:
-                    metrics_file.write(metrics)
+                if accelerator.is_main_process:
+                    append_metrics(metrics_path, metrics)
                 if step % config.log_every == 0:
                     share = _share_done(config, stream, cursor, step)
                     accelerator.print(f"{share:4.0%}  {log_line(metrics)}", flush=True)
@@ -94,8 +96,6 @@ def fit(
 
     if saved != step:
         _save(run, trainee, Progress(step, cursor), identity)
-    if metrics_file:
-        metrics_file.close()
     return Progress(step, cursor)
 
 

@@ -5,8 +5,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from contract.errors import UserError
+
+METRICS_NAME: Final = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -28,24 +31,19 @@ class StepMetrics:
     peak_memory_bytes: int | None  # of the GPU, since the run started
 
 
-class MetricsFile:
-    """Appends to RUN/metrics.jsonl; a resumed run first drops the lines after the step that it goes on from."""
+def forget_after(path: Path, *, last_step: int) -> None:
+    """Drops the lines after the step that a run goes on from."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if json.loads(line)["step"] <= last_step]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(f"{line}\n" for line in kept))
+    os.replace(temporary, path)
 
-    def __init__(self, path: Path, *, last_step: int) -> None:
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= last_step]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(f"{line}\n" for line in kept))
-        os.replace(temporary, path)
-        self._file = path.open("a", buffering=1)
 
-    def write(self, metrics: StepMetrics) -> None:
-        """Appends one line."""
-        self._file.write(json.dumps(asdict(metrics)) + "\n")
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+def append_metrics(path: Path, metrics: StepMetrics) -> None:
+    """Appends one line."""
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(metrics)) + "\n")
 
 
 def log_line(metrics: StepMetrics) -> str:
@@ -59,7 +57,7 @@ def log_line(metrics: StepMetrics) -> str:
 
 def read_metrics(run: Path) -> list[Mapping[str, float]]:
     """The lines of a run's metrics.jsonl; UserError where there is none."""
-    path = run / "metrics.jsonl"
+    path = run / METRICS_NAME
     if not path.exists():
-        raise UserError(f"no metrics.jsonl in {run}: it is not the folder of a training run")
+        raise UserError(f"no {METRICS_NAME} in {run}: it is not the folder of a training run")
     return [json.loads(line) for line in path.read_text().splitlines()]

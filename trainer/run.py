@@ -12,11 +12,12 @@ from typing import Any, Final
 from contract.errors import UserError
 from contract.manifest import Manifest
 from trainer.config import TINY_BASE, TrainConfig
+from trainer.metrics import METRICS_NAME
 
 CONFIG_NAME: Final = "config.json"
 ADAPTER_NAME: Final = "adapter"
 _TINY_NAME: Final = "base"
-_OWN_NAMES: Final = (CONFIG_NAME, ADAPTER_NAME, _TINY_NAME, "checkpoints", "metrics.jsonl", "evaluation.json")
+_OWN_NAMES: Final = (CONFIG_NAME, ADAPTER_NAME, _TINY_NAME, "checkpoints", METRICS_NAME, "evaluation.json")
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
 

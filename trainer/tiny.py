@@ -1,7 +1,7 @@
 """The `tiny` base: a small Llama with its own tokenizer, made on the spot from a data set's train split.
 
 It stands in for a real base where there is no network and no GPU. It is pre-trained for a minute on the contents
-alone, cut into sentences in random order: it knows the catalogue's language, but not which title goes with what.
+alone: it knows the catalogue's language, but not which title goes with what.
 """
 
 import random
@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from contract.manifest import Manifest
 from contract.progress import Progress
-from trainer.examples import Example, Record, pack
+from trainer.examples import Example, Pack, Record, pack
 from trainer.model import answer_loss
 from trainer.plan import Stretch, units_of
 from trainer.shards import ShardReader
@@ -38,7 +38,7 @@ class TinyShape:
     head: int = 64
     records: int = 2_000  # of the train split, at most
     steps: int = 100
-    packs_per_step: int = 4
+    records_per_step: int = 64
     max_length: int = 512
     learning_rate: float = 2e-3
 
@@ -98,15 +98,15 @@ def _pretrain(
     shape: TinyShape,
     seed: int,
 ) -> None:
-    """Next-token training of all weights on single sentences."""
+    """Next-token training of all weights on contents without their titles."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95))
-    batches = _sentence_batches(tokenizer, records, shape=shape, seed=seed)
+    batches = _content_batches(tokenizer, records, shape=shape, seed=seed)
     progress = Progress("making the tiny base:")
     model.train()
     loss_mean = float("nan")
     for step in range(shape.steps):
         batch = next(batches)
-        num_tokens = sum(pack.num_answer_tokens for pack in batch)
+        num_tokens = sum(item.num_answer_tokens for item in batch)
         loss_mean = 0.0
         for item in batch:
             loss = answer_loss(model, item) / num_tokens
@@ -121,20 +121,18 @@ def _pretrain(
     progress.done(f"{shape.steps} steps, loss {loss_mean:.2f},")
 
 
-def _sentence_batches(
+def _content_batches(
     tokenizer: PreTrainedTokenizerFast, records: Sequence[Record], *, shape: TinyShape, seed: int
-) -> Iterator[list]:
-    """Packs of sentences, for ever, in a new order each time round."""
-    sentences = [part.strip() for record in records for part in record.content.split(".") if part.strip()]
-    ids = tokenizer(sentences, add_special_tokens=False)["input_ids"]
+) -> Iterator[list[Pack]]:
+    """Packs of contents, for ever, in a new order each time round."""
+    contents = tokenizer([record.content for record in records], add_special_tokens=False)["input_ids"]
     start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
-    examples = [Example(row, [start, *sentence, end][: shape.max_length], 1, 0) for row, sentence in enumerate(ids)]
+    examples = [
+        Example(record.row, [start, *ids, end][: shape.max_length], 1, 0)
+        for record, ids in zip(records, contents, strict=True)
+    ]
     generator = random.Random(seed)
-    left: list = []
     while True:
-        if len(left) < shape.packs_per_step:
-            generator.shuffle(examples)
-            left += pack(examples[:4_096], max_length=shape.max_length)
-            generator.shuffle(left)
-        yield left[: shape.packs_per_step]
-        del left[: shape.packs_per_step]
+        generator.shuffle(examples)
+        for first in range(0, len(examples), shape.records_per_step):
+            yield pack(examples[first : first + shape.records_per_step], max_length=shape.max_length)

@@ -8,8 +8,18 @@ import pytest
 
 from contract.columns import REASONS
 from contract.errors import UserError
-from contract.manifest import MANIFEST_NAME, Manifest, Rows, Shard, Source, find_manifest, from_json, publish
-from contract.manifest import read_manifest, to_json
+from contract.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Rows,
+    Shard,
+    Source,
+    find_manifest,
+    from_json,
+    publish,
+    read_manifest,
+    to_json,
+)
 
 
 def _manifest(**changes: object) -> Manifest:
@@ -19,7 +29,10 @@ def _manifest(**changes: object) -> Manifest:
         config={"seed": 0},
         rows=Rows(10, 6, dict.fromkeys(REASONS, 0) | {"duplicate": 3, "not_json": 1}),
         splits={
-            "train": (Shard("train/part-00000-aa.parquet", 4, 40, "aa"), Shard("train/part-00001-bb.parquet", 1, 9, "bb")),
+            "train": (
+                Shard("train/part-00000-aa.parquet", 4, 40, "aa"),
+                Shard("train/part-00001-bb.parquet", 1, 9, "bb"),
+            ),
             "val": (Shard("val/part-00000-cc.parquet", 1, 10, "cc"),),
             "test": (),
         },

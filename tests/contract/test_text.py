@@ -15,9 +15,63 @@ from contract.text import NATURAL, PROFILES, SEED, Profile, clean, clean_array, 
 
 # What real catalogues are made of, so that random texts hit the rules.
 _FRAGMENTS = st.sampled_from(
-    ["&amp;", "&#x2019;", "&#151;", "&lt;", "b", "&gt;", "<br>", "</p>", "<!--", "-->", "<", ">", "&", "#", ";", "x"]
-    + ["Ã©", "â€™", "Ã", "³", "©", "e\u0301", "\u0301", "'", "’", "”", "...", "…", " ", "\u00a0", "\t", "ﬁ", "5", ".", ","]
-    + ["\ud800", "\u0000", "漢", "🙂", "\u037e", "\u1fef", "\u2126", "\u200d", "amp;", "quot", "&copy", "á", "ß", "İ"]
+    [
+        *(
+            "&amp;",
+            "&#x2019;",
+            "&#151;",
+            "&lt;",
+            "b",
+            "&gt;",
+            "<br>",
+            "</p>",
+            "<!--",
+            "-->",
+            "<",
+            ">",
+            "&",
+            "#",
+            ";",
+            "x",
+        ),
+        *(
+            "Ã©",
+            "â€™",
+            "Ã",
+            "³",
+            "©",
+            "e\u0301",
+            "\u0301",
+            "'",
+            "’",
+            "”",
+            "...",
+            "…",
+            " ",
+            "\u00a0",
+            "\t",
+            "ﬁ",
+            "5",
+            ".",
+            ",",
+        ),
+        *(
+            "\ud800",
+            "\u0000",
+            "漢",
+            "🙂",
+            "\u037e",
+            "\u1fef",
+            "\u2126",
+            "\u200d",
+            "amp;",
+            "quot",
+            "&copy",
+            "á",
+            "ß",
+            "İ",
+        ),
+    ]
 )
 _TEXTS = st.one_of(st.text(), st.lists(_FRAGMENTS, max_size=12).map("".join))
 

@@ -40,9 +40,7 @@ def test_the_end_token_is_learnt_also_where_it_is_the_padding_token(micro_base: 
 
 
 def test_what_does_not_fit_is_cut_and_counted(encoder: Encoder) -> None:
-    long_answer, long_title = encoder.encode(
-        [Record(0, "Kettle", "steel " * 100), Record(1, "Kettle " * 100, "steel")]
-    )
+    long_answer, long_title = encoder.encode([Record(0, "Kettle", "steel " * 100), Record(1, "Kettle " * 100, "steel")])
 
     assert len(long_answer.ids) == len(long_title.ids) == 64
     assert long_answer.num_cut > 0

@@ -1,0 +1,155 @@
+"""Whole trainings on a CPU, in this process: what they learn, what they leave, how they resume."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from contract.errors import UserError
+from trainer import loop
+from trainer.answer import load_answerer
+from trainer.config import TrainConfig
+from trainer.metrics import read_metrics
+from trainer.train import main, train
+
+
+def _config(prepared, base: Path, run: Path, **changes) -> TrainConfig:
+    values = {"max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 60, "log_every": 1_000}
+    return TrainConfig(data=prepared.root, run=str(run), base=str(base), **{**values, **changes})
+
+
+@pytest.fixture(name="finished", scope="module")
+def _finished(prepared, micro_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs over 60 records."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(_config(prepared, micro_base, run, epochs=2, save_every=3))
+    return run
+
+
+def test_training_learns_every_record_of_each_epoch_and_the_loss_falls(finished: Path) -> None:
+    lines = read_metrics(finished)
+
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    for epoch in (0, 1):
+        assert sum(line["records"] for line in lines if line["epoch"] == epoch) == 60
+    assert lines[-1]["loss"] < 0.9 * lines[0]["loss"]
+    assert all(line["learning_rate"] <= 5e-3 for line in lines)
+    assert all(0 <= line["wait_s"] <= line["step_s"] for line in lines)
+
+
+def test_the_adapter_is_a_standard_one(finished: Path, micro_base: Path) -> None:
+    """Plain PEFT loads it onto the base, and it changes what the base says."""
+    base = AutoModelForCausalLM.from_pretrained(micro_base)
+    ids = torch.arange(20)[None]
+    before = base(ids).logits.detach()
+    model = PeftModel.from_pretrained(base, finished / "adapter")
+
+    assert {config.peft_type for config in model.peft_config.values()} == {"LORA"}
+    assert not torch.allclose(model(ids).logits, before, atol=1e-3)
+    files = {path.name for path in (finished / "adapter").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json"} <= files
+
+
+def test_a_resumed_run_learns_the_records_that_were_left(
+    finished: Path, prepared, micro_base: Path, tmp_path: Path
+) -> None:
+    whole = read_metrics(finished)
+    run = tmp_path / "run"
+    train(_config(prepared, micro_base, run, epochs=2, save_every=3, max_steps=4))
+    os.rename(run / "checkpoints" / "step-000004", tmp_path / "lost")  # the last one left is of step 3
+    train(_config(prepared, micro_base, run, epochs=2, save_every=3, resume=True))
+
+    resumed = read_metrics(run)
+    assert [line["step"] for line in resumed] == list(range(1, len(whole) + 1))
+    # Steps 1 to 3 ran under another max_steps, so another rate: the records of each step are what must agree.
+    assert [line["records"] for line in resumed] == [line["records"] for line in whole]
+
+
+def test_the_same_seed_gives_the_same_losses_and_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    finished: Path, prepared, micro_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    steps = 0
+    train_step = loop.train_step
+
+    def interrupted(*arguments, **options):
+        nonlocal steps
+        steps += 1
+        if steps == 6:
+            raise KeyboardInterrupt
+        return train_step(*arguments, **options)
+
+    monkeypatch.setattr(loop, "train_step", interrupted)
+    config = _config(prepared, micro_base, run, epochs=2, save_every=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    monkeypatch.undo()
+    assert len(read_metrics(run)) == 5
+
+    train(_config(prepared, micro_base, run, epochs=2, save_every=3, resume=True))
+
+    assert [line["loss"] for line in read_metrics(run)] == [line["loss"] for line in read_metrics(finished)]
+
+
+def test_a_checkpoint_is_refused_where_the_run_has_become_another(finished: Path, prepared, micro_base: Path) -> None:
+    with pytest.raises(UserError, match="max_length was 128 and is 256"):
+        train(_config(prepared, micro_base, finished, epochs=2, save_every=3, max_length=256, resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_the_update(
+    prepared, micro_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(model: torch.nn.Module, _: object) -> torch.Tensor:
+        return sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad) * torch.nan
+
+    monkeypatch.setattr(loop, "answer_loss", lost)
+
+    with pytest.raises(UserError, match="step 1: loss nan"):
+        train(_config(prepared, micro_base, tmp_path / "run"))
+    assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_answers_stop_at_the_end_token_and_use_the_trainings_cleaning(finished: Path) -> None:
+    answerer = load_answerer(finished)
+
+    dirty = answerer.answer("What is Red &amp;quot;Cotton&quot; number 0?", max_new_tokens=8)
+    assert dirty == answerer.answer("Red Cotton number 0", max_new_tokens=8)
+    with pytest.raises(UserError, match="nothing is left"):
+        answerer.answer("???", max_new_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base": "nowhere/none"}, "no such base model: 'nowhere/none'"),
+        ({"data": "/nowhere"}, "no manifest.json in /nowhere"),
+        ({"resume": True}, "nothing to resume"),
+    ],
+)
+def test_a_users_mistake_is_told_with_code_2_and_leaves_nothing(
+    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, changes, message
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    run = tmp_path / "run"
+    values = {"data": prepared.root, "base": str(micro_base), "resume": False} | changes
+    argv = [f"--data={values['data']}", f"--base={values['base']}", f"--run={run}", "--max-length=128"]
+
+    assert main([*argv, "--tokens-per-step=512", *(["--resume"] if values["resume"] else [])]) == 2
+    assert message in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_an_earlier_run_is_not_touched_unasked(finished: Path, prepared, micro_base: Path, tmp_path: Path) -> None:
+    before = json.loads((finished / "config.json").read_text())
+    with pytest.raises(UserError, match="holds a run already: give --resume"):
+        train(_config(prepared, micro_base, finished))
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "love.txt").write_text("x")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        train(_config(prepared, micro_base, tmp_path / "letters"))
+
+    assert json.loads((finished / "config.json").read_text()) == before
