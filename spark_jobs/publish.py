@@ -1,0 +1,100 @@
+"""Before and after the work: whether there is any, publication of the manifest, sweeping of what it does not name.
+
+There are no locks: a job remembers the manifest it found at its start and publishes only over that one. So a job whose
+files are older than the present manifest can never publish any more, and its files may be swept; younger files are
+left alone, they may belong to a job that is at work.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from contract import storage
+from contract.errors import UserError
+from contract.manifest import MANIFEST_NAME, Manifest, Source, find_manifest, publish
+from spark_jobs.config import PrepareConfig
+from spark_jobs.shards import SECTIONS
+
+STAGING_PREFIX: Final = ".staging-"
+# What a preparation writes, its temporary files too. Nothing else in the folder is ever touched.
+_OURS: Final = re.compile(
+    rf"{re.escape(STAGING_PREFIX)}[0-9a-f]+/.+"
+    rf"|({'|'.join(SECTIONS)})/(part-\d{{5,}}-[0-9a-f]{{8}}\.parquet|\.part-\d{{5,}}-[0-9a-f]{{8}}\.parquet\..*\.tmp)"
+    rf"|\.{re.escape(MANIFEST_NAME)}\..*\.tmp"
+)
+
+
+def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> bool:
+    """Whether the output holds what these inputs and settings would make, every file of it."""
+    return (
+        manifest.source == sources
+        and dict(manifest.config) == config.of_data()
+        and set(manifest.files()) <= set(storage.list_files(config.output))
+    )
+
+
+def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> UserError:
+    """What to tell a user whose output is finished and other than what is asked for now."""
+    asked, found = config.of_data(), manifest.config
+    changes = [
+        f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
+    ]
+    if manifest.source != sources:
+        changes.append("the input is another or has changed")
+    return UserError(
+        f"{config.output} holds a finished data set of {manifest.rows.kept} records made on {manifest.created_at},"
+        f" and {'; '.join(changes) or 'some of its files are missing'};"
+        " choose another output, or replace it with --overwrite"
+    )
+
+
+def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> None:
+    """Publishes in place of the manifest that was found at the start; UserError if it has changed since then."""
+    _require_files(manifest, output)
+    if find_manifest(output) == found:
+        try:
+            publish(output, manifest, replace=found is not None)
+            return
+        except FileExistsError:
+            pass  # another job was faster by a moment
+    raise UserError(
+        f"another preparation has published in {output} while this one was at work; its data set stands,"
+        f" this one's is dropped; run again with --overwrite to replace it"
+    )
+
+
+def _require_files(manifest: Manifest, output: str) -> None:
+    missing = sorted(set(manifest.files()) - {MANIFEST_NAME} - set(storage.list_files(output)))
+    if missing:
+        raise UserError(
+            f"{len(missing)} shard(s) vanished from {output} before publication, {missing[0]} among them:"
+            " is somebody deleting files there? Run again"
+        )
+
+
+def sweep(manifest: Manifest, *, output: str) -> int:
+    """Deletes what earlier jobs left behind and this manifest does not name; the number of files deleted."""
+    filesystem, root = storage.open_filesystem(output)
+    named = set(manifest.files())
+    published = _modified(filesystem, storage.join(root, MANIFEST_NAME))
+    stale = [
+        name
+        for name in storage.list_files(output)
+        if name not in named and _OURS.fullmatch(name) and _modified(filesystem, storage.join(root, name)) <= published
+    ]
+    storage.delete_files(output, stale)
+    return len(stale)
+
+
+def delete_staging(staging: str) -> None:
+    """Deletes a job's own staged files."""
+    storage.delete_files(staging, storage.list_files(staging))
+    filesystem, path = storage.open_filesystem(staging)
+    if storage.is_local(filesystem) and filesystem.exists(path):
+        filesystem.rmdir(path)
+
+
+def _modified(filesystem: Any, path: str) -> datetime:
+    """`filesystem` is fsspec's, which has no types."""
+    modified = filesystem.modified(path)
+    return modified if modified.tzinfo else modified.replace(tzinfo=UTC)

@@ -1,0 +1,28 @@
+"""The shortcut of cleaning: a text that is not suspect is one that ftfy would not call bad."""
+
+import ftfy.badness
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract.text import _is_suspect
+
+# Characters that ftfy's rules speak of, and plain ones to stand beside them.
+_CHARACTERS = sorted({character for text in ftfy.badness.MOJIBAKE_CATEGORIES.values() for character in text})
+_FRAGMENTS = st.one_of(
+    st.sampled_from([*_CHARACTERS, *"aZé漢 .!5\n\u00a0Œœ°×²³√≈‚ÄàâóвЂГўВРСβΒΓΞΟĀāÃÂØÙ"]),
+    # Text whose bytes were taken for another encoding.
+    st.builds(
+        lambda text, encoding: text.encode().decode(encoding, "replace"),
+        st.sampled_from(["é", "à", "“x”", "–", "ж", "ü ", "©", "العربية", "עב", "日本"]),
+        st.sampled_from(["latin-1", "cp1252", "cp1251", "cp1253", "cp1257", "cp437", "mac_roman"]),
+    ),
+)
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.lists(st.lists(_FRAGMENTS, max_size=6).map("".join), max_size=20))
+def test_what_ftfy_calls_bad_is_suspect(texts: list[str]) -> None:
+    suspects = _is_suspect(pa.array(texts, pa.string())).to_pylist()
+    missed = [text for text, suspect in zip(texts, suspects, strict=True) if ftfy.badness.is_bad(text) and not suspect]
+    assert not missed

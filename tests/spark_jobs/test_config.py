@@ -1,0 +1,20 @@
+"""Settings are checked before anything starts, all at once."""
+
+import pytest
+
+from contract.errors import UserError
+from spark_jobs.config import PrepareConfig
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        PrepareConfig(input="", output="o", text_profile="sed", val_share=0.6, test_share=0.5, seed=-1, shard_rows=0)
+    for part in ("input = ''", "did you mean 'seed'", "val_share + test_share below 1", "seed = -1", "shard_rows = 0"):
+        assert part in str(caught.value)
+
+
+def test_only_settings_that_change_the_data_are_told_in_the_manifest() -> None:
+    one = PrepareConfig(input="s3://key:secret@bucket/a", output="o", master="local[1]", partitions=3, overwrite=True)
+    other = PrepareConfig(input="b", output="p")
+    assert one.of_data() == other.of_data()
+    assert set(one.of_data()) == {"text_profile", "val_share", "test_share", "seed", "shard_rows", "max_line_bytes"}

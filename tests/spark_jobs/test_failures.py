@@ -1,0 +1,126 @@
+"""Tasks that fail and are tried again, and jobs that are killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark import TaskContext
+
+from contract.manifest import find_manifest
+from spark_jobs import steps
+from tests.spark_jobs.catalogues import all_records, catalogue, check_files, write
+from tests.spark_jobs.conftest import Prepare
+
+pytestmark = pytest.mark.spark
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def failing_at_first(function: Callable[..., Any], marks: Path) -> Callable[..., Any]:
+    """The function, but each first attempt of a task does the whole work and then fails, leaving a mark."""
+
+    def fail_at_first(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if TaskContext.get().attemptNumber() == 0:
+            (marks / uuid.uuid4().hex).touch()
+            raise RuntimeError("injected")
+        return result
+
+    return fail_at_first
+
+
+@pytest.mark.parametrize("step", ["rows_of_lines", "rows_of_pieces", "stage_bucket", "write_shard"])
+def test_tasks_that_are_tried_again_change_nothing(
+    run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    source = write(tmp_path / "in.json", catalogue(300))
+    expected = run(source, tmp_path / "plain", partitions=3, shard_rows=60, master="local[2,4]")
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setattr(steps, step, failing_at_first(getattr(steps, step), marks))
+    manifest = run(source, tmp_path / "out", partitions=3, shard_rows=60, master="local[2,4]")
+    assert list(marks.iterdir()), "no attempt failed"
+    assert (manifest.dataset_id, manifest.rows) == (expected.dataset_id, expected.rows)
+    assert manifest.rejected == expected.rejected
+
+
+def test_a_task_that_always_fails_leaves_no_manifest(
+    run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("injected")
+
+    source = write(tmp_path / "in.json", catalogue(300))
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "write_shard", fail)
+        with pytest.raises(Exception, match="injected"):  # whatever Spark makes of it
+            run(source, tmp_path / "out")
+    assert find_manifest(str(tmp_path / "out")) is None
+    run(source, tmp_path / "out")
+
+
+def start(source: Path, output: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "spark_jobs.prepare", "--input", str(source), "--output", str(output)]
+    command += ["--master", "local[2]", "--shard-rows", "200", "--partitions", "12"]
+    with log.open("wb") as file:
+        return subprocess.Popen(command, cwd=ROOT, stderr=file, start_new_session=True)
+
+
+def has_begun(output: Path, kind: str) -> bool:
+    return bool(list(output.glob(f"{kind}*")))
+
+
+@pytest.mark.slow
+def test_a_job_killed_at_any_moment_leaves_no_data_set_and_the_next_one_succeeds(run: Prepare, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", catalogue(4_000))
+    expected = run(source, tmp_path / "expected", shard_rows=200, partitions=12, val_share=0.01, test_share=0.01)
+    output = tmp_path / "out"
+    moments = random.Random(3)
+    killed_in = []
+    # Two anywhere before the first file, five after staging began, five after the first shard.
+    for stage in ["start"] * 2 + [".staging-*/*"] * 5 + ["train/*"] * 5:
+        present = set(output.glob(stage)) if stage != "start" else set()
+        process = start(source, output, tmp_path / "log")
+        while stage != "start" and set(output.glob(stage)) <= present and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 4.0 if stage == "start" else 0.6))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        manifest = find_manifest(str(output))
+        killed_in.append((stage, "published" if manifest else "not published"))
+        if manifest:  # it had just finished, so it must be whole; take it away to go on
+            assert manifest.dataset_id == expected.dataset_id
+            assert len(all_records(output)) == manifest.rows.kept
+            (output / "manifest.json").unlink()
+    assert sum(state == "not published" for _, state in killed_in) >= 8, killed_in
+    assert has_begun(output, ".staging-"), "no kill left anything behind"
+
+    process = start(source, output, tmp_path / "log")
+    assert process.wait() == 0, (tmp_path / "log").read_text()
+    manifest = find_manifest(str(output))
+    assert manifest is not None
+    assert manifest.dataset_id == expected.dataset_id
+    check_files(output, manifest)
+    assert not has_begun(output, ".staging-")
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_job_in_a_line_and_tidily(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", catalogue(4_000))
+    output = tmp_path / "out"
+    process = start(source, output, tmp_path / "log")
+    while not has_begun(output, ".staging-") and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 128 + signal.SIGINT
+    said = [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("reading")]
+    assert said == ["stopped; what was done so far is swept by the next run"]
+    assert find_manifest(str(output)) is None

@@ -1,0 +1,262 @@
+"""The laws of a prepared data set, with real Spark."""
+
+import gzip
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from contract.columns import REASONS, REJECTED, SPLITS
+from contract.errors import UserError
+from contract.manifest import Manifest, read_manifest
+from contract.text import clean
+from spark_jobs import prepare as preparing
+from tests.spark_jobs import nasty
+from tests.spark_jobs.catalogues import all_records, catalogue, check_files, records, write
+from tests.spark_jobs.conftest import Prepare
+
+pytestmark = pytest.mark.spark
+
+
+def test_conservation_on_nasty_lines(run: Prepare, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", [line for line, _ in nasty.NASTY.values()])
+    manifest = run(source, tmp_path / "out", max_line_bytes=nasty.MAX_LINE_BYTES)
+    expected = Counter(reason for _, reason in nasty.NASTY.values())
+    kept = expected.pop(nasty.KEPT)
+    assert (manifest.rows.input, manifest.rows.kept) == (len(nasty.NASTY), kept)
+    assert manifest.rows.rejected == {reason: expected[reason] for reason in REASONS}
+    assert all(expected[reason] for reason in REASONS)
+
+    found = {row["offset"]: row for row in records(tmp_path / "out", REJECTED)}
+    offset = 0
+    for line, reason in nasty.NASTY.values():
+        if reason != nasty.KEPT:
+            row = found.pop(offset)
+            assert (row["reason"], row["source"]) == (reason, str(source))
+            assert row["raw"] == (None if reason.startswith(("no_", "dup")) else line[:200])
+        offset += len(line) + 1
+    assert not found
+    assert len(all_records(tmp_path / "out")) == kept
+
+
+def test_a_duplicate_tells_its_own_uid_and_title(run: Prepare, tmp_path: Path) -> None:
+    lines = [
+        nasty.line(uid=uid, title=title)
+        for uid, title in (("c", "Mug!"), ("b", "<b>Mug</b>"), ("a", "Mug"), ("d", "Mug"))
+    ]
+    run(write(tmp_path / "in.json", lines), tmp_path / "out")
+    assert [record["uid"] for record in all_records(tmp_path / "out")] == ["a"]
+    found = [(row["uid"], row["title"]) for row in records(tmp_path / "out", REJECTED)]
+    assert found == [("b", "<b>Mug</b>"), ("c", "Mug!"), ("d", "Mug")]
+
+
+def as_one_file(folder: Path, lines: list[bytes]) -> Path:
+    return write(folder / "in.json", lines)
+
+
+def as_files_in_another_order(folder: Path, lines: list[bytes]) -> Path:
+    lines = random.Random(1).sample(lines, len(lines))
+    for number, name in enumerate(("b.json", "_a.json", ".c.json")):
+        write(folder / "in" / name, lines[number::3])
+    return folder / "in"
+
+
+def as_gzip(folder: Path, lines: list[bytes]) -> Path:
+    (folder / "in.json.gz").write_bytes(gzip.compress(b"\n".join(lines)))
+    return folder / "in.json.gz"
+
+
+def shards_of(manifest: Manifest) -> dict[str, list[str]]:
+    return {split: [shard.sha256 for shard in shards] for split, shards in manifest.splits.items()}
+
+
+@pytest.fixture(scope="module")
+def one_answer() -> dict[str, dict]:
+    """What the first run said, for the others to agree with."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("write_input", "partitions", "master"),
+    [
+        (as_one_file, None, "local[2]"),
+        (as_one_file, 1, "local[2]"),
+        (as_one_file, 50, "local[2]"),
+        (as_gzip, 3, "local[2]"),
+        (as_one_file, 3, "local[1]"),
+        (as_files_in_another_order, 3, "local[1]"),
+    ],
+)
+def test_one_answer(
+    run: Prepare,
+    tmp_path: Path,
+    one_answer: dict[str, dict],
+    monkeypatch: pytest.MonkeyPatch,
+    write_input: object,
+    partitions: int | None,
+    master: str,
+) -> None:
+    monkeypatch.setattr("spark_jobs.source.MIN_RANGE_BYTES", 10_000)  # so that a small file has several ranges
+    lines = catalogue(1_000) + [line for line, reason in nasty.NASTY.values() if reason in ("no_title", nasty.KEPT)]
+    source = write_input(tmp_path, lines)  # type: ignore[operator]
+    manifest = run(source, tmp_path / "out", master=master, partitions=partitions, shard_rows=70)
+    answer = {"id": manifest.dataset_id, "shards": shards_of(manifest), "counts": dict(manifest.rows.rejected)}
+    assert one_answer.setdefault("answer", answer) == answer
+    if write_input is as_one_file:
+        rejected = [
+            {name: value for name, value in row.items() if name != "source"}
+            for row in records(tmp_path / "out", REJECTED)
+        ]
+        assert one_answer.setdefault("rejected", {"rows": rejected}) == {"rows": rejected}
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 21])
+def test_shards_are_exact(run: Prepare, tmp_path: Path, count: int) -> None:
+    lines = [nasty.line(uid=f"{number}", content=f"Mug {number}") for number in range(count)] + [b"{}"] * 11
+    manifest = run(write(tmp_path / "in.json", lines), tmp_path / "out", partitions=4, val_share=0.0, test_share=0.0)
+    assert [shard.rows for shard in manifest.splits["train"]] == [10] * (count // 10) + [count % 10] * bool(count % 10)
+    assert [shard.rows for shard in manifest.rejected] == [10, 1]
+    assert (manifest.splits["val"], manifest.splits["test"]) == ((), ())
+
+
+def test_records_are_what_a_plain_script_says(run: Prepare, tmp_path: Path) -> None:
+    lines = catalogue(500)
+    run(write(tmp_path / "in.json", random.Random(2).sample(lines, len(lines))), tmp_path / "out")
+    smallest: dict[tuple[str, str], str] = {}
+    for line in lines:
+        value = json.loads(line)
+        text = clean(value["title"]), clean(value["content"])
+        smallest[text] = min(smallest.get(text, "~"), value["uid"])
+    found = all_records(tmp_path / "out")
+    assert {(record["title"], record["content"]): record["uid"] for record in found} == smallest
+    assert len(found) == len(smallest) == read_manifest(str(tmp_path / "out")).rows.kept
+    assert len(smallest) < len(lines)
+
+
+def test_keys_ascend_over_the_shards_of_a_split(run: Prepare, tmp_path: Path) -> None:
+    run(write(tmp_path / "in.json", catalogue(300)), tmp_path / "out", partitions=7)
+    for split in SPLITS:
+        keys = [record["key"] for record in records(tmp_path / "out", split)]
+        assert keys == sorted(set(keys))
+
+
+def test_splits_follow_titles_and_more_data_moves_nothing(run: Prepare, tmp_path: Path) -> None:
+    run(write(tmp_path / "few.json", catalogue(300)), tmp_path / "few")
+    run(write(tmp_path / "more.json", catalogue(900)), tmp_path / "more")
+    split_of = {"few": {}, "more": {}}
+    for name, places in split_of.items():
+        for split in SPLITS:
+            for record in records(tmp_path / name, split):
+                assert places.setdefault(record["title"], split) == split
+        assert set(places.values()) == set(SPLITS)
+    assert split_of["few"].items() <= split_of["more"].items()
+
+
+def test_the_same_again_is_nothing_to_do(run: Prepare, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "in.json", catalogue(20))
+    first = run(source, tmp_path / "out")
+    capfd.readouterr()
+    assert run(source, tmp_path / "out", partitions=9) == first
+    assert "nothing to do" in capfd.readouterr().err
+
+
+def test_a_finished_output_is_not_replaced_unasked(run: Prepare, tmp_path: Path) -> None:
+    run(write(tmp_path / "in.json", catalogue(20)), tmp_path / "out")
+    before = read_manifest(str(tmp_path / "out"))
+    with pytest.raises(UserError, match=r"holds a finished data set of .* --overwrite"):
+        run(write(tmp_path / "in.json", catalogue(30)), tmp_path / "out")
+    assert read_manifest(str(tmp_path / "out")) == before
+    check_files(tmp_path / "out", before)
+
+
+def test_overwrite_keeps_the_old_whole_until_the_new_is_published(
+    run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    old = run(write(tmp_path / "in.json", catalogue(200)), output)
+    old_records = all_records(output)
+    new_input = write(tmp_path / "new.json", catalogue(300))
+
+    def fail(*_: object, **__: object) -> None:
+        assert read_manifest(str(output)) == old
+        raise RuntimeError("just before publication")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "publish_over", fail)
+        with pytest.raises(RuntimeError, match="just before publication"):
+            run(new_input, output, overwrite=True)
+    assert read_manifest(str(output)) == old
+    assert all_records(output) == old_records
+
+    new = run(new_input, output, overwrite=True)  # checks that nothing of the old is left
+    assert new.dataset_id != old.dataset_id
+
+
+def test_another_preparation_that_publishes_meanwhile_wins(
+    run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    original = preparing._run
+
+    def run_while_another_publishes(*args: object) -> Manifest:
+        manifest = original(*args)  # type: ignore[arg-type]
+        monkeypatch.setattr(preparing, "_run", original)
+        run(write(tmp_path / "theirs.json", catalogue(30)), tmp_path / "elsewhere")
+        for path in (tmp_path / "elsewhere").rglob("*.parquet"):
+            (output / path.relative_to(tmp_path / "elsewhere")).parent.mkdir(exist_ok=True)
+            path.rename(output / path.relative_to(tmp_path / "elsewhere"))
+        (tmp_path / "elsewhere" / "manifest.json").rename(output / "manifest.json")
+        return manifest
+
+    monkeypatch.setattr(preparing, "_run", run_while_another_publishes)
+    with pytest.raises(UserError, match="another preparation has published"):
+        run(write(tmp_path / "ours.json", catalogue(200)), output)
+    assert read_manifest(str(output)).rows.input == 30
+    assert len(all_records(output)) == read_manifest(str(output)).rows.kept
+    assert not list(output.glob(".staging*"))
+
+
+@pytest.mark.parametrize("master", ["local[2]", "local[2,4]"])  # with and without retries
+def test_a_damaged_gzip_file_is_named_and_nothing_is_published(run: Prepare, tmp_path: Path, master: str) -> None:
+    (tmp_path / "in.json.gz").write_bytes(gzip.compress(b"\n".join(catalogue(5_000)))[:-20])
+    with pytest.raises(UserError, match=r"^\S*in\.json\.gz is not a whole gzip file: .*again$"):
+        run(tmp_path / "in.json.gz", tmp_path / "out", master=master)
+    assert not list((tmp_path / "out").rglob("manifest.json"))
+
+
+def test_a_gzip_file_of_nothing_is_the_users_error(run: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "in.json.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(UserError, match=r"the input is empty: .*in\.json\.gz"):
+        run(tmp_path / "in.json.gz", tmp_path / "out")
+
+
+def test_output_around_the_input_is_refused(run: Prepare, tmp_path: Path) -> None:
+    write(tmp_path / "out" / "in.json", catalogue(5))
+    with pytest.raises(UserError, match="lies in the output folder"):
+        run(tmp_path / "out" / "in.json", tmp_path / "out")
+
+
+def test_an_output_that_is_a_file_is_refused(run: Prepare, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", catalogue(5))
+    with pytest.raises(UserError, match=r"cannot write to .*in\.json/out: .*in\.json is no folder"):
+        run(source, source / "out")
+
+
+def test_a_key_that_repeats_ten_thousand_times(run: Prepare, tmp_path: Path) -> None:
+    lines = [nasty.line(uid=f"{number:05d}", content="The same. " * 50) for number in range(10_000)]
+    manifest = run(write(tmp_path / "in.json", lines), tmp_path / "out", shard_rows=4_000)
+    assert (manifest.rows.kept, manifest.rows.rejected["duplicate"]) == (1, 9_999)
+    assert [record["uid"] for record in all_records(tmp_path / "out")] == ["00000"]
+
+
+def test_other_settings_of_the_split_give_another_data_set(run: Prepare, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", catalogue(200))
+    ids = {
+        run(source, tmp_path / f"out{number}", **settings).dataset_id
+        for number, settings in enumerate(
+            [{}, {"seed": 1}, {"val_share": 0.2}, {"shard_rows": 11}, {"text_profile": "natural"}]
+        )
+    }
+    assert len(ids) == 5

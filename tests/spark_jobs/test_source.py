@@ -1,0 +1,107 @@
+"""Which files are read, how they are cut, and what is said of files that cannot be read."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from contract.errors import UserError
+from contract.manifest import Source
+from spark_jobs.source import MAX_RANGE_BYTES, ByteRange, list_sources, open_source, plan_ranges
+
+
+def names(sources: tuple[Source, ...]) -> list[str]:
+    return [Path(source.path).name for source in sources]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.json", "a.json", "_c.json", ".d.json", "sub/e.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"{}\n")
+    return tmp_path
+
+
+def test_a_folder_is_all_its_files_hidden_ones_too(folder: Path) -> None:
+    assert names(list_sources(str(folder))) == [".d.json", "_c.json", "a.json", "b.json", "e.json"]
+
+
+def test_a_glob_is_the_files_it_matches(folder: Path) -> None:
+    assert names(list_sources(f"{folder}/*.json")) == [".d.json", "_c.json", "a.json", "b.json"]
+    assert names(list_sources(f"{folder}/_*")) == ["_c.json"]
+
+
+def test_a_source_tells_path_size_and_time(folder: Path) -> None:
+    (source,) = list_sources(str(folder / "_c.json"))
+    assert (source.path, source.bytes) == (str(folder / "_c.json"), 3)
+    assert source.modified.startswith("20")
+
+
+def test_no_such_file_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such input: .*nothing\.json"):
+        list_sources(str(tmp_path / "nothing.json"))
+
+
+def test_an_empty_input_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "a.json").touch()
+    with pytest.raises(UserError, match=r"the input is empty: .*a\.json"):
+        list_sources(str(tmp_path / "a.json"))
+
+
+def test_credentials_in_a_url_stay_out_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec  # the memory file system stands in for a server that takes a password
+
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe_file("/x.json", b"{}")
+    monkeypatch.setattr(type(filesystem), "unstrip_protocol", lambda _, path: f"sftp://me:secret@host{path}")
+    (source,) = list_sources("memory://x.json")
+    assert source.path == "sftp://host/x.json"
+
+
+@pytest.mark.parametrize("num_bytes", [1, 2**20, 2**20 + 1, 10 * 2**20, 3 * MAX_RANGE_BYTES + 7])
+@pytest.mark.parametrize("parallelism", [1, 2, 64])
+def test_ranges_cover_each_byte_once(num_bytes: int, parallelism: int) -> None:
+    sources = [Source("a", num_bytes, ""), Source("b.gz", 5, ""), Source("c", 0, ""), Source("d", 10, "")]
+    ranges = plan_ranges(sources, parallelism=parallelism)
+    of_first = [part for part in ranges if part.source == 0]
+    assert [part.start for part in of_first] == [0, *(part.end for part in of_first[:-1])]
+    assert of_first[-1].end == num_bytes
+    assert all(part.end is not None and part.end - part.start <= MAX_RANGE_BYTES for part in of_first)
+    assert [part for part in ranges if part.source] == [ByteRange(1, 0, None), ByteRange(3, 0, 10)]
+
+
+def test_members_of_a_gzip_file_are_read_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one\ntw") + gzip.compress(b"o\nthree"))
+    (source,) = list_sources(str(tmp_path / "a.gz"))
+    with open_source(source) as file:
+        assert file.read() == b"one\ntwo\nthree"
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: data[:50] + b"XXXX" + data[54:], lambda _: b"{}\n"]
+)
+def test_a_damaged_gzip_file_is_named(tmp_path: Path, damage: object) -> None:
+    whole = gzip.compress(bytes(range(256)) * 20)
+    (tmp_path / "a.json.gz").write_bytes(damage(whole))  # type: ignore[operator]
+    (source,) = list_sources(str(tmp_path / "a.json.gz"))
+    with pytest.raises(UserError, match=r"a\.json\.gz is not a whole gzip file"), open_source(source) as file:
+        file.read()
+
+
+def test_gzip_under_another_name_is_not_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(gzip.compress(b"{}\n"))
+    (source,) = list_sources(str(tmp_path / "a.json"))
+    with pytest.raises(UserError, match=r"a\.json is compressed by gzip"), open_source(source):
+        pass
+
+
+def test_a_file_that_changed_since_it_was_listed_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}\n")
+    (source,) = list_sources(str(tmp_path / "a.json"))
+    (tmp_path / "a.json").write_bytes(b"{}\n{}\n")
+    with (
+        pytest.raises(UserError, match=r"a\.json changed while it was read: 3 bytes at first, 6 now"),
+        open_source(source),
+    ):
+        pass
