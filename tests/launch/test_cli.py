@@ -1,0 +1,135 @@
+"""The command line: what it runs, and what it says when it cannot."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from contract.settings import load_settings
+from launch import cli
+from launch.commands import train_argv
+from launch.demo import CATALOGUE, CONFIGS
+from launch.machine import count_gpus
+from launch.synth import write_catalogue
+from launch.synth_plan import SynthConfig
+from spark_jobs.config import PrepareConfig
+from trainer.config import TrainConfig
+
+# What the shipped catalogue is made of.
+DEMO_CATALOGUE = SynthConfig(rows=480, seed=7, broken=0.02, mean_content_chars=150)
+
+
+def _vitrine(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "launch.cli", *argv]
+    return subprocess.run(command, capture_output=True, text=True, env=environment or None, check=False)
+
+
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main([*([command] if command else []), "--help"])
+
+    text = capsys.readouterr().out
+    assert exit_info.value.code == 0
+    assert "%" not in text.replace("100%", "")
+    assert f"examples:\n  vitrine {command}" in text or not command
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["prepare", "--input", "/nowhere.json", "--output", "OUT"], "nowhere.json"),
+        (["prepare", "--output", "OUT"], "'input' is missing"),
+        (["prepare", "--input", "x", "--output", "OUT", "--text-profile", "sead"], "did you mean 'seed'?"),
+        (["train", "--data", "OUT", "--run", "RUN"], "no manifest.json in OUT"),
+        (["train", "--data", "OUT", "--run", "RUN", "--epochs", "0"], "epochs = 0, expected at least 1"),
+        (["train", "--config", "bad.toml"], "unknown setting 'epoch': did you mean 'epochs'?"),
+        (["ask", "--run", "RUN", "What is it?"], "no run in RUN"),
+        (["evaluate", "--run", "RUN"], "no run in RUN"),
+        (["synth", "--rows", "0", "--output", "x.json"], "rows is 0"),
+        (["train", "--fast"], "unknown arguments for train: --fast"),
+        (["trian"], "invalid choice: 'trian'"),
+    ],
+)
+def test_a_users_mistake_is_told_in_one_line_with_code_2(
+    argv: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
+    Path("bad.toml").write_text('epoch = 1\ndata = "d"\nrun = "r"\n')
+
+    try:
+        code = cli.main(argv)
+    except SystemExit as exited:  # argparse
+        code = exited.code
+
+    error = capfd.readouterr().err
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    told = _vitrine("train", "--data", "/nowhere", "--run", "r", "--debug")
+
+    assert "Traceback" in told.stderr
+
+
+def test_a_dry_run_prints_the_engines_own_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["prepare", "--input", "a b.json", "--output", "out", "--dry-run"]) == 0
+    assert "-m spark_jobs.prepare '--input=a b.json' --output=out" in capsys.readouterr().out
+
+
+def test_training_is_launched_by_accelerate_one_process_a_gpu() -> None:
+    config = TrainConfig(data="d", run="r")
+
+    on_gpus = train_argv(config, num_processes=4, use_cpu=False, accelerate=["--main_process_port", "29501"])
+    assert on_gpus[1:3] == ["-m", "accelerate.commands.launch"]
+    assert on_gpus[on_gpus.index("--num_processes") + 1] == "4"
+    assert "--multi_gpu" in on_gpus
+    assert on_gpus.index("--main_process_port") < on_gpus.index("trainer.train")
+    assert on_gpus[-2:] == ["--data=d", "--run=r"] or "--data=d" in on_gpus
+    assert "--cpu" in train_argv(config, num_processes=1, use_cpu=True)
+
+
+def test_gpus_are_counted_as_cuda_would_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, num in (("0,2", 2), ("", 0), ("-1", 0)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert count_gpus() == num
+
+
+@pytest.mark.parametrize("path", sorted(Path(str(CONFIGS)).glob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_config_loads(path: Path) -> None:
+    cls = PrepareConfig if "prepare" in path.stem else TrainConfig
+    paths = {"input": "i", "output": "o"} if cls is PrepareConfig else {"data": "d", "run": "r"}
+
+    assert load_settings(cls, file=str(path), overrides=paths)
+
+
+def test_the_shipped_catalogue_is_what_synth_makes(tmp_path: Path) -> None:
+    truth = write_catalogue(str(tmp_path / "demo.json"), DEMO_CATALOGUE)
+
+    assert (tmp_path / "demo.json").read_bytes() == CATALOGUE.read_bytes()
+    assert 200 <= truth["kept"] <= 400
+    assert min(truth["rejected"].values()) >= 1
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    code = "import launch.cli, sys; print(json.dumps([m for m in sys.modules if '.' not in m]))"
+    loaded = subprocess.run([sys.executable, "-c", f"import json; {code}"], capture_output=True, text=True, check=True)
+
+    assert not {"torch", "pyspark", "transformers", "pandas", "accelerate"} & set(json.loads(loaded.stdout))
+
+
+def test_constraints_name_versions_and_no_addresses() -> None:
+    root = Path(cli.__file__).parents[1]
+    lines = (root / "constraints.txt").read_text().splitlines()
+
+    assert all(line.count("==") == 1 and "/" not in line and "@" not in line for line in lines)
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert not any("torch" in requirement for requirement in extras["spark"])
+    assert not any("pyspark" in requirement for requirement in extras["train"])
