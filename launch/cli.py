@@ -117,7 +117,8 @@ def _run(argv: list[str], arguments: argparse.Namespace, *, needs: str, extra: s
     with tempfile.TemporaryDirectory() as folder:
         # A launcher between us and the part may turn its exit code into another.
         told = Path(folder) / "exit-code"
-        environment = os.environ | {EXIT_CODE_FILE: str(told)}
+        # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {EXIT_CODE_FILE: str(told)}
         code = subprocess.run(argv, env=environment, check=False).returncode
         return int(told.read_text()) if code and told.exists() else code
 

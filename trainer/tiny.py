@@ -37,7 +37,7 @@ class TinyShape:
     layers: int = 4
     head: int = 64
     records: int = 2_000  # of the train split, at most
-    steps: int = 100
+    steps: int = 200
     records_per_step: int = 64
     max_length: int = 512
     learning_rate: float = 2e-3

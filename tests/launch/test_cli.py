@@ -19,7 +19,7 @@ from spark_jobs.config import PrepareConfig
 from trainer.config import TrainConfig
 
 # What the shipped catalogue is made of.
-DEMO_CATALOGUE = SynthConfig(rows=480, seed=7, broken=0.02, mean_content_chars=150)
+DEMO_CATALOGUE = SynthConfig(rows=400, seed=7, broken=0.02, mean_content_chars=110)
 
 
 def _vitrine(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
