@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from contract import storage
 from contract.columns import REASONS, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
 from contract.keys import record_key
 from contract.manifest import Manifest, Rows, Shard, publish
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported: no test asks the network
 
 Pairs = Sequence[tuple[str, str]]
 

@@ -133,7 +133,6 @@ def test_answers_stop_at_the_end_token_and_use_the_trainings_cleaning(finished: 
 def test_a_users_mistake_is_told_with_code_2_and_leaves_nothing(
     prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, changes, message
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     run = tmp_path / "run"
     values = {"data": prepared.root, "base": str(micro_base), "resume": False} | changes
     argv = [f"--data={values['data']}", f"--base={values['base']}", f"--run={run}", "--max-length=128"]
