@@ -150,7 +150,7 @@ def test_a_base_stored_in_4_bit_computes_in_our_type_whatever_it_was_stored_with
 
 
 @pytest.mark.parametrize("load", [load_tokenizer, lambda base: load_base(base, device=CPU)], ids=["tokenizer", "model"])
-def test_a_base_that_is_not_there_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load) -> None:
+def test_a_base_that_is_not_there_is_the_users_mistake(tmp_path: Path, load) -> None:
     with pytest.raises(UserError, match="no such base model: 'vitrine/none'"):
         load("vitrine/none")
     with pytest.raises(UserError, match="is a folder without a usable model"):

@@ -131,7 +131,7 @@ def test_answers_stop_at_the_end_token_and_use_the_trainings_cleaning(finished: 
     ],
 )
 def test_a_users_mistake_is_told_with_code_2_and_leaves_nothing(
-    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, changes, message
+    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes, message
 ) -> None:
     run = tmp_path / "run"
     values = {"data": prepared.root, "base": str(micro_base), "resume": False} | changes

@@ -1,0 +1,153 @@
+"""Tokens a second of 4-bit LoRA training: the stock recipes and the native engine, on the same made-up records.
+
+TinyLlama-1.1B's shape with random weights (time and memory do not depend on their values), r = 16 on all linear layers.
+Each variant runs in a process of its own, since Unsloth patches the libraries of the others.
+
+    python -m bench.train --tokenizer FOLDER [--only ours] [--steps 100] [--parity-steps 300]
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+_RESULTS: Final = Path(__file__).parent / "results"
+_MATRIX_WEIGHTS: Final = 1.034e9  # of this shape, embedding apart
+_FLOP_A_TOKEN: Final = 4 * _MATRIX_WEIGHTS  # a frozen base needs no gradient of its weights
+_SHAPE: Final = {
+    "vocab_size": 32_000,
+    "hidden_size": 2_048,
+    "intermediate_size": 5_632,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2_048,
+    "rms_norm_eps": 1e-5,
+}
+_PACKAGES: Final = ("torch", "triton", "transformers", "peft", "bitsandbytes", "trl", "liger-kernel", "unsloth")
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the variants one after the other, writes the results and prints the table last."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
+    parser.add_argument("--only", choices=("ours", "peers"))
+    parser.add_argument("--steps", type=int, default=100, help="measured steps of ours in bf16")
+    parser.add_argument("--parity-steps", type=int, default=300, help="measured steps of ours in nf4 and fp8")
+    parser.add_argument("--out", type=Path, default=_RESULTS / "train-h200.json")
+    options = parser.parse_args(arguments)
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(folder, tokenizer=options.tokenizer)
+        peak = matrix_peak()
+        torch.cuda.empty_cache()
+        report = {"machine": machine(peak), "versions": versions(), "results": []}
+        for command in commands(options, folder):
+            if result := run(command):
+                result["matrix_peak_share"] = result["tokens_per_s"] * _FLOP_A_TOKEN / peak
+                report["results"].append(result)
+                options.out.write_text(json.dumps(report, indent=1) + "\n")  # each time: a later one may hang
+    print(table(report["results"]))
+
+
+def commands(options: argparse.Namespace, folder: str) -> list[list[str]]:
+    """The arguments of each variant's process."""
+    peers = [
+        ["bench.train_peers", "trl", "--steps", "7", "--warm-up", "2"],
+        ["bench.train_peers", "trl", "--packed", "--steps", "18", "--warm-up", "5"],
+        ["bench.train_peers", "unsloth", "--steps", "14", "--warm-up", "4"],
+        ["bench.train_peers", "unsloth", "--packed", "--steps", "9", "--warm-up", "3"],
+    ]
+    ours = [
+        ["bench.train_ours", "bf16", "--steps", str(options.steps)],
+        ["bench.train_ours", "fp8", "--steps", str(options.parity_steps)],
+        ["bench.train_ours", "nf4", "--steps", str(options.parity_steps)],
+    ]
+    chosen = {"ours": ours, "peers": peers, None: ours + peers}[options.only]
+    return [[*command, "--model", folder] for command in chosen]
+
+
+def run(command: list[str]) -> dict[str, Any] | None:
+    """What the process reports; None, with its last lines printed, where it failed."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
+    print(f"{' '.join(command[:3])}: {time.monotonic() - started:.0f} s", flush=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if lines:
+        return json.loads(lines[-1].removeprefix("RESULT "))
+    print(f"failed with exit code {done.returncode}:\n{done.stdout[-500:]}\n{done.stderr[-1500:]}", flush=True)
+    return None
+
+
+def make_model(folder: str, *, tokenizer: str) -> None:
+    """A 16-bit model of the shape with random weights, that every variant quantises on load."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        model = LlamaForCausalLM(LlamaConfig(**_SHAPE, bos_token_id=1, eos_token_id=2, pad_token_id=0))
+    torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
+
+
+def matrix_peak(size: int = 8_192, repeats: int = 20) -> float:
+    """FLOP/s of a large bfloat16 product of random matrices, measured here."""
+    first, second = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        first @ second
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        first @ second
+    torch.cuda.synchronize()
+    return 2 * size**3 * repeats / (time.perf_counter() - started)
+
+
+def machine(peak: float) -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "matrix_peak_tflops": peak / 1e12,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that matter, where they are installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """One line a variant."""
+    lines = [f"{'':24}{'tokens/s':>10}{'peak':>7}{'GiB':>7}{'step, s (least-most)':>24}{'steps':>7}{'loss':>9}"]
+    for result in results:
+        step = result["step_s"]
+        spread = f"{step['median']:.3f} ({step['least']:.3f}-{step['most']:.3f})"
+        last = sum(result["losses"][-10:]) / max(1, len(result["losses"][-10:]))
+        lines.append(
+            f"{result['variant']:24}{result['tokens_per_s']:>10,.0f}{result['matrix_peak_share']:>7.0%}"
+            f"{result['peak_memory_gib']:>7.1f}{spread:>24}{result['steps']:>7}{last:>9.4f}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,129 @@
+"""Packs to batches: the tensors of one forward and backward pass, made ahead of the step and away from the GPU.
+
+Shapes: T tokens, padding included; A answer tokens, padding included; B blocks of queries or keys.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from contract.errors import UserError
+from trainer.examples import Example, Pack
+
+IGNORED: Final = -100
+BLOCK: Final = 64  # tokens of one document that an attention program handles
+_TOKENS_MULTIPLE: Final = 128  # what the kernels' blocks of rows divide
+_SIZES: Final = 16  # different T that batches of one stream can have: few, so that the allocator finds its blocks again
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents one after the other, then padding. Padding is cut into documents of one block, that learn nothing."""
+
+    ids_T: Tensor
+    positions_T: Tensor  # within the document
+    blocks_B3: Tensor  # first token of the block, first and end token of its document; most work first
+    starts: Tensor  # the documents' first tokens and T, padding included, int32
+    longest: int
+    lengths: tuple[int, ...]  # of the documents, padding included
+    places_A: Tensor  # where the next token is an answer token; 0 in the padding
+    targets_A: Tensor  # that token; IGNORED in the padding
+    num_tokens: int  # without padding
+    num_answer_tokens: int
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device, without waiting for the copy where the memory is pinned."""
+        tensors = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if _is_tensor(value)}
+        return replace(self, **tensors)
+
+    def pinned(self) -> "Batch":
+        """The batch in memory that a GPU copies from by itself; where there is no GPU, as it is."""
+        if not torch.cuda.is_available():
+            return self
+        return replace(self, **{name: value.pin_memory() for name, value in vars(self).items() if _is_tensor(value)})
+
+
+def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None = None) -> Iterator[Batch]:
+    """All examples of the packs, in order, in as few batches of at most `max_tokens` as this order allows.
+
+    Example by example: documents do not see each other, so a pack may be spread over two batches.
+    `window`: what the model sees; UserError for a longer example.
+    """
+    held: list[Example] = []
+    num_tokens = 0
+    for example in (example for pack in packs for example in pack.examples):
+        length = len(example.ids)
+        if length > min(max_tokens, window or max_tokens):
+            raise UserError(
+                f"record {example.row} has {length} tokens, expected at most {max_tokens} in a batch and"
+                f" {window or 'any number'} in the model's attention window: lower --max-length"
+            )
+        if num_tokens + length > max_tokens:
+            yield make_batch(held, max_tokens=max_tokens)
+            held, num_tokens = [], 0
+        held.append(example)
+        num_tokens += length
+    if held:
+        yield make_batch(held, max_tokens=max_tokens)
+
+
+def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
+    """One batch of these examples. An example without answer tokens is kept as context that learns nothing."""
+    ids = [token for example in examples for token in example.ids]
+    size = padded_size(len(ids), max_tokens=max_tokens)
+    lengths = [len(example.ids) for example in examples if example.ids]
+    lengths += [min(BLOCK, size - first) for first in range(len(ids), size, BLOCK)]
+    places, targets = _answers(examples)
+    num_answers = padded_size(len(places), max_tokens=max_tokens)
+    starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    return Batch(
+        ids_T=_padded(ids, size, 0),
+        positions_T=torch.cat([torch.arange(length, dtype=torch.int32) for length in lengths]),
+        blocks_B3=_blocks(starts.tolist()),
+        starts=starts,
+        longest=max(lengths),
+        lengths=tuple(lengths),
+        places_A=_padded(places, num_answers, 0),
+        targets_A=_padded(targets, num_answers, IGNORED),
+        num_tokens=len(ids),
+        num_answer_tokens=len(places),
+    )
+
+
+def padded_size(num: int, *, max_tokens: int) -> int:
+    """The smallest of a few sizes that holds `num`."""
+    step = max(_TOKENS_MULTIPLE, max_tokens // _SIZES // _TOKENS_MULTIPLE * _TOKENS_MULTIPLE)
+    return max(1, -(-num // step)) * step
+
+
+def _answers(examples: Sequence[Example]) -> tuple[list[int], list[int]]:
+    """The place before each answer token, and the token. An answer that begins a document has no place before it."""
+    places: list[int] = []
+    targets: list[int] = []
+    first = 0
+    for example in examples:
+        begin = max(1, example.num_prompt)
+        places += range(first + begin - 1, first + len(example.ids) - 1)
+        targets += example.ids[begin:]
+        first += len(example.ids)
+    return places, targets
+
+
+def _blocks(starts: list[int]) -> Tensor:
+    rows = [(first, start, end) for start, end in itertools.pairwise(starts) for first in range(start, end, BLOCK)]
+    # As keys of a backward pass the order of the work is the reverse, so among first blocks long documents come last.
+    rows.sort(key=lambda row: (row[1] - row[0], row[2] - row[1]))
+    return torch.tensor(rows, dtype=torch.int32).reshape(-1, 3)
+
+
+def _padded(values: list[int], size: int, filling: int) -> Tensor:
+    return functional.pad(torch.tensor(values, dtype=torch.int64), (0, size - len(values)), value=filling)
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)

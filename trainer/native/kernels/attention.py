@@ -1,0 +1,212 @@
+"""Causal attention within the documents of a batch, for documents that are short beside it.
+
+FlashAttention (Dao 2022, 2023) with a table of blocks instead of a grid over the longest document: each program takes
+one block of one document, so nothing is computed for what is not there. Queries, keys and values are read where the
+product left them, side by side in a row, and their gradients are written the same way. The heads that share keys and
+values are summed in registers. FlashAttention-2 spends most of its backward time on such batches in atomic sums of
+the queries' gradient and in sums over those heads.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from trainer.native.batch import BLOCK
+from trainer.native.kernels.sizes import block, rank_block
+from trainer.native.layer import Layer
+
+_LOG2_E = tl.constexpr(1.4426950408889634)
+
+
+def attention_forward(qkv_TN: Tensor, blocks_B3: Tensor, layer: Layer) -> tuple[Tensor, Tensor]:
+    """The mixed values, T x (heads * D), and each token's and head's logarithm of the sum (base 2), heads x T."""
+    shape, num_rows = layer.shape, qkv_TN.shape[0]
+    mixed_TQ = qkv_TN.new_empty(num_rows, shape.heads * shape.head_dim)
+    lse_HT = torch.empty(shape.heads, num_rows, device=qkv_TN.device)
+    _attention_forward[(blocks_B3.shape[0], shape.heads)](
+        qkv_TN, blocks_B3, mixed_TQ, lse_HT,
+        num_rows, shape.head_dim**-0.5,
+        HEADS=shape.heads, KV_HEADS=shape.kv_heads, D=shape.head_dim, BLOCK=BLOCK,
+        num_warps=4, num_stages=2,
+    )  # fmt: skip
+    return mixed_TQ, lse_HT
+
+
+def attention_backward(
+    grad_TQ: Tensor, qkv_TN: Tensor, mixed_TQ: Tensor, lse_HT: Tensor, blocks_B3: Tensor, layer: Layer,
+    *, low_TR: Tensor, down_RQ: Tensor,
+) -> Tensor:  # fmt: skip
+    """The gradient of queries, keys and values, T x N. That of the mixed values, `grad_TQ` + low A, is written over."""
+    shape, num_rows = layer.shape, qkv_TN.shape[0]
+    grad_qkv_TN = torch.empty_like(qkv_TN)
+    delta_HT = torch.empty_like(lse_HT)
+    rank = down_RQ.shape[0]
+    _finish_gradient[(num_rows // 64, shape.heads)](
+        grad_TQ, low_TR, down_RQ, mixed_TQ, delta_HT,
+        num_rows,
+        HEADS=shape.heads, D=shape.head_dim, R=rank, P=rank_block(rank), BT=64,
+    )  # fmt: skip
+    sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "BLOCK": BLOCK}
+    arguments = (qkv_TN, grad_TQ, lse_HT, delta_HT, blocks_B3, grad_qkv_TN, num_rows, shape.head_dim**-0.5)
+    num_blocks = blocks_B3.shape[0]
+    _keys_backward[(num_blocks, shape.kv_heads)](*arguments, **sizes, num_warps=4, num_stages=1)
+    _queries_backward[(num_blocks, shape.heads)](*arguments, **sizes, num_warps=4, num_stages=3)
+    return grad_qkv_TN
+
+
+def can_run(layer: Layer) -> bool:
+    """Whether the heads' size is one that the kernels take."""
+    head_dim = layer.shape.head_dim
+    return 32 <= head_dim <= 256 and block(head_dim, most=256) == head_dim
+
+
+@triton.jit
+def _attention_forward(
+    qkv_ptr, blocks_ptr, mixed_ptr, lse_ptr,
+    num_rows, softmax_scale,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    blocks_ptr += tl.program_id(0) * 3
+    first, start, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
+    head = tl.program_id(1)
+    key_head = HEADS + head // (HEADS // KV_HEADS)
+    rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)
+    dtype = qkv_ptr.dtype.element_ty
+    is_there = first + rows < end
+    q_ptr = qkv_ptr + first.to(tl.int64) * N + rows[:, None] * N + head * D + columns[None, :]
+    q = tl.load(q_ptr, mask=is_there[:, None], other=0.0)
+    k_ptr = qkv_ptr + start.to(tl.int64) * N + key_head * D
+    k_at = columns[:, None] + rows[None, :] * N
+    v_at = rows[:, None] * N + KV_HEADS * D + columns[None, :]
+    scale = softmax_scale * _LOG2_E
+    largest = tl.full([BLOCK], float("-inf"), tl.float32)
+    total = tl.zeros([BLOCK], tl.float32)
+    mixed = tl.zeros([BLOCK, D], tl.float32)
+    for _ in range(start, first, BLOCK):
+        scores = tl.dot(q, tl.load(k_ptr + k_at), input_precision="ieee") * scale
+        new_largest = tl.maximum(largest, tl.max(scores, 1))
+        weights = tl.exp2(scores - new_largest[:, None])
+        shrink = tl.exp2(largest - new_largest)
+        total = total * shrink + tl.sum(weights, 1)
+        mixed = tl.dot(weights.to(dtype), tl.load(k_ptr + v_at), mixed * shrink[:, None], input_precision="ieee")
+        largest = new_largest
+        k_ptr += BLOCK * N
+    # The last block of keys is that of the queries.
+    scores = tl.dot(q, tl.load(k_ptr + k_at, mask=is_there[None, :], other=0.0), input_precision="ieee") * scale
+    scores = tl.where(rows[:, None] >= rows[None, :], scores, float("-inf"))
+    new_largest = tl.maximum(largest, tl.max(scores, 1))
+    weights = tl.exp2(scores - new_largest[:, None])
+    shrink = tl.exp2(largest - new_largest)
+    total = total * shrink + tl.sum(weights, 1)
+    values = tl.load(k_ptr + v_at, mask=is_there[:, None], other=0.0)
+    mixed = tl.dot(weights.to(dtype), values, mixed * shrink[:, None], input_precision="ieee")
+    mixed = mixed / total[:, None]
+    mixed_ptr += first.to(tl.int64) * (HEADS * D) + rows[:, None] * (HEADS * D) + head * D + columns[None, :]
+    tl.store(mixed_ptr, mixed.to(dtype), mask=is_there[:, None])
+    tl.store(lse_ptr + head * num_rows + first + rows, new_largest + tl.log2(total), mask=is_there)
+
+
+@triton.jit
+def _finish_gradient(
+    grad_ptr, low_ptr, down_ptr, mixed_ptr, delta_ptr,
+    num_rows,
+    HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr,
+):  # fmt: skip
+    """Adds low A to the gradient of the mixed values, and takes each row's product with these values."""
+    Q: tl.constexpr = HEADS * D
+    first = tl.program_id(0).to(tl.int64) * BT
+    head = tl.program_id(1)
+    rows, ranks, columns = tl.arange(0, BT), tl.arange(0, P), head * D + tl.arange(0, D)
+    at = first * Q + rows[:, None] * Q + columns[None, :]
+    low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
+    down = tl.load(down_ptr + ranks[:, None] * Q + columns[None, :], mask=ranks[:, None] < R, other=0.0)
+    grad = tl.dot(low, down, tl.load(grad_ptr + at).to(tl.float32), input_precision="ieee")
+    tl.store(grad_ptr + at, grad.to(grad_ptr.dtype.element_ty))
+    delta = tl.sum(grad * tl.load(mixed_ptr + at).to(tl.float32), 1)
+    tl.store(delta_ptr + head * num_rows + first + rows, delta)
+
+
+@triton.jit
+def _keys_backward(
+    qkv_ptr, grad_ptr, lse_ptr, delta_ptr, blocks_ptr, grad_qkv_ptr,
+    num_rows, softmax_scale,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    Q: tl.constexpr = HEADS * D
+    GROUP: tl.constexpr = HEADS // KV_HEADS
+    blocks_ptr += (tl.num_programs(0) - 1 - tl.program_id(0)) * 3  # most work first is here the reverse
+    first, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 2)
+    key_head = tl.program_id(1)
+    rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)
+    dtype = qkv_ptr.dtype.element_ty
+    is_there = first + rows < end
+    qkv_ptr += first.to(tl.int64) * N
+    key_at = rows[:, None] * N + (HEADS + key_head) * D + columns[None, :]
+    keys = tl.load(qkv_ptr + key_at, mask=is_there[:, None], other=0.0)
+    values = tl.load(qkv_ptr + key_at + KV_HEADS * D, mask=is_there[:, None], other=0.0)
+    scale = softmax_scale * _LOG2_E
+    grad_keys = tl.zeros([BLOCK, D], tl.float32)
+    grad_values = tl.zeros([BLOCK, D], tl.float32)
+    for member in range(GROUP):
+        head = key_head * GROUP + member
+        q_ptr = qkv_ptr + head * D
+        do_ptr = grad_ptr + first.to(tl.int64) * Q + head * D
+        for token in range(first, end, BLOCK):
+            queries_there = token + rows < end
+            q = tl.load(q_ptr + rows[:, None] * N + columns[None, :], mask=queries_there[:, None], other=0.0)
+            do = tl.load(do_ptr + rows[:, None] * Q + columns[None, :], mask=queries_there[:, None], other=0.0)
+            lse = tl.load(lse_ptr + head * num_rows + token + rows, mask=queries_there, other=0.0)
+            delta = tl.load(delta_ptr + head * num_rows + token + rows, mask=queries_there, other=0.0)
+            scores = tl.dot(keys, tl.trans(q), input_precision="ieee") * scale
+            weights = tl.exp2(scores - lse[None, :])
+            weights = tl.where(token + rows[None, :] >= first + rows[:, None], weights, 0.0)
+            grad_values = tl.dot(weights.to(dtype), do, grad_values, input_precision="ieee")
+            grad_weights = tl.dot(values, tl.trans(do), input_precision="ieee")
+            grad_scores = (weights * (grad_weights - delta[None, :])).to(dtype)
+            grad_keys = tl.dot(grad_scores, q, grad_keys, input_precision="ieee")
+            q_ptr += BLOCK * N
+            do_ptr += BLOCK * Q
+    grad_qkv_ptr += first.to(tl.int64) * N
+    tl.store(grad_qkv_ptr + key_at, (grad_keys * softmax_scale).to(dtype), mask=is_there[:, None])
+    tl.store(grad_qkv_ptr + key_at + KV_HEADS * D, grad_values.to(dtype), mask=is_there[:, None])
+
+
+@triton.jit
+def _queries_backward(
+    qkv_ptr, grad_ptr, lse_ptr, delta_ptr, blocks_ptr, grad_qkv_ptr,
+    num_rows, softmax_scale,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    Q: tl.constexpr = HEADS * D
+    blocks_ptr += tl.program_id(0) * 3
+    first, start, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
+    head = tl.program_id(1)
+    key_head = HEADS + head // (HEADS // KV_HEADS)
+    rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)
+    dtype = qkv_ptr.dtype.element_ty
+    is_there = first + rows < end
+    q_at = first.to(tl.int64) * N + rows[:, None] * N + head * D + columns[None, :]
+    q = tl.load(qkv_ptr + q_at, mask=is_there[:, None], other=0.0)
+    do_at = first.to(tl.int64) * Q + rows[:, None] * Q + head * D + columns[None, :]
+    do = tl.load(grad_ptr + do_at, mask=is_there[:, None], other=0.0)
+    lse = tl.load(lse_ptr + head * num_rows + first + rows, mask=is_there, other=0.0)
+    delta = tl.load(delta_ptr + head * num_rows + first + rows, mask=is_there, other=0.0)
+    k_ptr = qkv_ptr + start.to(tl.int64) * N + key_head * D + rows[:, None] * N + columns[None, :]
+    scale = softmax_scale * _LOG2_E
+    grad_q = tl.zeros([BLOCK, D], tl.float32)
+    for token in range(start, first + 1, BLOCK):
+        keys_there = token + rows < end
+        keys = tl.load(k_ptr, mask=keys_there[:, None], other=0.0)
+        values = tl.load(k_ptr + KV_HEADS * D, mask=keys_there[:, None], other=0.0)
+        scores = tl.dot(q, tl.trans(keys), input_precision="ieee") * scale
+        weights = tl.exp2(scores - lse[:, None])
+        weights = tl.where(first + rows[:, None] >= token + rows[None, :], weights, 0.0)
+        grad_weights = tl.dot(do, tl.trans(values), input_precision="ieee")
+        grad_scores = (weights * (grad_weights - delta[:, None])).to(dtype)
+        grad_q = tl.dot(grad_scores, keys, grad_q, input_precision="ieee")
+        k_ptr += BLOCK * N
+    tl.store(grad_qkv_ptr + q_at, (grad_q * softmax_scale).to(dtype), mask=is_there[:, None])

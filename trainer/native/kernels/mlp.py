@@ -1,0 +1,158 @@
+"""SwiGLU: silu(gate) * up, with the LoRA parts of the products before and after it."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from trainer.native.frozen import Rows8, empty_rows8, parts
+from trainer.native.kernels.rows import write_fp8
+from trainer.native.kernels.sizes import block, rank_block
+
+_ROWS = 64
+
+
+def swiglu_forward(
+    base_T2F: Tensor, rstd_T: Tensor, low_TM: Tensor, up_2FR: Tensor, down_RF: Tensor, *, scaling: float, to_fp8: bool
+) -> tuple[Tensor | Rows8, Tensor]:
+    """silu(gate) * up, T x F, where gate and up are base * rstd + low up^T; and its product with A^T * scaling."""
+    num_rows, num_columns, rank = base_T2F.shape[0], down_RF.shape[1], down_RF.shape[0]
+    mixed_TF = base_T2F.new_empty(num_rows, num_columns)
+    low_out_TR = base_T2F.new_empty(num_rows, rank)
+    mixed8 = empty_rows8(mixed_TF) if to_fp8 else None
+    _swiglu_forward[(num_rows // _ROWS,)](
+        base_T2F, rstd_T, low_TM, up_2FR, down_RF, mixed_TF, low_out_TR, *parts(mixed8),
+        scaling,
+        F=num_columns, R=rank, P=rank_block(rank), BT=_ROWS, BF=block(num_columns, most=128), TO_FP8=to_fp8,
+        num_warps=4, num_stages=3,
+    )  # fmt: skip
+    return mixed8 or mixed_TF, low_out_TR
+
+
+def swiglu_backward(
+    grad_TF: Tensor,
+    low_grad_TR: Tensor,
+    down_RF: Tensor,
+    base_T2F: Tensor,
+    rstd_T: Tensor,
+    low_TM: Tensor,
+    up_2FR: Tensor,
+    *,
+    scaling: float,
+    to_fp8: bool,
+) -> tuple[Tensor | Rows8, Tensor, Tensor]:
+    """The gradient of gate and up side by side, T x 2F; its product with B * scaling, T x M; and with gate and up, T.
+
+    The gradient of the mixed values is `grad_TF` + low_grad A. Written over `base_T2F`, FP8 apart.
+    """
+    num_rows, num_columns, rank = base_T2F.shape[0], down_RF.shape[1], down_RF.shape[0]
+    low_out_TM = torch.empty_like(low_TM)
+    projected_T = torch.empty_like(rstd_T)
+    grad8 = empty_rows8(base_T2F) if to_fp8 else None
+    _swiglu_backward[(num_rows // _ROWS,)](
+        grad_TF, low_grad_TR, down_RF, base_T2F, rstd_T, low_TM, up_2FR, low_out_TM, projected_T, *parts(grad8),
+        scaling,
+        F=num_columns, R=rank, P=rank_block(rank), BT=_ROWS, BF=block(num_columns, most=64), TO_FP8=to_fp8,
+        num_warps=4, num_stages=3,
+    )  # fmt: skip
+    return grad8 or base_T2F, low_out_TM, projected_T
+
+
+@triton.jit
+def _gate_and_up(
+    base_ptr, up_ptr, rstd, low_gate, low_up, rows, columns, F: tl.constexpr, R: tl.constexpr, P: tl.constexpr
+):
+    """Both projections' values in these columns, and the rows of B that made them (P x BF)."""
+    ranks = tl.arange(0, P)
+    at = rows[:, None] * 2 * F + columns[None, :]
+    up_at = columns[None, :] * R + ranks[:, None]
+    gate_up = tl.load(up_ptr + up_at, mask=ranks[:, None] < R, other=0.0)
+    up_up = tl.load(up_ptr + up_at + F * R, mask=ranks[:, None] < R, other=0.0)
+    gate = tl.load(base_ptr + at).to(tl.float32) * rstd[:, None]
+    up = tl.load(base_ptr + at + F).to(tl.float32) * rstd[:, None]
+    gate = tl.dot(low_gate, gate_up, gate, input_precision="ieee")
+    up = tl.dot(low_up, up_up, up, input_precision="ieee")
+    return gate, up, gate_up, up_up
+
+
+@triton.jit
+def _swiglu_forward(
+    base_ptr, rstd_ptr, low_ptr, up_ptr, down_ptr, mixed_ptr, low_out_ptr, mixed8_ptr, scale_ptr,
+    scaling,
+    F: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, TO_FP8: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0).to(tl.int64) * BT
+    rows, ranks = tl.arange(0, BT), tl.arange(0, P)
+    dtype = mixed_ptr.dtype.element_ty
+    base_ptr += first * 2 * F
+    rstd = tl.load(rstd_ptr + first + rows)
+    mixed_ptr += first * F
+    low_ptr += first * 2 * R + rows[:, None] * 2 * R + ranks[None, :]
+    low_gate = tl.load(low_ptr, mask=ranks[None, :] < R, other=0.0)
+    low_up = tl.load(low_ptr + R, mask=ranks[None, :] < R, other=0.0)
+    largest = tl.zeros([BT], tl.float32)
+    low_out = tl.zeros([BT, P], tl.float32)
+    for start in range(0, F, BF):
+        columns = start + tl.arange(0, BF)
+        gate, up, _, _ = _gate_and_up(base_ptr, up_ptr, rstd, low_gate, low_up, rows, columns, F, R, P)
+        mixed = (gate * tl.sigmoid(gate) * up).to(dtype)
+        tl.store(mixed_ptr + rows[:, None] * F + columns[None, :], mixed)
+        down = tl.load(down_ptr + ranks[None, :] * F + columns[:, None], mask=ranks[None, :] < R, other=0.0)
+        low_out = tl.dot(mixed, down, low_out, input_precision="ieee")
+        if TO_FP8:
+            largest = tl.maximum(largest, tl.max(tl.abs(mixed.to(tl.float32)), 1))
+    low_out = (low_out * scaling).to(dtype)
+    tl.store(low_out_ptr + first * R + rows[:, None] * R + ranks[None, :], low_out, mask=ranks[None, :] < R)
+    if TO_FP8:
+        write_fp8(mixed_ptr, mixed8_ptr + first * F, scale_ptr + first, largest, rows, F, BF)
+
+
+@triton.jit
+def _swiglu_backward(
+    grad_ptr, low_grad_ptr, down_ptr, base_ptr, rstd_ptr, low_ptr, up_ptr, low_out_ptr, projected_ptr, grad8_ptr,
+    scale_ptr,
+    scaling,
+    F: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, TO_FP8: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0).to(tl.int64) * BT
+    rows, ranks = tl.arange(0, BT), tl.arange(0, P)
+    dtype = base_ptr.dtype.element_ty
+    base_ptr += first * 2 * F
+    rstd = tl.load(rstd_ptr + first + rows)
+    grad_ptr += first * F
+    low_at = first * 2 * R + rows[:, None] * 2 * R + ranks[None, :]
+    low_gate = tl.load(low_ptr + low_at, mask=ranks[None, :] < R, other=0.0)
+    low_up = tl.load(low_ptr + low_at + R, mask=ranks[None, :] < R, other=0.0)
+    low_grad = tl.load(
+        low_grad_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0
+    )
+    largest = tl.zeros([BT], tl.float32)
+    out_gate = tl.zeros([BT, P], tl.float32)
+    out_up = tl.zeros([BT, P], tl.float32)
+    projected = tl.zeros([BT], tl.float32)
+    for start in range(0, F, BF):
+        columns = start + tl.arange(0, BF)
+        gate, up, gate_up, up_up = _gate_and_up(base_ptr, up_ptr, rstd, low_gate, low_up, rows, columns, F, R, P)
+        down = tl.load(down_ptr + ranks[:, None] * F + columns[None, :], mask=ranks[:, None] < R, other=0.0)
+        grad = tl.load(grad_ptr + rows[:, None] * F + columns[None, :]).to(tl.float32)
+        grad = tl.dot(low_grad, down, grad, input_precision="ieee")
+        sigmoid = tl.sigmoid(gate)
+        slope = gate * (1.0 - sigmoid)
+        grad_silu = grad * up * sigmoid
+        # The gradients of gate and up, each times its value, summed.
+        projected += tl.sum(grad_silu * gate * (2.0 + slope), 1)
+        grad_gate = (grad_silu * (1.0 + slope)).to(dtype)
+        grad_up = (grad * gate * sigmoid).to(dtype)
+        at = rows[:, None] * 2 * F + columns[None, :]
+        tl.store(base_ptr + at, grad_gate)
+        tl.store(base_ptr + at + F, grad_up)
+        out_gate = tl.dot(grad_gate, tl.trans(gate_up), out_gate, input_precision="ieee")
+        out_up = tl.dot(grad_up, tl.trans(up_up), out_up, input_precision="ieee")
+        if TO_FP8:
+            both = tl.maximum(tl.abs(grad_gate.to(tl.float32)), tl.abs(grad_up.to(tl.float32)))
+            largest = tl.maximum(largest, tl.max(both, 1))
+    tl.store(projected_ptr + first + rows, projected)
+    tl.store(low_out_ptr + low_at, (out_gate * scaling).to(dtype), mask=ranks[None, :] < R)
+    tl.store(low_out_ptr + low_at + R, (out_up * scaling).to(dtype), mask=ranks[None, :] < R)
+    if TO_FP8:
+        write_fp8(base_ptr, grad8_ptr + first * 2 * F, scale_ptr + first, largest, rows, 2 * F, BF)

@@ -1,0 +1,179 @@
+"""What lies between the product of queries, keys and values and attention: LoRA, bias, norm of heads, rotation."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from trainer.native.adapter import Lora
+from trainer.native.frozen import Rows8, empty_rows8, parts
+from trainer.native.kernels.rows import write_fp8
+from trainer.native.kernels.sizes import block, rank_block
+from trainer.native.layer import Layer, Tables
+
+
+def rope_forward(
+    base_TN: Tensor, rstd_T: Tensor, low_TM: Tensor, up_NR: Tensor, layer: Layer, tables: Tables
+) -> Tensor:
+    """Queries, keys and values ready for attention, T x N, from base * rstd + low up^T.
+
+    Written over `base_TN`, unless heads are normed.
+    """
+    shape, rank = layer.shape, layer.layout.rank
+    out_TN = base_TN if layer.head_norms is None else torch.empty_like(base_TN)
+    num_heads = shape.heads + 2 * shape.kv_heads
+    _rope_forward[(base_TN.shape[0] // 64, num_heads)](
+        base_TN, rstd_T, low_TM, up_NR, layer.qkv_bias, layer.head_norms, tables.cos, tables.sin, out_TN,
+        shape.eps,
+        HEADS=shape.heads, KV_HEADS=shape.kv_heads, D=shape.head_dim, R=rank, P=rank_block(rank), BT=64,
+        HAS_BIAS=layer.qkv_bias is not None, HAS_NORM=layer.head_norms is not None,
+    )  # fmt: skip
+    return out_TN
+
+
+def rope_backward(
+    grad_TN: Tensor,
+    kept_TN: Tensor,
+    rstd_T: Tensor,
+    low_TM: Tensor,
+    lora: Lora,
+    layer: Layer,
+    tables: Tables,
+    *,
+    to_fp8: bool,
+) -> tuple[Tensor | Rows8, Tensor, Tensor]:
+    """The gradient of the product (written over `grad_TN`, or in FP8); its product with B * scaling; with the output.
+
+    `kept_TN`: the product's output where heads are normed, else what `rope_forward` returned.
+    """
+    shape, rank = layer.shape, layer.layout.rank
+    num_rows = grad_TN.shape[0]
+    low_grad_TM = torch.empty_like(low_TM)
+    projected_T = torch.empty_like(rstd_T)
+    grad8 = empty_rows8(grad_TN) if to_fp8 else None
+    _rope_backward[(num_rows // 64,)](
+        grad_TN, kept_TN, rstd_T, low_TM, lora.up_NR, layer.qkv_bias, layer.head_norms, tables.cos, tables.sin,
+        low_grad_TM, projected_T, *parts(grad8),
+        layer.scaling, shape.eps,
+        HEADS=shape.heads, KV_HEADS=shape.kv_heads, D=shape.head_dim, R=rank, P=rank_block(rank), BT=64,
+        BN=block(grad_TN.shape[1], most=128),
+        HAS_BIAS=layer.qkv_bias is not None, HAS_NORM=layer.head_norms is not None, TO_FP8=to_fp8,
+        num_warps=2, num_stages=3,
+    )  # fmt: skip
+    return grad8 or grad_TN, low_grad_TM, projected_T
+
+
+@triton.jit
+def _head_values(
+    base_ptr, up_ptr, bias_ptr, rstd, low, rows, head,
+    N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, HAS_BIAS: tl.constexpr,
+):  # fmt: skip
+    """Both halves of a head before norm and rotation."""
+    columns = head * D + tl.arange(0, D // 2)
+    ranks = tl.arange(0, P)
+    first = tl.load(base_ptr + rows[:, None] * N + columns[None, :]).to(tl.float32) * rstd[:, None]
+    second = tl.load(base_ptr + rows[:, None] * N + columns[None, :] + D // 2).to(tl.float32) * rstd[:, None]
+    at = columns[None, :] * R + ranks[:, None]
+    first = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), first, input_precision="ieee")
+    at += D // 2 * R
+    second = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), second, input_precision="ieee")
+    if HAS_BIAS:
+        first += tl.load(bias_ptr + columns).to(tl.float32)[None, :]
+        second += tl.load(bias_ptr + columns + D // 2).to(tl.float32)[None, :]
+    return first, second
+
+
+@triton.jit
+def _rope_forward(
+    base_ptr, rstd_ptr, low_ptr, up_ptr, bias_ptr, norm_ptr, cos_ptr, sin_ptr, out_ptr,
+    eps,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    first_row = tl.program_id(0).to(tl.int64) * BT
+    head = tl.program_id(1)
+    projection = (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS).to(tl.int32)
+    rows, half, ranks = tl.arange(0, BT), tl.arange(0, D // 2), tl.arange(0, P)
+    low_ptr += first_row * 3 * R + projection * R
+    low = tl.load(low_ptr + rows[:, None] * 3 * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
+    rstd = tl.load(rstd_ptr + first_row + rows)
+    base_ptr += first_row * N
+    first, second = _head_values(base_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, R, P, HAS_BIAS)
+    if projection < 2:
+        if HAS_NORM:
+            head_rstd = 1.0 / tl.sqrt((tl.sum(first * first, 1) + tl.sum(second * second, 1)) / D + eps)
+            norm_ptr += projection * D
+            first *= head_rstd[:, None] * tl.load(norm_ptr + half).to(tl.float32)[None, :]
+            second *= head_rstd[:, None] * tl.load(norm_ptr + half + D // 2).to(tl.float32)[None, :]
+        at = (first_row + rows)[:, None] * (D // 2) + half[None, :]
+        cos, sin = tl.load(cos_ptr + at), tl.load(sin_ptr + at)
+        first, second = first * cos - second * sin, second * cos + first * sin
+    out_ptr += first_row * N + rows[:, None] * N + head * D + half[None, :]
+    tl.store(out_ptr, first.to(out_ptr.dtype.element_ty))
+    tl.store(out_ptr + D // 2, second.to(out_ptr.dtype.element_ty))
+
+
+@triton.jit
+def _rope_backward(
+    grad_ptr, kept_ptr, rstd_ptr, low_ptr, up_ptr, bias_ptr, norm_ptr, cos_ptr, sin_ptr,
+    low_grad_ptr, projected_ptr, grad8_ptr, scale_ptr,
+    scaling, eps,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr,
+    BT: tl.constexpr, BN: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
+):  # fmt: skip
+    N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    first_row = tl.program_id(0).to(tl.int64) * BT
+    rows, half, ranks = tl.arange(0, BT), tl.arange(0, D // 2), tl.arange(0, P)
+    dtype = grad_ptr.dtype.element_ty
+    grad_ptr += first_row * N
+    kept_ptr += first_row * N
+    rstd = tl.load(rstd_ptr + first_row + rows)
+    at = (first_row + rows)[:, None] * (D // 2) + half[None, :]
+    cos, sin = tl.load(cos_ptr + at), tl.load(sin_ptr + at)
+    largest = tl.zeros([BT], tl.float32)
+    projected = tl.zeros([BT], tl.float32)
+    for projection in tl.static_range(3):
+        begin = 0 if projection == 0 else HEADS + (projection - 1) * KV_HEADS
+        end = HEADS + projection * KV_HEADS
+        total = tl.zeros([BT, P], tl.float32)
+        low_at = first_row * 3 * R + rows[:, None] * 3 * R + projection * R + ranks[None, :]
+        low = tl.load(low_ptr + low_at, mask=ranks[None, :] < R, other=0.0)
+        for head in range(begin, end):
+            head_at = rows[:, None] * N + head * D + half[None, :]
+            first = tl.load(grad_ptr + head_at).to(tl.float32)
+            second = tl.load(grad_ptr + head_at + D // 2).to(tl.float32)
+            if HAS_NORM:
+                y1, y2 = _head_values(kept_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, R, P, HAS_BIAS)
+            else:
+                # Turned as the gradient still is, which leaves their product as it was.
+                y1 = tl.load(kept_ptr + head_at).to(tl.float32)
+                y2 = tl.load(kept_ptr + head_at + D // 2).to(tl.float32)
+                projected += tl.sum(first * y1 + second * y2, 1)
+            if projection < 2:
+                first, second = first * cos + second * sin, second * cos - first * sin
+                if HAS_NORM:
+                    head_rstd = 1.0 / tl.sqrt((tl.sum(y1 * y1, 1) + tl.sum(y2 * y2, 1)) / D + eps)
+                    first *= tl.load(norm_ptr + projection * D + half).to(tl.float32)[None, :]
+                    second *= tl.load(norm_ptr + projection * D + half + D // 2).to(tl.float32)[None, :]
+                    shrink = tl.sum(first * y1 + second * y2, 1) * head_rstd * head_rstd / D
+                    first = (first - y1 * shrink[:, None]) * head_rstd[:, None]
+                    second = (second - y2 * shrink[:, None]) * head_rstd[:, None]
+            if HAS_NORM:
+                projected += tl.sum(first * y1 + second * y2, 1)
+            if HAS_BIAS:  # no part of the product, and so not of its projection
+                projected -= tl.sum(first * tl.load(bias_ptr + head * D + half).to(tl.float32)[None, :], 1)
+                projected -= tl.sum(second * tl.load(bias_ptr + head * D + half + D // 2).to(tl.float32)[None, :], 1)
+            tl.store(grad_ptr + head_at, first.to(dtype))
+            tl.store(grad_ptr + head_at + D // 2, second.to(dtype))
+            if TO_FP8:
+                largest = tl.maximum(largest, tl.maximum(tl.max(tl.abs(first), 1), tl.max(tl.abs(second), 1)))
+            up_at = (head * D + half)[:, None] * R + ranks[None, :]
+            up = tl.load(up_ptr + up_at, mask=ranks[None, :] < R, other=0.0)
+            total = tl.dot(first.to(dtype), up, total, input_precision="ieee")
+            up = tl.load(up_ptr + up_at + D // 2 * R, mask=ranks[None, :] < R, other=0.0)
+            total = tl.dot(second.to(dtype), up, total, input_precision="ieee")
+        tl.store(low_grad_ptr + low_at, (total * scaling).to(dtype), mask=ranks[None, :] < R)
+    tl.store(projected_ptr + first_row + rows, projected)
+    if TO_FP8:
+        write_fp8(grad_ptr, grad8_ptr + first_row * N, scale_ptr + first_row, largest, rows, N, BN)

@@ -1,0 +1,223 @@
+"""Kernels that go over whole rows: the sum into the residual stream, the norm's factor, the LoRA product, FP8.
+
+The norm's weight is folded into the matrices after it (`trainer.native.layer`), and its factor, one a row, is applied
+by whoever reads the product: so in 16 bit the product's input is the residual stream itself, and nothing is written
+for it. Backward, the sum over a row that the norm's gradient needs is taken where the product's output and gradient
+are at hand anyway: sum(grad_x * x) = sum(grad_y * y) for a linear y.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from trainer.native.frozen import Rows8, empty_rows8, parts
+from trainer.native.kernels.sizes import block, rank_block
+
+_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Addend:
+    """A product's output that is still to be added to the residual stream: base + low up^T."""
+
+    base_TC: Tensor
+    low_TR: Tensor
+    up_CR: Tensor
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A residual stream on its way into a product."""
+
+    sum_TC: Tensor
+    input: Tensor | Rows8  # the same, or in FP8
+    low_TM: Tensor
+    rstd_T: Tensor  # one over the root mean square of each row; not written where there is no norm
+
+
+def norm_forward(
+    x_TC: Tensor, addend: Addend | None, down_MC: Tensor, *, eps: float, scaling: float, to_fp8: bool
+) -> Entered:
+    """x plus the addend, and what the product after the norm needs of it; `low` is of the normed rows."""
+    return _enter(x_TC, addend, down_MC.T, eps=eps, scaling=scaling, to_fp8=to_fp8)
+
+
+def low_product(x_TN: Tensor, thin_NR: Tensor, *, scaling: float, to_fp8: bool) -> tuple[Tensor, Tensor | Rows8]:
+    """x thin * scaling (T x R; `thin_NR` may be a transposed view), and x itself or in FP8."""
+    entered = _enter(x_TN, None, thin_NR, eps=None, scaling=scaling, to_fp8=to_fp8)
+    return entered.low_TM, entered.input
+
+
+def norm_backward(
+    grad_TC: Tensor,
+    low_TM: Tensor,
+    down_MC: Tensor,
+    x_TC: Tensor,
+    rstd_T: Tensor,
+    projected_T: Tensor,
+    *,
+    residual_TC: Tensor,
+) -> Tensor:
+    """The gradient of x, which went through the norm and also past it, whose gradient is `residual_TC`.
+
+    The gradient of the normed x is `grad_TC` + low A; `projected_T` is its product with the normed x, row by row.
+    """
+    grad_x_TC, _, _ = _leave(grad_TC, low_TM, down_MC, x_TC, rstd_T, projected_T, residual_TC, None, 0.0, to_fp8=False)
+    return grad_x_TC
+
+
+def norm_backward_and_low(
+    grad_TC: Tensor,
+    low_TM: Tensor,
+    down_MC: Tensor,
+    x_TC: Tensor,
+    rstd_T: Tensor,
+    projected_T: Tensor,
+    *,
+    residual_TC: Tensor,
+    up_CR: Tensor,
+    scaling: float,
+    to_fp8: bool,
+) -> tuple[Tensor, Tensor, Tensor | Rows8]:
+    """The same gradient, its product with B * scaling, and itself again or in FP8: for the product before the norm."""
+    arguments = (grad_TC, low_TM, down_MC, x_TC, rstd_T, projected_T, residual_TC, up_CR, scaling)
+    return _leave(*arguments, to_fp8=to_fp8)
+
+
+def _enter(
+    x_TN: Tensor, addend: Addend | None, thin_NM: Tensor, *, eps: float | None, scaling: float, to_fp8: bool
+) -> Entered:
+    (num_rows, num_columns), num_low = x_TN.shape, thin_NM.shape[1]
+    sum_TN = x_TN if addend is None else torch.empty_like(x_TN)
+    low_TM = x_TN.new_empty(num_rows, num_low)
+    rstd_T = torch.empty(num_rows, device=x_TN.device)
+    input8 = empty_rows8(x_TN) if to_fp8 else None
+    base, low_in, up = (None, None, None) if addend is None else (addend.base_TC, addend.low_TR, addend.up_CR)
+    rank = 1 if addend is None else addend.up_CR.shape[1]
+    _rows_forward[(num_rows // _ROWS,)](
+        x_TN, base, low_in, up, sum_TN, thin_NM, low_TM, *parts(input8), rstd_T,
+        eps or 0.0, scaling, thin_NM.stride(0), thin_NM.stride(1),
+        N=num_columns, M=num_low, P=rank_block(num_low), R=rank, PR=rank_block(rank),
+        BT=_ROWS, BN=block(num_columns, most=128),
+        HAS_ADDEND=addend is not None, HAS_NORM=eps is not None, TO_FP8=to_fp8,
+        num_warps=4, num_stages=2,
+    )  # fmt: skip
+    return Entered(sum_TN, input8 or sum_TN, low_TM, rstd_T)
+
+
+def _leave(
+    grad_TC: Tensor, low_TM: Tensor, down_MC: Tensor, x_TC: Tensor, rstd_T: Tensor, projected_T: Tensor,
+    residual_TC: Tensor, up_CR: Tensor | None, scaling: float, *, to_fp8: bool,
+) -> tuple[Tensor, Tensor, Tensor | Rows8]:  # fmt: skip
+    (num_rows, num_columns), num_low = x_TC.shape, down_MC.shape[0]
+    grad_x_TC = torch.empty_like(x_TC)
+    rank = 1 if up_CR is None else up_CR.shape[1]
+    low_out_TR = x_TC.new_empty(num_rows, rank)
+    grad8 = empty_rows8(x_TC) if to_fp8 else None
+    _norm_backward[(num_rows // _ROWS,)](
+        grad_TC, low_TM, down_MC, x_TC, rstd_T, projected_T, residual_TC, grad_x_TC, up_CR, low_out_TR,
+        *parts(grad8),
+        scaling,
+        C=num_columns, M=num_low, P=rank_block(num_low), R=rank, PR=rank_block(rank),
+        BT=_ROWS, BC=block(num_columns, most=128), HAS_LOW=up_CR is not None, TO_FP8=to_fp8,
+        num_warps=4, num_stages=3,
+    )  # fmt: skip
+    return grad_x_TC, low_out_TR, grad8 or grad_x_TC
+
+
+@triton.jit
+def _rows_forward(
+    x_ptr, base_ptr, low_in_ptr, up_ptr, sum_ptr, thin_ptr, low_ptr, x8_ptr, scale_ptr, rstd_ptr,
+    eps, scaling, thin_stride_n, thin_stride_m,
+    N: tl.constexpr, M: tl.constexpr, P: tl.constexpr, R: tl.constexpr, PR: tl.constexpr,
+    BT: tl.constexpr, BN: tl.constexpr, HAS_ADDEND: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0).to(tl.int64) * BT
+    rows, ranks, up_ranks = tl.arange(0, BT), tl.arange(0, P), tl.arange(0, PR)
+    dtype = x_ptr.dtype.element_ty
+    x_ptr += first * N
+    sum_ptr += first * N
+    if HAS_ADDEND:
+        low_in_at = first * R + rows[:, None] * R + up_ranks[None, :]
+        low_in = tl.load(low_in_ptr + low_in_at, mask=up_ranks[None, :] < R, other=0.0)
+    squares = tl.zeros([BT], tl.float32)
+    largest = tl.zeros([BT], tl.float32)
+    low = tl.zeros([BT, P], tl.float32)
+    for start in range(0, N, BN):
+        columns = start + tl.arange(0, BN)
+        at = rows[:, None] * N + columns[None, :]
+        x = tl.load(x_ptr + at)
+        if HAS_ADDEND:
+            up = tl.load(up_ptr + columns[None, :] * R + up_ranks[:, None], mask=up_ranks[:, None] < R, other=0.0)
+            total = x.to(tl.float32) + tl.load(base_ptr + first * N + at).to(tl.float32)
+            x = tl.dot(low_in, up, total, input_precision="ieee").to(dtype)
+            tl.store(sum_ptr + at, x)
+        thin_at = columns[:, None] * thin_stride_n + ranks[None, :] * thin_stride_m
+        low = tl.dot(x, tl.load(thin_ptr + thin_at, mask=ranks[None, :] < M, other=0.0), low, input_precision="ieee")
+        if HAS_NORM:
+            squares += tl.sum(x.to(tl.float32) * x.to(tl.float32), 1)
+        if TO_FP8:
+            largest = tl.maximum(largest, tl.max(tl.abs(x.to(tl.float32)), 1))
+    if HAS_NORM:
+        rstd = 1.0 / tl.sqrt(squares / N + eps)
+        tl.store(rstd_ptr + first + rows, rstd)
+        low *= rstd[:, None]
+    low_at = first * M + rows[:, None] * M + ranks[None, :]
+    tl.store(low_ptr + low_at, (low * scaling).to(dtype), mask=ranks[None, :] < M)
+    if TO_FP8:
+        write_fp8(sum_ptr, x8_ptr + first * N, scale_ptr + first, largest, rows, N, BN)
+
+
+@triton.jit
+def write_fp8(from_ptr, to_ptr, scale_ptr, largest, rows, N: tl.constexpr, BN: tl.constexpr):
+    """Rows of N columns in FP8, and their scales; `from_ptr` may have been written by this program."""
+    largest = tl.maximum(largest, 1e-30)
+    tl.store(scale_ptr + rows, largest / 448.0)
+    tl.debug_barrier()  # what this program's other threads wrote is read back below
+    for start in range(0, N, BN):
+        at = rows[:, None] * N + (start + tl.arange(0, BN))[None, :]
+        value = tl.load(from_ptr + at).to(tl.float32) * (448.0 / largest)[:, None]
+        tl.store(to_ptr + at, value.to(to_ptr.dtype.element_ty))
+
+
+@triton.jit
+def _norm_backward(
+    grad_ptr, low_ptr, down_ptr, x_ptr, rstd_ptr, projected_ptr, residual_ptr, grad_x_ptr, up_ptr, low_out_ptr,
+    grad8_ptr, scale_ptr,
+    scaling,
+    C: tl.constexpr, M: tl.constexpr, P: tl.constexpr, R: tl.constexpr, PR: tl.constexpr,
+    BT: tl.constexpr, BC: tl.constexpr, HAS_LOW: tl.constexpr, TO_FP8: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0).to(tl.int64) * BT
+    rows, ranks, up_ranks = tl.arange(0, BT), tl.arange(0, P), tl.arange(0, PR)
+    dtype = x_ptr.dtype.element_ty
+    grad_ptr += first * C
+    x_ptr += first * C
+    residual_ptr += first * C
+    grad_x_ptr += first * C
+    rstd = tl.load(rstd_ptr + first + rows)
+    shrink = tl.load(projected_ptr + first + rows) * rstd / C
+    low = tl.load(low_ptr + first * M + rows[:, None] * M + ranks[None, :], mask=ranks[None, :] < M, other=0.0)
+    low_out = tl.zeros([BT, PR], tl.float32)
+    largest = tl.zeros([BT], tl.float32)
+    for start in range(0, C, BC):
+        columns = start + tl.arange(0, BC)
+        at = rows[:, None] * C + columns[None, :]
+        down = tl.load(down_ptr + ranks[:, None] * C + columns[None, :], mask=ranks[:, None] < M, other=0.0)
+        grad = tl.dot(low, down, tl.load(grad_ptr + at).to(tl.float32), input_precision="ieee")
+        grad = (grad - tl.load(x_ptr + at).to(tl.float32) * shrink[:, None]) * rstd[:, None]
+        grad_x = (grad + tl.load(residual_ptr + at).to(tl.float32)).to(dtype)
+        tl.store(grad_x_ptr + at, grad_x)
+        if HAS_LOW:
+            up = tl.load(up_ptr + columns[:, None] * R + up_ranks[None, :], mask=up_ranks[None, :] < R, other=0.0)
+            low_out = tl.dot(grad_x, up, low_out, input_precision="ieee")
+        if TO_FP8:
+            largest = tl.maximum(largest, tl.max(tl.abs(grad_x.to(tl.float32)), 1))
+    if HAS_LOW:
+        low_out_at = first * R + rows[:, None] * R + up_ranks[None, :]
+        tl.store(low_out_ptr + low_out_at, (low_out * scaling).to(dtype), mask=up_ranks[None, :] < R)
+    if TO_FP8:
+        write_fp8(grad_x_ptr, grad8_ptr + first * C, scale_ptr + first, largest, rows, C, BC)

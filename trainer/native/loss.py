@@ -1,0 +1,61 @@
+"""Cross entropy over the answer tokens alone, a chunk at a time, so that no matrix of all logits exists.
+
+Shapes: T tokens, A answer tokens, C hidden columns, V words of the vocabulary.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainer.native.batch import IGNORED
+from trainer.native.reference import rms_norm
+
+_CHUNK_TOKENS: Final = 4096  # logits of a chunk: 262 MB for 32,000 words in 16 bit
+
+# Logits (A x V) and targets to each row's loss; the logits become the gradient of the sum.
+EntropyInPlace = Callable[[Tensor, Tensor], Tensor]
+
+
+def answer_loss(
+    x_TC: Tensor, places_A: Tensor, targets_A: Tensor, norm_C: Tensor, head_VC: Tensor,
+    *, eps: float, entropy: EntropyInPlace,
+) -> Tensor:  # fmt: skip
+    """The sum of the answer tokens' cross entropy, float32. Differentiable once, in x.
+
+    Gradients are made along with the loss (as in Liger Kernel, Hsu 2024): backward only scales them.
+    """
+    h_AC = rms_norm(x_TC.index_select(0, places_A), norm_C, eps)
+    return _ChunkedLoss.apply(h_AC, targets_A, head_VC, entropy)
+
+
+def cross_entropy_in_place(logits_AV: Tensor, targets_A: Tensor) -> Tensor:
+    """The plain way: each row's loss, 0 where the target is ignored; the logits become the gradient of the sum."""
+    logits_32 = logits_AV.float()
+    loss_A = functional.cross_entropy(logits_32, targets_A, ignore_index=IGNORED, reduction="none")
+    is_target = targets_A != IGNORED
+    grad_AV = logits_32.softmax(1)
+    grad_AV[torch.arange(len(targets_A), device=targets_A.device), targets_A.clamp(min=0)] -= 1
+    logits_AV.copy_(grad_AV * is_target[:, None])
+    return loss_A
+
+
+class _ChunkedLoss(torch.autograd.Function):  # its ctx takes any attribute
+    @staticmethod
+    def forward(ctx: Any, h_AC: Tensor, targets_A: Tensor, head_VC: Tensor, entropy: EntropyInPlace) -> Tensor:
+        grad_AC = torch.empty_like(h_AC)
+        loss = torch.zeros((), device=h_AC.device)
+        for first in range(0, len(targets_A), _CHUNK_TOKENS):
+            chunk = slice(first, first + _CHUNK_TOKENS)
+            logits_AV = h_AC[chunk] @ head_VC.T
+            loss += entropy(logits_AV, targets_A[chunk]).sum()
+            torch.mm(logits_AV, head_VC, out=grad_AC[chunk])
+        ctx.save_for_backward(grad_AC)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (grad_AC,) = ctx.saved_tensors
+        return (grad_AC * grad).to(grad_AC.dtype), None, None, None

@@ -1,0 +1,104 @@
+"""A decoder layer in plain PyTorch: what the kernels are tested against, and what runs where they do not.
+
+Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, M ranks of all of a
+product's projections together, R rank.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention.varlen import varlen_attn
+
+from trainer.native.adapter import Lora
+from trainer.native.batch import Batch
+from trainer.native.frozen import Frozen
+from trainer.native.layer import Layer, Tables, folded
+
+
+def reference_layer(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables) -> Tensor:
+    """The layer's output; differentiable in x and in the layer's row of the adapter."""
+    shape = layer.shape
+    qkv, out, gate_up, down = (
+        Lora(lora.down_MK.to(x_TC.dtype), lora.up_NR.to(x_TC.dtype)) for lora in layer.layout.split(values_P)
+    )
+
+    h_TC = rms_norm(x_TC, None, shape.eps)
+    q_T, k_T, v_T = _project(h_TC, layer, 0, folded(qkv, layer.input_norm_C))
+    if layer.qkv_bias is not None:
+        sizes = [shape.heads * shape.head_dim, *[shape.kv_heads * shape.head_dim] * 2]
+        q_T, k_T, v_T = (part + bias for part, bias in zip((q_T, k_T, v_T), layer.qkv_bias.split(sizes), strict=True))
+    q_THD, k_TGD, v_TGD = (part.unflatten(1, (-1, shape.head_dim)) for part in (q_T, k_T, v_T))
+    if layer.head_norms is not None:
+        q_THD, k_TGD = (
+            rms_norm(part, norm, shape.eps) for part, norm in zip((q_THD, k_TGD), layer.head_norms, strict=True)
+        )
+    mixed_THD = attention(rotate(q_THD, tables), rotate(k_TGD, tables), v_TGD, tables.batch)
+    (out_TC,) = _project(mixed_THD.flatten(1), layer, 1, out)
+    x_TC = x_TC + out_TC
+
+    h_TC = rms_norm(x_TC, None, shape.eps)
+    gate_T, up_T = _project(h_TC, layer, 2, folded(gate_up, layer.mlp_norm_C))
+    (down_TC,) = _project(functional.silu(gate_T) * up_T, layer, 3, down)
+    return x_TC + down_TC
+
+
+def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    """x over the root of its mean square along the last dimension, which is taken in float32; times the weight."""
+    x_32 = x.float()
+    normed = (x_32 * torch.rsqrt(x_32.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+    return normed if weight is None else normed * weight
+
+
+def rotate(x_THD: Tensor, tables: Tables) -> Tensor:
+    """Rotary embedding: pairs (d, d + D/2) of each head turned by their token's angle."""
+    first, second = x_THD.float().chunk(2, -1)
+    cos, sin = tables.cos[:, None], tables.sin[:, None]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x_THD.dtype)
+
+
+def attention(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, batch: Batch) -> Tensor:
+    """Causal attention within each document. FlashAttention on a GPU, document after document elsewhere."""
+    if q_THD.device.type == "cuda" and q_THD.dtype != torch.float32:
+        # torch 2.11: heads of keys and values are shared without repeating them, where their number divides.
+        longest = batch.longest
+        mixed = varlen_attn(q_THD, k_TGD, v_TGD, batch.starts, batch.starts, longest, longest, window_size=(-1, 0))
+        assert isinstance(mixed, Tensor)
+        return mixed
+    documents = zip(*(heads.split(batch.lengths) for heads in (q_THD, k_TGD, v_TGD)), strict=True)
+    return torch.cat([_document_attention(*document) for document in documents])
+
+
+def _document_attention(q_SHD: Tensor, k_SGD: Tensor, v_SGD: Tensor) -> Tensor:
+    """The same for one document of S tokens."""
+    q_HSD, k_GSD, v_GSD = (heads.transpose(0, 1)[None] for heads in (q_SHD, k_SGD, v_SGD))
+    mixed_HSD = functional.scaled_dot_product_attention(q_HSD, k_GSD, v_GSD, is_causal=True, enable_gqa=True)
+    return mixed_HSD[0].transpose(0, 1)
+
+
+def _project(x_TK: Tensor, layer: Layer, index: int, lora: Lora) -> Sequence[Tensor]:
+    """One product with its LoRA part, split into its projections."""
+    product = layer.shape.products[index]
+    base_TN = _FrozenProduct.apply(x_TK, layer.weights[index])
+    low_TM = x_TK @ lora.down_MK.T * layer.scaling
+    lows = low_TM.split(layer.layout.rank, 1)
+    ups = lora.up_NR.split(product.nums_out)
+    bases = base_TN.split(product.nums_out, 1)
+    return [base + low @ up.T for base, low, up in zip(bases, lows, ups, strict=True)]
+
+
+class _FrozenProduct(torch.autograd.Function):  # its ctx takes any attribute
+    """x W^T, which saves neither x nor W in the compute type."""
+
+    @staticmethod
+    def forward(ctx: Any, x_TK: Tensor, weight: Frozen) -> Tensor:
+        """T x N."""
+        ctx.weight = weight
+        return weight.product(x_TK)
+
+    @staticmethod
+    def backward(ctx: Any, grad_TN: Tensor) -> tuple[Tensor, None]:
+        """T x K."""
+        return ctx.weight.product_back(grad_TN.contiguous()), None
