@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from contract.errors import UserError
 from contract.settings import setting
@@ -11,7 +11,7 @@ DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
 
 _AT_LEAST_ONE: Final = (
-    *("epochs", "max_steps", "limit", "max_length", "tokens_per_step"),
+    *("epochs", "max_steps", "limit", "max_length", "tokens_per_step", "tokens_per_batch"),
     *("lora_rank", "lora_alpha", "save_every", "log_every"),
 )
 
@@ -31,6 +31,14 @@ class TrainConfig:
     limit: int | None = setting(None, help="learn only the first LIMIT records of the split")
     max_length: int = setting(2048, help="tokens in one pack; longer records are cut and counted")
     tokens_per_step: int = setting(16_384, help="tokens in one optimizer step over all GPUs, padding included")
+
+    engine: Literal["auto", "native", "plain"] = setting(
+        "auto", help="what computes: native (fast, for GPUs), plain (transformers and PEFT), auto picks and says why"
+    )
+    base_precision: Literal["nf4", "bf16", "fp8"] = setting(
+        "nf4", help="how the native engine holds the base: nf4 (least memory), bf16 (the same function), fp8 (fastest)"
+    )
+    tokens_per_batch: int = setting(8_192, help="tokens that the native engine computes at once on each GPU")
 
     learning_rate: float = setting(2e-4, help="peak learning rate")
     warmup_steps: int = setting(5, help="optimizer steps from zero to the peak learning rate")
@@ -62,6 +70,10 @@ class TrainConfig:
         if self.tokens_per_step % self.max_length:
             problems.append(
                 f"tokens_per_step = {self.tokens_per_step}, expected a multiple of max_length = {self.max_length}"
+            )
+        if self.engine == "native" and self.tokens_per_batch < self.max_length:
+            problems.append(
+                f"tokens_per_batch = {self.tokens_per_batch}, expected at least max_length = {self.max_length}"
             )
         if self.resume and self.overwrite:
             problems.append("resume and overwrite exclude each other")

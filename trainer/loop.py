@@ -5,13 +5,12 @@ over them, add the adapter's gradients of all ranks, update. The sums are over t
 the number of ranks do not weigh in the result.
 """
 
-import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -21,14 +20,14 @@ from peft import PeftModel
 from contract.errors import UserError
 from trainer.checkpoint import Progress, save_checkpoint
 from trainer.config import TrainConfig
+from trainer.engine import Engine
 from trainer.metrics import METRICS_NAME, StepMetrics, append_metrics, forget_after, log_line
-from trainer.model import answer_loss
 from trainer.prefetch import prefetch
 from trainer.stream import Cursor, PackStream, StepPacks, merge_places
 
 _STEPS_AHEAD = 4
 
-log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Trainee:
     """What is trained, and with what."""
 
     model: PeftModel
+    engine: Engine
     optimizer: torch.optim.Optimizer
     accelerator: Accelerator
 
@@ -63,13 +63,14 @@ def fit(
     trainee.model.train()
 
     while cursor.epoch < config.epochs and not _is_last(step, config):
-        for mine, wait_s in _timed(prefetch(stream.epoch(cursor), ahead=_STEPS_AHEAD)):
+        ahead = prefetch(_with_batches(stream.epoch(cursor), trainee.engine), ahead=_STEPS_AHEAD)
+        for (mine, batches), wait_s in _timed(ahead):
             started = time.perf_counter() - wait_s
             counts = count_step(mine, accelerator)
             if counts.records:
                 step += 1
                 rate = learning_rate(config, step=step, share=_share_done(config, stream, cursor, step - 1))
-                loss, grad_norm = train_step(trainee, mine, config, rate=rate, step=step, counts=counts)
+                loss, grad_norm = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
                 metrics = StepMetrics(
                     step=step,
                     epoch=cursor.epoch,
@@ -100,18 +101,17 @@ def fit(
 
 
 def train_step(
-    trainee: Trainee, mine: StepPacks, config: TrainConfig, *, rate: float, step: int, counts: StepCounts
+    trainee: Trainee, batches: Sequence[Any], config: TrainConfig, *, rate: float, step: int, counts: StepCounts
 ) -> tuple[float, float]:
-    """One update from all ranks' packs of this step: the mean loss of an answer token, and the gradient's norm."""
-    model, optimizer, accelerator = trainee.model, trainee.optimizer, trainee.accelerator
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """One update from all ranks' batches of this step: the mean loss of an answer token, and the gradient's norm."""
+    engine, optimizer, accelerator = trainee.engine, trainee.optimizer, trainee.accelerator
+    parameters = engine.parameters()
     torch.manual_seed(hash((config.seed, step, accelerator.process_index)) % 2**31)  # dropout, the same after a resume
     loss_sum = torch.zeros((), device=accelerator.device)
-    for pack in mine.packs:
-        if pack.num_answer_tokens:
-            loss = answer_loss(model, pack)
-            (loss / max(1, counts.answer_tokens)).backward()
-            loss_sum += loss.detach()
+    for batch in batches:
+        loss = engine.loss(batch)
+        (loss / max(1, counts.answer_tokens)).backward()
+        loss_sum += loss.detach()
     loss_sum = _sum_over_ranks(parameters, loss_sum, accelerator)
     grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
     loss_mean, norm = loss_sum.item() / max(1, counts.answer_tokens), grad_norm.item()  # host sync
@@ -169,6 +169,7 @@ def _save(run: Path, trainee: Trainee, progress: Progress, identity: dict[str, A
     lanes = merge_places(gather_object([dict(cursor.lanes)]))
     progress = Progress(progress.step, Cursor(cursor.epoch, cursor.packs, cursor.records, lanes))
     if trainee.accelerator.is_main_process:
+        trainee.engine.give_adapter()
         save_checkpoint(run, trainee.model, trainee.optimizer, progress, identity=identity)
     trainee.accelerator.wait_for_everyone()
     return progress.step
@@ -193,7 +194,12 @@ def _sum_over_ranks(
     return flat[0]
 
 
-def _timed(items: Iterator[StepPacks]) -> Iterator[tuple[StepPacks, float]]:
+def _with_batches(steps: Iterator[StepPacks], engine: Engine) -> Iterator[tuple[StepPacks, list[Any]]]:
+    for step in steps:
+        yield step, engine.batches(step.packs)
+
+
+def _timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
     """Each item with the seconds that its consumer waited for it."""
     while True:
         started = time.perf_counter()

@@ -16,9 +16,10 @@ from contract.manifest import Manifest, read_manifest
 from contract.settings import exit_code, parse_settings
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
 from trainer.config import TINY_BASE, TrainConfig
+from trainer.engine import check_isolation, choose_engine
 from trainer.examples import Encoder
 from trainer.loop import Trainee, fit
-from trainer.model import add_lora, check_isolation, load_base, load_tokenizer
+from trainer.model import add_lora, load_base, load_tokenizer
 from trainer.plan import Rank
 from trainer.run import ADAPTER_NAME, base_of, check_run, clear_run, write_info
 from trainer.stream import Cursor, PackStream
@@ -54,16 +55,18 @@ def train(config: TrainConfig) -> None:
         write_info(config, manifest)
     accelerator.wait_for_everyone()
 
-    identity = _identity(config, manifest)
+    identity = _identity(config, manifest) | {"engine": trainee.engine.name}
     start = Progress(0, Cursor())
     if config.resume and (last := find_last(run)):
         start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
+        trainee.engine.take_adapter()
         accelerator.print(f"going on from {last}")
     accelerator.print(_plan_text(config, stream, trainee))
 
     started = time.monotonic()
     end = fit(trainee, stream, config, start=start, identity=identity)
     if accelerator.is_main_process:
+        trainee.engine.give_adapter()
         save_adapter(trainee.model, run / ADAPTER_NAME)
     num_steps, seconds = end.step - start.step, time.monotonic() - started
     accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / ADAPTER_NAME}")
@@ -75,9 +78,11 @@ def build(config: TrainConfig, manifest: Manifest, accelerator: Accelerator) -> 
     base = base_of(Path(config.run), config.base)
     tokenizer = load_tokenizer(base)
     model = add_lora(load_base(base, device=accelerator.device), config)
-    check_isolation(model, vocabulary=len(tokenizer), device=accelerator.device)
+    engine, why = choose_engine(model, config)
+    accelerator.print(f"engine {engine.name}: {why}")
+    check_isolation(engine, vocabulary=len(tokenizer))
     optimizer = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        engine.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=accelerator.device.type == "cuda",
@@ -92,7 +97,7 @@ def build(config: TrainConfig, manifest: Manifest, accelerator: Accelerator) -> 
         seed=config.seed,
         limit=config.limit,
     )
-    return Trainee(model, optimizer, accelerator), stream
+    return Trainee(model, engine, optimizer, accelerator), stream
 
 
 def _identity(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def _identity(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
 
 
 def _plan_text(config: TrainConfig, stream: PackStream, trainee: Trainee) -> str:
-    trained = sum(parameter.numel() for parameter in trainee.model.parameters() if parameter.requires_grad)
+    trained = sum(parameter.numel() for parameter in trainee.engine.parameters())
     device = trainee.accelerator.device
     return (
         f"{stream.num_records:,} records x {config.epochs} epochs in packs of {config.max_length} tokens,"

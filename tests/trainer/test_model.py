@@ -11,8 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from contract.errors import UserError
 from trainer import model as unit
 from trainer.config import TrainConfig
+from trainer.engine import PlainEngine, check_isolation
 from trainer.examples import Encoder, Pack, Record, pack
-from trainer.model import add_lora, answer_loss, check_isolation, load_base, load_tokenizer
+from trainer.model import add_lora, answer_loss, load_base, load_tokenizer
 
 CPU = torch.device("cpu")
 RECORDS = [Record(0, "Red Kettle", "A kettle of steel."), Record(1, "Blue Lamp", "A lamp of glass, 40 cm.")]
@@ -69,7 +70,7 @@ def test_the_loss_counts_answer_and_end_tokens_only(lora: PeftModel, packs) -> N
 
 @pytest.mark.parametrize("training", [True, False])
 def test_packed_examples_do_not_see_each_other(lora: PeftModel, training: bool) -> None:
-    check_isolation(lora.train(training), vocabulary=300, device=CPU)
+    check_isolation(PlainEngine(lora.train(training)), vocabulary=300)
 
     assert lora.training is training
 
@@ -87,7 +88,7 @@ def test_the_self_test_refuses_a_model_whose_examples_see_each_other(
     monkeypatch.setattr(unit, "packed_logits", packed_logits_without_guard)
 
     with pytest.raises(UserError, match="packed records see each other"):
-        check_isolation(lora, vocabulary=300, device=CPU)
+        check_isolation(PlainEngine(lora), vocabulary=300)
 
 
 # Trap: bitsandbytes on CPUs with AVX512-BF16 gives no gradient to a layer's input after an eval forward.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from contract.errors import UserError
 from trainer import loop
 from trainer.answer import load_answerer
 from trainer.config import TrainConfig
+from trainer.engine import PlainEngine
 from trainer.metrics import read_metrics
 from trainer.train import main, train
 
@@ -36,7 +38,12 @@ def test_training_learns_every_record_of_each_epoch_and_the_loss_falls(finished:
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
     for epoch in (0, 1):
         assert sum(line["records"] for line in lines if line["epoch"] == epoch) == 60
-    assert lines[-1]["loss"] < 0.9 * lines[0]["loss"]
+    first, second = (
+        sum(line["loss"] * line["answer_tokens"] for line in lines if line["epoch"] == epoch)
+        / sum(line["answer_tokens"] for line in lines if line["epoch"] == epoch)
+        for epoch in (0, 1)
+    )
+    assert second < first - 0.02  # twelve steps of a micro model
     assert all(line["learning_rate"] <= 5e-3 for line in lines)
     assert all(0 <= line["wait_s"] <= line["step_s"] for line in lines)
 
@@ -95,6 +102,28 @@ def test_the_same_seed_gives_the_same_losses_and_an_interrupted_run_goes_on_as_i
     assert [line["loss"] for line in read_metrics(run)] == [line["loss"] for line in read_metrics(finished)]
 
 
+@pytest.mark.parametrize("changes", [{}, {"tokens_per_batch": 256}], ids=["one batch a step", "several"])
+def test_the_native_engine_learns_what_the_plain_one_learns(
+    finished: Path, prepared, micro_base: Path, tmp_path: Path, changes: dict
+) -> None:
+    """Losses agree to rounding, through a stop and a resume, and plain PEFT loads what was learnt."""
+    run = tmp_path / "run"
+    config = {"epochs": 2, "save_every": 3, "engine": "native", **changes}
+    train(_config(prepared, micro_base, run, max_steps=4, **config))
+    shutil.rmtree(run / "checkpoints" / "step-000004")
+    train(_config(prepared, micro_base, run, resume=True, **config))
+    whole = tmp_path / "whole"
+    train(_config(prepared, micro_base, whole, **config))
+
+    plain, native = ([line["loss"] for line in read_metrics(path)] for path in (finished, whole))
+    assert native == pytest.approx(plain, rel=2e-3)
+    assert [line["records"] for line in read_metrics(run)] == [line["records"] for line in read_metrics(finished)]
+    question = "What is Red Cotton number 0?"
+    assert load_answerer(whole).answer(question, max_new_tokens=4) == load_answerer(finished).answer(
+        question, max_new_tokens=4
+    )
+
+
 def test_a_checkpoint_is_refused_where_the_run_has_become_another(finished: Path, prepared, micro_base: Path) -> None:
     with pytest.raises(UserError, match="max_length was 128 and is 256"):
         train(_config(prepared, micro_base, finished, epochs=2, save_every=3, max_length=256, resume=True))
@@ -103,10 +132,7 @@ def test_a_checkpoint_is_refused_where_the_run_has_become_another(finished: Path
 def test_a_loss_that_is_no_number_stops_the_run_before_the_update(
     prepared, micro_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(model: torch.nn.Module, _: object) -> torch.Tensor:
-        return sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad) * torch.nan
-
-    monkeypatch.setattr(loop, "answer_loss", lost)
+    monkeypatch.setattr(PlainEngine, "loss", lambda self, _: sum(p.sum() for p in self.parameters()) * torch.nan)
 
     with pytest.raises(UserError, match="step 1: loss nan"):
         train(_config(prepared, micro_base, tmp_path / "run"))
