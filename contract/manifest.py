@@ -153,7 +153,10 @@ def read_manifest(root: str) -> Manifest:
             f"no {MANIFEST_NAME} in {root}: there is no finished data set; make one with"
             f" 'vitrine prepare --input CATALOGUE --output {root}'"
         ) from error
-    return from_json(text)
+    try:
+        return from_json(text)
+    except UserError as error:
+        raise UserError(f"{storage.join(root, MANIFEST_NAME)}: {error}") from error
 
 
 def find_manifest(root: str) -> Manifest | None:

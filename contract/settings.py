@@ -8,6 +8,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ from contract.errors import UserError, unknown_name
 Settings = TypeVar("Settings")
 
 USER_ERROR_CODE: Final = 2
+INTERRUPTED_CODE: Final = 130
 EXIT_CODE_FILE: Final = "VITRINE_EXIT_CODE_FILE"
 DEBUG: Final = "VITRINE_DEBUG"
 
@@ -25,12 +27,14 @@ def setting(default: Any = dataclasses.MISSING, *, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": help})
 
 
-def load_settings(cls: type[Settings], *, file: str | None, overrides: Mapping[str, Any]) -> Settings:
-    """A checked record. Overrides that are None are taken as not given.
+def load_settings(
+    cls: type[Settings], *, file: str | None, overrides: Mapping[str, Any], earlier: Mapping[str, Any] | None = None
+) -> Settings:
+    """A checked record. Overrides that are None are taken as not given; `earlier` ones stand before those of the file.
 
     UserError names every unknown key with its nearest known one, every wrong type and every missing value.
     """
-    values = _read_toml(file) if file else {}
+    values = dict(earlier or {}) | (_read_toml(file) if file else {})
     values |= {name: value for name, value in overrides.items() if value is not None}
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # any dataclass
     types_of = typing.get_type_hints(cls)
@@ -51,9 +55,11 @@ def load_settings(cls: type[Settings], *, file: str | None, overrides: Mapping[s
 
 def _read_toml(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # Windows editors begin a file with a mark
     except FileNotFoundError as error:
         raise UserError(f"no such config file: {path}") from error
+    except OSError as error:
+        raise UserError(f"cannot read the config file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {error}") from error
 
@@ -88,14 +94,21 @@ def type_name(expected: Any) -> str:
     return expected.__name__
 
 
-def parse_settings(cls: type[Settings], argv: Sequence[str], *, prog: str, description: str) -> Settings:
+def parse_settings(
+    cls: type[Settings],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    load: Callable[..., Settings] | None = None,
+) -> Settings:
     """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options."""
     parser = argparse.ArgumentParser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add_options(parser, cls)
     arguments = vars(parser.parse_args(argv))
-    return load_settings(cls, file=arguments.pop("config"), overrides=arguments)
+    return (load or partial(load_settings, cls))(file=arguments.pop("config"), overrides=arguments)
 
 
 def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence[str] = ()) -> None:
@@ -120,6 +133,9 @@ def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
     """
     try:
         return command() or 0
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED_CODE
     except UserError as error:
         if debug or os.environ.get(DEBUG):
             raise

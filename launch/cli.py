@@ -1,15 +1,18 @@
 """The `vitrine` command: settings are checked before anything heavy starts, then the part that does the work runs."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from launch import demo, synth, synth_plan
 from launch.commands import module_argv, train_argv
 from launch.machine import count_gpus
 from spark_jobs.config import PrepareConfig
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class SynthOptions:
     seed: int = setting(0, help="another seed gives other products")
     broken: float = setting(0.0, help="share of lines that are no valid records")
     mean_content_chars: int = setting(619, help="average length of the descriptions")
+    overwrite: bool = setting(False, help="replace a file that is there")
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         names = {field.name for field in dataclasses.fields(command.settings)}
         overrides = {name: value for name, value in vars(arguments).items() if name in names}
-        return command.run(load_settings(command.settings, file=arguments.config, overrides=overrides), arguments)
+        load = load_train_config if command.settings is TrainConfig else partial(load_settings, command.settings)
+        return command.run(load(file=arguments.config, overrides=overrides), arguments)
 
     return exit_code(run, debug=arguments.debug)
 
 
 def _synth(options: SynthOptions, _: argparse.Namespace) -> int:
-    progress = Progress("synth:")
+    output, progress = Path(options.output), Progress("synth:")
+    if output.exists() and not (options.overwrite and output.is_file() and not output.is_symlink()):
+        raise UserError(f"{output} is there already: give another name, or --overwrite to replace a file")
     try:
         config = synth_plan.SynthConfig(
             options.rows, options.seed, broken=options.broken, mean_content_chars=options.mean_content_chars
@@ -73,7 +80,7 @@ def _synth(options: SynthOptions, _: argparse.Namespace) -> int:
         truth = synth.write_catalogue(
             options.output, config, on_progress=lambda rows: progress.show(rows / options.rows, f"{rows:,} lines")
         )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
     progress.done(f"{truth['rows_in']:,} lines in {options.output}, {truth['kept']:,} of them to be kept,")
     return 0
@@ -85,14 +92,14 @@ def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:
 
 def _train(config: TrainConfig, arguments: argparse.Namespace) -> int:
     read_manifest(config.data)
-    gpus = 0 if arguments.cpu else count_gpus()
+    num_processes, gpus = arguments.num_processes, 0 if arguments.cpu else count_gpus()
+    if num_processes is not None and num_processes < 1:
+        raise UserError(f"num_processes = {num_processes}, expected at least 1")
     argv = train_argv(
-        config,
-        num_processes=arguments.num_processes or max(1, gpus),
-        use_cpu=not gpus,
-        accelerate=arguments.accelerate,
+        config, num_processes=num_processes or max(1, gpus), use_cpu=not gpus, accelerate=arguments.accelerate
     )
-    return _run(argv, arguments, needs="torch", extra="train")
+    environment = {} if gpus else {"ACCELERATE_USE_CPU": "true"}
+    return _run(argv, arguments, needs="torch", extra="train", environment=environment)
 
 
 def _ask(config: AskConfig, arguments: argparse.Namespace) -> int:
@@ -107,20 +114,53 @@ def _demo(config: demo.DemoConfig, _: argparse.Namespace) -> int:
     return demo.run(config, main)
 
 
-def _run(argv: list[str], arguments: argparse.Namespace, *, needs: str, extra: str) -> int:
-    """Runs a part in a process of its own, and returns its exit code."""
+def _run(
+    argv: list[str],
+    arguments: argparse.Namespace,
+    *,
+    needs: str,
+    extra: str,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Runs a part in processes of its own, and returns its exit code."""
     if arguments.dry_run:
         print(shlex.join(argv))
         return 0
     if importlib.util.find_spec(needs) is None:
-        raise UserError(f"{needs} is not installed; install this part with: pip install 'vitrine[{extra}]'")
+        raise UserError(f"{needs} is not installed; from the project's folder: pip install '.[{extra}]'")
     with tempfile.TemporaryDirectory() as folder:
         # A launcher between us and the part may turn its exit code into another.
         told = Path(folder) / "exit-code"
-        # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {EXIT_CODE_FILE: str(told)}
-        code = subprocess.run(argv, env=environment, check=False).returncode
+        defaults = {
+            # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
+            "OMP_WAIT_POLICY": "PASSIVE",
+            # Or a random.py in the user's folder would be imported in place of Python's.
+            "PYTHONSAFEPATH": "1",
+        }
+        code = _run_passing_signals(argv, {**defaults, **os.environ, **(environment or {}), EXIT_CODE_FILE: str(told)})
         return int(told.read_text()) if code and told.exists() else code
+
+
+def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:
+    """Runs a command; when we are told to stop, all its processes are. Exit code 128 + signal then."""
+    process = subprocess.Popen(argv, env=environment, start_new_session=True)
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        print("stopped", file=sys.stderr)
+        return 128 + received[0]
+    return 128 - code if code < 0 else code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,7 +186,8 @@ def _parser() -> argparse.ArgumentParser:
         if command.settings is TrainConfig:
             sub.add_argument("--num-processes", type=int, metavar="N", help="processes, one a GPU (default: all GPUs)")
             sub.add_argument("--cpu", action="store_true", help="leave the GPUs alone")
-        sub.add_argument("--dry-run", action="store_true", help="print what would run, and run nothing")
+        if command.run not in (_synth, _demo):
+            sub.add_argument("--dry-run", action="store_true", help="print what would run, and run nothing")
         sub.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
         sub.set_defaults(accelerate=[])
     return parser

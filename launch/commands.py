@@ -16,10 +16,11 @@ def module_argv(module: str, settings: Any) -> list[str]:
 
 def train_argv(config: TrainConfig, *, num_processes: int, use_cpu: bool, accelerate: Sequence[str] = ()) -> list[str]:
     """`accelerate launch` of the trainer, one process a GPU. What is in `accelerate` goes to it as it stands."""
-    several = ["--multi_gpu"] if num_processes > 1 else []
-    # Without a number of threads, Accelerate gives each process one.
-    threads = max(1, (os.cpu_count() or 1) // num_processes)
-    devices = ["--cpu", "--num_cpu_threads_per_process", str(threads)] if use_cpu else several
+    # `--cpu` means one process to Accelerate 1.15, whatever number it is told; several need `--multi_gpu`, also where
+    # its environment says that there is no GPU to be used. Without a number of threads it gives each process one.
+    devices = ["--multi_gpu"] if num_processes > 1 else ["--cpu"] if use_cpu else []
+    if use_cpu:
+        devices += ["--num_cpu_threads_per_process", str(max(1, (os.cpu_count() or 1) // num_processes))]
     # Said in full, or Accelerate warns of every default that it takes.
     fixed = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--quiet"]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(num_processes)]

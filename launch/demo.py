@@ -1,6 +1,9 @@
 """The whole way on a shipped catalogue of a few hundred made-up products, on a CPU, without a network."""
 
 import json
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +34,7 @@ def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
     started = time.monotonic()
     out = Path(config.output)
     data, trained = str(out / "data"), str(out / "run")
-    # Hub and telemetry look-ups: the demo shows that it needs none.
+    os.environ["HF_HUB_OFFLINE"] = "1"  # it needs nothing from there, so it does not ask
     with as_file(CATALOGUE) as catalogue, as_file(CONFIGS) as configs:
         steps = (
             ["prepare", "--input", str(catalogue), "--output", data, "--config", str(configs / "demo-prepare.toml")],
@@ -48,15 +51,23 @@ def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
     print(
         f"\n{verdict}: ROUGE-L of seen titles {before:.3f} before (at most {MOST_BEFORE}),"
         f" {after:.3f} after (at least {LEAST_AFTER}); {time.monotonic() - started:.0f}s in all.\n\n"
-        f"  {data}/manifest.json        what the data set holds, and where each line went\n"
-        f"  {data}/train/*.parquet      the records to learn\n"
-        f"  {data}/rejected/*.parquet   the lines that did not get through, with the reason\n"
-        f"  {trained}/adapter           the LoRA adapter, for PEFT, vLLM, Unsloth\n"
-        f"  {trained}/metrics.jsonl     every step of the training\n"
-        f"  {trained}/evaluation.json   the table above\n\n"
-        f'Ask it yourself:  vitrine ask --run {trained} "What is {_a_title(Path(trained))}?"'
+        f"{_places(data, trained)}\n\n"
+        f'Ask it yourself:  {_command()} ask --run {trained} "What is {_a_title(Path(trained))}?"'
     )
     return 0 if has_learnt else 1
+
+
+def _places(data: str, trained: str) -> str:
+    places = {
+        f"{data}/manifest.json": "what the data set holds, and where each line went",
+        f"{data}/train/": "the records to learn, in Parquet",
+        f"{data}/rejected/": "the lines that did not get through, with the reason",
+        f"{trained}/adapter/": "the LoRA adapter, for PEFT and whatever reads its format",
+        f"{trained}/metrics.jsonl": "every step of the training",
+        f"{trained}/evaluation.json": "the table above",
+    }
+    width = max(map(len, places))
+    return "\n".join(f"  {place:<{width}}  {text}" for place, text in places.items())
 
 
 def seen_scores(run: Path) -> tuple[float, float]:
@@ -68,6 +79,11 @@ def seen_scores(run: Path) -> tuple[float, float]:
     before = sum(comparison["rouge_l_before"] for comparison in seen) / len(seen)
     after = sum(comparison["rouge_l_after"] for comparison in seen) / len(seen)
     return before, after
+
+
+def _command() -> str:
+    """How the user can call us from here."""
+    return "vitrine" if shutil.which("vitrine") else os.path.relpath(sys.argv[0])
 
 
 def _a_title(run: Path) -> str:

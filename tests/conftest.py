@@ -91,6 +91,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 @pytest.fixture(scope="session")
+def other_prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """20 records of the train split: another data set."""
+    root = tmp_path_factory.mktemp("other")
+    return Prepared(str(root), write_data_set(root, made_up_pairs(20)))
+
+
+@pytest.fixture(scope="session")
 def micro_base(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Path:
     """Folder of a base in 32 bit: a Llama of a few thousand weights."""
     import torch  # not for tests of the sides that have no torch

@@ -60,7 +60,7 @@ def _train(data: Path, base: Path, run: Path, *more: str) -> str:
 @pytest.fixture(name="run", scope="module")
 def _run(data: Path, micro_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("trained") / "run"
-    _train(data, micro_base, run, "--save-every", "5")
+    _train(data, micro_base, run, "--save-every", "5", "--cpu")
     return run
 
 
@@ -99,7 +99,8 @@ def test_training_learns_each_record_once_and_says_what_it_learnt_from(run: Path
 
 def test_two_processes_learn_the_same_steps_as_one(run: Path, data: Path, micro_base: Path, tmp_path: Path) -> None:
     """Real processes under `accelerate launch`, gradients added over gloo."""
-    _train(data, micro_base, tmp_path / "two", "--num-processes", "2", "--cpu")
+    told = _train(data, micro_base, tmp_path / "two", "--num-processes", "2", "--cpu")
+    assert "on 2 x cpu" in told
     alone, together = read_metrics(run), read_metrics(tmp_path / "two")
 
     assert [line["records"] for line in together] == [line["records"] for line in alone]

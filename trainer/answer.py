@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase, TextStreamer
 
 from contract.errors import UserError
 from contract.settings import exit_code, parse_settings
-from contract.text import Profile, find_profile
+from contract.text import Profile, clean, find_profile
 from trainer.config import AskConfig
 from trainer.examples import Encoder
 from trainer.model import load_adapter, load_tokenizer
@@ -30,11 +30,8 @@ class Answerer:
     encoder: Encoder
     profile: Profile
 
-    def answer(self, question: str, *, max_new_tokens: int, streamer: TextStreamer | None = None) -> str:
-        """The model's most likely answer, up to its end token; the streamer gets the text as it comes."""
-        title = title_in(question, self.profile)
-        if not title:
-            raise UserError(f"nothing is left of {question!r} after cleaning: ask about a product's title")
+    def answer(self, title: str, *, max_new_tokens: int, streamer: TextStreamer | None = None) -> str:
+        """The most likely answer for a cleaned title, up to its end token; the streamer gets the text as it comes."""
         ids = torch.tensor([self.encoder.prompt_ids(title)], device=self.model.device)
         with torch.inference_mode():
             output = self.model.generate(
@@ -69,12 +66,16 @@ def main(argv: Sequence[str]) -> int:
 def ask(config: AskConfig) -> None:
     """Prints the answer as it is made, or with `--json` one line when it is complete."""
     answerer = load_answerer(Path(config.run))
+    find_title = clean if config.as_title else title_in
+    title = find_title(config.question, answerer.profile)
+    if not title:
+        raise UserError(f"nothing is left of {config.question!r} after cleaning: ask about a product's title")
     if config.json:
-        answer = answerer.answer(config.question, max_new_tokens=config.max_new_tokens)
+        answer = answerer.answer(title, max_new_tokens=config.max_new_tokens)
         print(json.dumps({"question": config.question, "answer": answer}, ensure_ascii=False))
         return
     streamer = TextStreamer(answerer.tokenizer, skip_prompt=True, skip_special_tokens=True)
-    answerer.answer(config.question, max_new_tokens=config.max_new_tokens, streamer=streamer)
+    answerer.answer(title, max_new_tokens=config.max_new_tokens, streamer=streamer)
 
 
 if __name__ == "__main__":

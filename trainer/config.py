@@ -1,14 +1,17 @@
 """Settings of a training run. Light: read by the command line before anything heavy is imported."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from contract.errors import UserError
-from contract.settings import setting
+from contract.settings import load_settings, setting
 
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
+CONFIG_NAME: Final = "config.json"  # in the folder of a run
 
 _AT_LEAST_ONE: Final = (
     *("epochs", "max_steps", "limit", "max_length", "tokens_per_step", "tokens_per_batch"),
@@ -75,6 +78,8 @@ class TrainConfig:
             problems.append(
                 f"tokens_per_batch = {self.tokens_per_batch}, expected at least max_length = {self.max_length}"
             )
+        if "://" in self.run:
+            problems.append(f"run = {self.run!r}, expected a local folder")
         if self.resume and self.overwrite:
             problems.append("resume and overwrite exclude each other")
         if problems:
@@ -93,7 +98,13 @@ class AskConfig:
     run: str = setting(help="folder of a training run")
     question: str = setting(help="a question like 'What is TITLE?', or just the title")
     max_new_tokens: int = setting(128, help="longest answer, in tokens")
+    as_title: bool = setting(False, help="take the text as the title itself, also where it reads like a question")
     json: bool = setting(False, help="print one JSON line when the answer is complete")
+
+    def __post_init__(self) -> None:
+        """Checks ranges; raises UserError."""
+        if self.max_new_tokens < 1:
+            raise UserError(f"max_new_tokens = {self.max_new_tokens}, expected at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,3 +116,27 @@ class EvaluateConfig:
     seen: int = setting(10, help="titles of the train split")
     unseen: int = setting(5, help="titles of the val and test splits")
     max_new_tokens: int = setting(128, help="longest answer, in tokens")
+
+    def __post_init__(self) -> None:
+        """Checks ranges; raises UserError."""
+        if self.max_new_tokens < 1 or min(self.seen, self.unseen) < 0 or self.seen + self.unseen < 1:
+            raise UserError(
+                f"seen = {self.seen}, unseen = {self.unseen}, max_new_tokens = {self.max_new_tokens}, expected at least"
+                " one title and one token"
+            )
+
+
+def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
+    """Checked settings. With `resume`, what is not given is as it was when the run began."""
+    resume, run = overrides.get("resume"), overrides.get("run")
+    earlier = settings_of_run(Path(run)) if resume and run else {}
+    return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
+
+
+def settings_of_run(run: Path) -> dict[str, Any]:
+    """The settings that RUN/config.json remembers, but for how the run was started; empty where there is no run."""
+    try:
+        config = json.loads((run / CONFIG_NAME).read_text())["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}

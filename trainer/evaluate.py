@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.progress import Progress
 from contract.settings import exit_code, parse_settings
@@ -47,9 +48,16 @@ def main(argv: Sequence[str]) -> int:
 def evaluate(config: EvaluateConfig) -> None:
     """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
     run = Path(config.run)
-    root = config.data or str(read_info(run).config["data"])
+    info = read_info(run)
+    root = config.data or str(info.config["data"])
     manifest = read_manifest(root)
-    asked = [("train", record) for record in first_records(root, manifest, ("train",), config.seen)]
+    if manifest.dataset_id != info.dataset_id:
+        raise UserError(
+            f"{root} holds data set {manifest.dataset_id}, but this run learnt {info.dataset_id}: no title of it counts"
+            " as seen; name the one that it learnt with --data"
+        )
+    seen = min(config.seen, info.config["limit"] or config.seen)
+    asked = [("train", record) for record in first_records(root, manifest, ("train",), seen)]
     asked += [("unseen", record) for record in first_records(root, manifest, ("val", "test"), config.unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
     temporary = run / f".{EVALUATION_NAME}.tmp"

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest
-from trainer.config import TINY_BASE, TrainConfig
+from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig
 from trainer.metrics import METRICS_NAME
 
-CONFIG_NAME: Final = "config.json"
 ADAPTER_NAME: Final = "adapter"
 _TINY_NAME: Final = "base"
 _OWN_NAMES: Final = (CONFIG_NAME, ADAPTER_NAME, _TINY_NAME, "checkpoints", METRICS_NAME, "evaluation.json")
@@ -32,39 +32,48 @@ class RunInfo:
 
 
 def check_run(config: TrainConfig) -> None:
-    """Changes nothing; UserError if this training would touch an earlier run without being asked to."""
+    """Changes nothing; UserError if this training would touch anything that it was not asked to touch."""
     run = Path(config.run)
-    has_run = (run / CONFIG_NAME).exists()
-    if run.exists() and not run.is_dir():
-        raise UserError(f"{run} is a file, expected a folder for the run")
+    try:
+        is_empty = not run.exists() or not any(run.iterdir())
+    except OSError as error:
+        raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
+    has_run = _is_run(run)
     if config.resume and not has_run:
         raise UserError(f"nothing to resume: there is no run in {run}; leave out --resume to start one")
     if has_run and not (config.resume or config.overwrite):
         raise UserError(f"{run} holds a run already: give --resume to go on with it, --overwrite to replace it")
-    if not has_run and run.exists() and any(path.name not in _OWN_NAMES for path in run.iterdir()):
+    if not has_run and not is_empty:
         raise UserError(f"{run} is not empty and holds no run: give another folder")
 
 
-def clear_run(config: TrainConfig) -> None:
-    """Deletes what an earlier run left in the folder, but for the tiny base."""
-    for name in _OWN_NAMES:
-        path = Path(config.run) / name
-        if path.is_dir() and name != _TINY_NAME:
-            shutil.rmtree(path)
-        elif path.is_file():
-            path.unlink()
-
-
-def write_info(config: TrainConfig, manifest: Manifest) -> None:
-    """Writes RUN/config.json."""
+def claim_run(config: TrainConfig, manifest: Manifest) -> None:
+    """Makes the folder that of this training: deletes what an earlier run left, writes RUN/config.json."""
+    run = Path(config.run)
+    if not config.resume:
+        for name in _OWN_NAMES:
+            path = run / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if config.base == TINY_BASE:
+            run.mkdir(parents=True, exist_ok=True)
+            os.replace(base_in_the_making(run), run / _TINY_NAME)
     info = RunInfo(
         asdict(config), manifest.dataset_id, manifest.text_profile, {name: version(name) for name in _PACKAGES}
     )
-    path = Path(config.run) / CONFIG_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(info), indent=1) + "\n")
-    os.replace(temporary, path)
+    storage.write_bytes(str((run / CONFIG_NAME).absolute()), f"{json.dumps(asdict(info), indent=1)}\n".encode())
+
+
+def base_in_the_making(run: Path) -> Path:
+    """Where a tiny base lies until the run's folder is claimed."""
+    return run.with_name(f".{run.name}.base.tmp")
+
+
+def _is_run(run: Path) -> bool:
+    try:
+        RunInfo(**json.loads((run / CONFIG_NAME).read_text()))
+    except (OSError, ValueError, TypeError):
+        return False
+    return True
 
 
 def read_info(run: Path) -> RunInfo:

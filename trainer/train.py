@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.settings import exit_code, parse_settings
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
-from trainer.config import TINY_BASE, TrainConfig
-from trainer.engine import check_isolation, choose_engine
+from trainer.config import TINY_BASE, TrainConfig, load_train_config
+from trainer.engine import Engine, check_isolation, choose_engine
 from trainer.examples import Encoder
 from trainer.loop import Trainee, fit
 from trainer.model import add_lora, load_base, load_tokenizer
 from trainer.plan import Rank
-from trainer.run import ADAPTER_NAME, base_of, check_run, clear_run, write_info
+from trainer.run import ADAPTER_NAME, base_in_the_making, base_of, check_run, claim_run
 from trainer.stream import Cursor, PackStream
 from trainer.tiny import make_tiny_base
 
@@ -30,7 +31,11 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0, or 2 where the user has to change something."""
-    return exit_code(lambda: train(parse_settings(TrainConfig, argv, prog="trainer.train", description=__doc__)))
+    return exit_code(
+        lambda: train(
+            parse_settings(TrainConfig, argv, prog="trainer.train", description=__doc__, load=load_train_config)
+        )
+    )
 
 
 def train(config: TrainConfig) -> None:
@@ -44,23 +49,23 @@ def train(config: TrainConfig) -> None:
     run = Path(config.run)
 
     check_run(config)
-    if accelerator.is_main_process and config.base == TINY_BASE and not config.resume:
-        make_tiny_base(config.data, manifest, folder=Path(base_of(run, config.base)), seed=config.seed)
+    base = base_of(run, config.base)
+    if config.base == TINY_BASE and not config.resume:
+        base = str(base_in_the_making(run))
+        if accelerator.is_main_process:
+            make_tiny_base(config.data, manifest, folder=Path(base), seed=config.seed)
     accelerator.wait_for_everyone()
-    # Whatever can be wrong with the base is found before anything of an earlier run is touched.
-    trainee, stream = build(config, manifest, accelerator)
-    if accelerator.is_main_process:
-        if not config.resume:
-            clear_run(config)
-        write_info(config, manifest)
-    accelerator.wait_for_everyone()
-
-    identity = _identity(config, manifest) | {"engine": trainee.engine.name}
+    # Whatever can be wrong is found before anything of an earlier run is touched.
+    trainee, stream = build(config, manifest, accelerator, base=base)
+    identity = _identity(config, manifest, trainee.engine)
     start = Progress(0, Cursor())
     if config.resume and (last := find_last(run)):
         start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
         trainee.engine.take_adapter()
         accelerator.print(f"going on from {last}")
+    if accelerator.is_main_process:
+        claim_run(config, manifest)
+    accelerator.wait_for_everyone()
     accelerator.print(_plan_text(config, stream, trainee))
 
     started = time.monotonic()
@@ -73,9 +78,10 @@ def train(config: TrainConfig) -> None:
     accelerator.end_training()
 
 
-def build(config: TrainConfig, manifest: Manifest, accelerator: Accelerator) -> tuple[Trainee, PackStream]:
+def build(
+    config: TrainConfig, manifest: Manifest, accelerator: Accelerator, *, base: str
+) -> tuple[Trainee, PackStream]:
     """The 4-bit base with its adapter, and this rank's stream of packs."""
-    base = base_of(Path(config.run), config.base)
     tokenizer = load_tokenizer(base)
     model = add_lora(load_base(base, device=accelerator.device), config)
     engine, why = choose_engine(model, config)
@@ -100,10 +106,11 @@ def build(config: TrainConfig, manifest: Manifest, accelerator: Accelerator) -> 
     return Trainee(model, engine, optimizer, accelerator), stream
 
 
-def _identity(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
+def _identity(config: TrainConfig, manifest: Manifest, engine: Engine) -> dict[str, Any]:
     """What must not change between a checkpoint and its resume."""
-    names = ("base", "epochs", "limit", "max_length", "tokens_per_step", "lora_rank", "lora_alpha", "seed")
-    return {"dataset_id": manifest.dataset_id} | {name: getattr(config, name) for name in names}
+    free = ("data", "run", "resume", "overwrite", "max_steps", "save_every", "log_every", "tokens_per_batch", "engine")
+    settings = {name: value for name, value in asdict(config).items() if name not in free}
+    return settings | {"dataset_id": manifest.dataset_id, "engine": engine.name}
 
 
 def _plan_text(config: TrainConfig, stream: PackStream, trainee: Trainee) -> str:

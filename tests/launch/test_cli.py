@@ -1,6 +1,7 @@
 """The command line: what it runs, and what it says when it cannot."""
 
 import json
+import signal
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,11 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["ask", "--run", "RUN", "What is it?"], "no run in RUN"),
         (["evaluate", "--run", "RUN"], "no run in RUN"),
         (["synth", "--rows", "0", "--output", "x.json"], "rows is 0"),
+        (["train", "--data", "OUT", "--run", "s3://b/run"], "expected a local folder"),
+        (["train", "--config", "."], "cannot read the config file ."),
+        (["ask", "--run", "RUN", "--max-new-tokens", "0", "x"], "max_new_tokens = 0"),
+        (["evaluate", "--run", "RUN", "--seen", "0", "--unseen", "0"], "at least"),
+        (["synth", "--rows", "5", "--output", "bad.toml/x.json"], "bad.toml"),
         (["train", "--fast"], "unknown arguments for train: --fast"),
         (["trian"], "invalid choice: 'trian'"),
     ],
@@ -91,9 +97,45 @@ def test_training_is_launched_by_accelerate_one_process_a_gpu() -> None:
     assert on_gpus[1:3] == ["-m", "accelerate.commands.launch"]
     assert on_gpus[on_gpus.index("--num_processes") + 1] == "4"
     assert "--multi_gpu" in on_gpus
-    assert on_gpus.index("--main_process_port") < on_gpus.index("trainer.train")
-    assert on_gpus[-2:] == ["--data=d", "--run=r"] or "--data=d" in on_gpus
+    assert on_gpus.index("--main_process_port") < on_gpus.index("trainer.train") < on_gpus.index("--data=d")
     assert "--cpu" in train_argv(config, num_processes=1, use_cpu=True)
+    assert "--cpu" not in train_argv(config, num_processes=2, use_cpu=True)  # there it would mean one process
+
+
+def test_synth_replaces_a_file_only_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "trn.json"
+    output.write_text("mine")
+    argv = ["synth", "--rows", "5", "--output", str(output)]
+
+    assert cli.main(argv) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert output.read_text() == "mine"
+    assert cli.main([*argv, "--overwrite"]) == 0
+    assert len(output.read_text().splitlines()) == 5
+
+
+_GRANDCHILD = "import time; print(1, flush=True); time.sleep(60)"
+_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_GRANDCHILD!r}])"
+_PARENT = f"""
+import os, sys
+from launch.cli import _run_passing_signals
+sys.exit(_run_passing_signals([sys.executable, "-c", {_CHILD!r}], os.environ))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_processes_of_a_command(number: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "1\n"
+
+    running.send_signal(number)
+    _, error = running.communicate(timeout=20)  # ends only when no process holds the pipe
+
+    assert running.returncode == 128 + number
+    assert error == "stopped\n"
 
 
 def test_gpus_are_counted_as_cuda_would_show_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from transformers import AutoModelForCausalLM
 
 from contract.errors import UserError
 from trainer import loop
-from trainer.answer import load_answerer
-from trainer.config import TrainConfig
+from trainer.answer import ask, load_answerer
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config
 from trainer.engine import PlainEngine
+from trainer.evaluate import evaluate
 from trainer.metrics import read_metrics
+from trainer.tiny import TinyShape, make_tiny_base
 from trainer.train import main, train
 
 
@@ -118,15 +122,24 @@ def test_the_native_engine_learns_what_the_plain_one_learns(
     plain, native = ([line["loss"] for line in read_metrics(path)] for path in (finished, whole))
     assert native == pytest.approx(plain, rel=2e-3)
     assert [line["records"] for line in read_metrics(run)] == [line["records"] for line in read_metrics(finished)]
-    question = "What is Red Cotton number 0?"
-    assert load_answerer(whole).answer(question, max_new_tokens=4) == load_answerer(finished).answer(
-        question, max_new_tokens=4
-    )
+    answers = [load_answerer(path).answer("Red Cotton number 0", max_new_tokens=4) for path in (whole, finished)]
+    assert answers[0] == answers[1]
 
 
 def test_a_checkpoint_is_refused_where_the_run_has_become_another(finished: Path, prepared, micro_base: Path) -> None:
-    with pytest.raises(UserError, match="max_length was 128 and is 256"):
-        train(_config(prepared, micro_base, finished, epochs=2, save_every=3, max_length=256, resume=True))
+    before = (finished / "config.json").read_text()
+
+    config = _config(prepared, micro_base, finished, epochs=2, resume=True, max_length=256, learning_rate=0.5)
+    with pytest.raises(UserError, match=r"max_length was 128 and is 256; learning_rate was 0.005 and is 0.5"):
+        train(config)
+    assert (finished / "config.json").read_text() == before
+
+
+def test_a_resume_takes_the_settings_that_it_is_not_given_from_the_run(finished: Path) -> None:
+    config = load_train_config(file=None, overrides={"run": str(finished), "resume": True, "log_every": 7})
+
+    began = json.loads((finished / "config.json").read_text())["config"]
+    assert asdict(config) == began | {"resume": True, "log_every": 7}
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_the_update(
@@ -139,13 +152,26 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_update(
     assert not (tmp_path / "run" / "adapter").exists()
 
 
-def test_answers_stop_at_the_end_token_and_use_the_trainings_cleaning(finished: Path) -> None:
-    answerer = load_answerer(finished)
+def test_a_question_is_cleaned_and_worded_as_in_training(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def asked(question: str, **options: bool) -> str:
+        ask(AskConfig(run=str(finished), question=question, max_new_tokens=8, json=True, **options))
+        return json.loads(capsys.readouterr().out)["answer"]
 
-    dirty = answerer.answer("What is Red &amp;quot;Cotton&quot; number 0?", max_new_tokens=8)
-    assert dirty == answerer.answer("Red Cotton number 0", max_new_tokens=8)
+    known = load_answerer(finished).answer("Red Cotton number 0", max_new_tokens=8)
+    assert asked("What is Red &amp;quot;Cotton&quot; number 0?") == known
+    assert asked("Red Cotton number 0", as_title=True) == known
     with pytest.raises(UserError, match="nothing is left"):
-        answerer.answer("???", max_new_tokens=8)
+        asked("???")
+
+
+def test_only_what_was_learnt_counts_as_seen(
+    finished: Path, other_prepared, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(EvaluateConfig(run=str(finished), seen=100, unseen=1, max_new_tokens=1))
+    assert "of 60 seen titles" in capsys.readouterr().out  # the run was limited to as many
+
+    with pytest.raises(UserError, match="but this run learnt"):
+        evaluate(EvaluateConfig(run=str(finished), data=other_prepared.root))
 
 
 @pytest.mark.parametrize(
@@ -168,13 +194,33 @@ def test_a_users_mistake_is_told_with_code_2_and_leaves_nothing(
     assert not run.exists()
 
 
-def test_an_earlier_run_is_not_touched_unasked(finished: Path, prepared, micro_base: Path, tmp_path: Path) -> None:
+def test_what_is_no_run_is_not_touched(finished: Path, prepared, micro_base: Path, tmp_path: Path) -> None:
     before = json.loads((finished / "config.json").read_text())
     with pytest.raises(UserError, match="holds a run already: give --resume"):
         train(_config(prepared, micro_base, finished))
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "love.txt").write_text("x")
-    with pytest.raises(UserError, match="is not empty and holds no run"):
-        train(_config(prepared, micro_base, tmp_path / "letters"))
-
     assert json.loads((finished / "config.json").read_text()) == before
+
+    model = tmp_path / "model"  # a folder of somebody's model has a config.json, too
+    shutil.copytree(micro_base, model)
+    letters = tmp_path / "letters"
+    (letters / "checkpoints").mkdir(parents=True)
+    (letters / "checkpoints" / "love.txt").write_text("x")
+    (tmp_path / "file").write_text("x")
+    for folder, options in ((letters, {}), (model, {}), (model, {"overwrite": True})):
+        with pytest.raises(UserError, match="is not empty and holds no run"):
+            train(_config(prepared, micro_base, folder, **options))
+    with pytest.raises(UserError, match="cannot be the folder of a run"):
+        train(_config(prepared, micro_base, tmp_path / "file"))
+    assert (letters / "checkpoints" / "love.txt").exists()
+    assert "model_type" in (model / "config.json").read_text()
+
+
+def test_a_tiny_base_is_made_and_kept_with_its_run(prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = TinyShape(vocabulary=400, hidden=64, layers=1, head=32, steps=2, max_length=128)
+    monkeypatch.setattr("trainer.train.make_tiny_base", partial(make_tiny_base, shape=shape))
+    run = tmp_path / "run"
+    for overwrite in (False, True):
+        train(_config(prepared, Path("tiny"), run, max_steps=1, overwrite=overwrite))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert load_answerer(run).answer("Red Cotton", max_new_tokens=1) is not None
