@@ -1,5 +1,6 @@
 """What a preparation can be told. Light on purpose: the command line reads it without starting anything."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +10,11 @@ from contract.text import PROFILES, find_profile
 
 MIB: Final = 2**20
 _CHANGE_THE_DATA: Final = ("text_profile", "val_share", "test_share", "seed", "shard_rows", "max_line_bytes")
+
+_COUNT: Final = r"(\*|[1-9]\d*)"
+_MASTER: Final = re.compile(
+    rf"local|local\[{_COUNT}(, *[1-9]\d*)?\]|local-cluster\[.+\]|spark://[^,]+:\d+(,[^,]+:\d+)*|yarn|k8s://.+"
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,11 @@ class PrepareConfig:
             ("seed", 0 <= self.seed < 2**64, "a whole number from 0 to 2^64 - 1"),
             ("shard_rows", self.shard_rows >= 1, "at least 1"),
             ("max_line_bytes", 1 <= self.max_line_bytes <= 256 * MIB, "from 1 to 256 MiB"),
-            ("master", bool(self.master), "a Spark master such as local[*]"),
+            (
+                "master",
+                bool(_MASTER.fullmatch(self.master)),
+                "local, local[N] or local[*], spark://HOST:PORT, yarn, k8s://URL",
+            ),
             ("partitions", self.partitions is None or self.partitions >= 1, "at least 1"),
         ]
 

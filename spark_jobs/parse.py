@@ -137,7 +137,11 @@ def _parse_line(text: bytes, decode: Any) -> Product | Unreadable:
 
 
 def _parse_slowly(text: bytes) -> Product | Unreadable:
-    r"""What the standard library makes of a line: it knows lone surrogates (`\ud800`), and whether the rest is JSON."""
+    r"""What the standard library makes of a line: it knows lone surrogates (`\ud800`), and whether the rest is JSON.
+
+    A line nested deeper than Python's recursion limit (some 1,000 brackets), even in a field that is not used, counts
+    as not_json, though it may be valid: neither parser can read it safely.
+    """
     try:
         value = json.loads(text.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

@@ -3,13 +3,21 @@
 Run it on this machine (`python -m spark_jobs.prepare --input trn.json --output data`) or by spark-submit.
 """
 
-import os
-import signal
 import sys
+
+from spark_jobs.signals import code_of, exit_on_signals, raising_on_signals
+
+if __name__ == "__main__":
+    exit_on_signals()  # the libraries below take a second or more to load
+
+import os
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from pyspark.sql import SparkSession
 
@@ -36,6 +44,17 @@ from spark_jobs.steps import (
     user_errors_of_tasks,
 )
 from spark_jobs.watch import watch_tasks
+from spark_jobs.writing import user_errors_of_writing
+
+_ONE_A_LINE: Final = "expected one JSON object a line, UTF-8, lines ended by \\n; convert the file"
+_FIELDS: Final = "expected objects with texts named title and content; rename the fields"
+_ADVICE: Final[Mapping[str, str]] = {
+    "too_long": "raise --max-line-bytes, or end each object's line by \\n",
+    "not_json": _ONE_A_LINE,
+    "not_a_record": f"{_ONE_A_LINE}, and uid, title and content must be texts",
+    "no_title": _FIELDS,
+    "no_content": _FIELDS,
+}
 
 
 def prepare(config: PrepareConfig) -> Manifest:
@@ -53,14 +72,14 @@ def prepare(config: PrepareConfig) -> Manifest:
         return found
 
     progress = Progress("prepare")
-    with open_session(config.master) as spark:
-        job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
-        try:
+    with ExitStack() as tidying:
+        with open_session(config.master) as spark:
+            job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
+            tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
             manifest = _run(job, spark)
+        with user_errors_of_writing(config.output):
             publish_over(found, manifest, output=config.output)
-        finally:
-            delete_staging(job.staging)
-    sweep(manifest, output=config.output)
+            sweep(manifest, output=config.output)
     progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
     return manifest
 
@@ -69,9 +88,14 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
     """UserError where the output is no folder to write to, or the input lies in it."""
     filesystem, root = storage.open_filesystem(config.output)
     if storage.is_local(filesystem):
-        nearest = next(path for path in (Path(root), *Path(root).parents) if path.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            raise UserError(f"cannot write to {config.output}: {nearest} is no folder that may be written to")
+        nearest = next(path for path in (Path(root), *Path(root).parents) if os.path.lexists(path))
+        try:
+            tempfile.TemporaryFile(dir=nearest).close()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {config.output}: {nearest} is no folder that may be written to ({error.strerror});"
+                " choose another output"
+            ) from error
     else:
         root = filesystem.unstrip_protocol(root)
     inside = [source.path for source in sources if source.path.startswith(f"{root}/")]
@@ -88,6 +112,7 @@ def _run(job: Job, spark: SparkSession) -> Manifest:
     plans = plan_shards(buckets, shard_rows=job.config.shard_rows)
     if not plans:
         raise UserError(f"the input is empty: {job.config.input} holds no line once decompressed")
+    _require_records(buckets, job.config.input)
     with (
         user_errors_of_tasks(),
         watch_tasks(spark.sparkContext, group=f"{job.name}-shards", num_tasks=len(plans), label="writing"),
@@ -96,11 +121,28 @@ def _run(job: Job, spark: SparkSession) -> Manifest:
     return _manifest(job, buckets=buckets, shards=shards)
 
 
-def _manifest(job: Job, *, buckets: Sequence[StagedBucket], shards: Sequence[Shard]) -> Manifest:
-    """The manifest, not yet published. Publication refuses it if a line was lost on the way."""
+def _require_records(buckets: Sequence[StagedBucket], input: str) -> None:
+    """UserError where no line has become a record."""
+    if any(split in bucket.files for bucket in buckets for split in SPLITS):
+        return
+    reasons = _count_reasons(buckets)
+    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common() if count)
+    raise UserError(
+        f"nothing to learn from in {input}: {sum(reasons.values())} line(s) read, none kept, rejected: {told};"
+        f" {_ADVICE[max(reasons, key=reasons.__getitem__)]}"
+    )
+
+
+def _count_reasons(buckets: Sequence[StagedBucket]) -> Counter[str]:
     reasons: Counter[str] = Counter()
     for bucket in buckets:
         reasons.update(bucket.reasons)
+    return reasons
+
+
+def _manifest(job: Job, *, buckets: Sequence[StagedBucket], shards: Sequence[Shard]) -> Manifest:
+    """The manifest, not yet published. Publication refuses it if a line was lost on the way."""
+    reasons = _count_reasons(buckets)
     of_section: dict[str, list[Shard]] = {section: [] for section in SECTIONS}
     for shard in sorted(shards, key=lambda shard: (len(shard.path), shard.path)):  # 99999 before 100000
         of_section[shard.path.partition("/")[0]].append(shard)
@@ -122,11 +164,17 @@ def _manifest(job: Job, *, buckets: Sequence[StagedBucket], shards: Sequence[Sha
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; exit code 2 for what a user can put right."""
     arguments = sys.argv[1:] if argv is None else argv
-    try:
-        return exit_code(lambda: _main(arguments))
-    except KeyboardInterrupt:
-        print("stopped; what was done so far is swept by the next run", file=sys.stderr)
-        return 128 + signal.SIGINT
+    with raising_on_signals() as received:
+
+        def run_unless_stopped() -> None:
+            try:
+                _main(arguments)
+            except BaseException:  # a library may have turned the interrupt into an error of its own
+                if not received:
+                    raise
+
+        code = exit_code(run_unless_stopped)
+    return code_of(received[0]) if received else code
 
 
 def _main(argv: Sequence[str]) -> None:

@@ -6,6 +6,8 @@ left alone, they may belong to a job that is at work.
 """
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,7 +51,11 @@ def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tup
 
 
 def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> None:
-    """Publishes in place of the manifest that was found at the start; UserError if it has changed since then."""
+    """Publishes in place of the manifest that was found at the start; UserError if it has changed since then.
+
+    The files of the data set that is not published are deleted: nobody would do it later, as they may be younger than
+    the manifest that stands. Names tell the content, so one that the standing manifest names, too, stays.
+    """
     _require_files(manifest, output)
     if find_manifest(output) == found:
         try:
@@ -57,10 +63,24 @@ def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> 
             return
         except FileExistsError:
             pass  # another job was faster by a moment
+    _drop(manifest, output=output)
     raise UserError(
         f"another preparation has published in {output} while this one was at work; its data set stands,"
         f" this one's is dropped; run again with --overwrite to replace it"
     )
+
+
+def _drop(manifest: Manifest, *, output: str) -> None:
+    standing = find_manifest(output)
+    kept = set(standing.files()) if standing else {MANIFEST_NAME}
+    _delete(output, [name for name in manifest.files() if name not in kept])
+
+
+def _delete(output: str, names: Sequence[str]) -> None:
+    """One by one: another job may be deleting the same ones."""
+    for name in names:
+        with suppress(FileNotFoundError):
+            storage.delete_files(output, [name])
 
 
 def _require_files(manifest: Manifest, output: str) -> None:
@@ -80,9 +100,9 @@ def sweep(manifest: Manifest, *, output: str) -> int:
     stale = [
         name
         for name in storage.list_files(output)
-        if name not in named and _OURS.fullmatch(name) and _modified(filesystem, storage.join(root, name)) <= published
+        if name not in named and _OURS.fullmatch(name) and _is_old(filesystem, storage.join(root, name), than=published)
     ]
-    storage.delete_files(output, stale)
+    _delete(output, stale)
     return len(stale)
 
 
@@ -92,6 +112,13 @@ def delete_staging(staging: str) -> None:
     filesystem, path = storage.open_filesystem(staging)
     if storage.is_local(filesystem) and filesystem.exists(path):
         filesystem.rmdir(path)
+
+
+def _is_old(filesystem: Any, path: str, *, than: datetime) -> bool:
+    try:
+        return _modified(filesystem, path) <= than
+    except FileNotFoundError:  # its owner has just deleted it
+        return False
 
 
 def _modified(filesystem: Any, path: str) -> datetime:

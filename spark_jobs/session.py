@@ -2,10 +2,9 @@
 
 import logging
 import os
-import re
 import shutil
 import signal
-import subprocess
+import socket
 import sys
 import tempfile
 import threading
@@ -15,16 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from contract.errors import UserError
+from spark_jobs.java import check_java, ended_on_interrupt, find_java, is_started_by_submit
 
-MIN_JAVA: Final = 17
-_GET_JAVA: Final = (
-    "install one (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17;"
-    " anywhere: https://adoptium.net) or point JAVA_HOME to it"
-)
 _QUIET: Final = Path(__file__).with_name("log4j2.properties")
 
 _SETTINGS: Final = {
@@ -37,6 +33,7 @@ _SETTINGS: Final = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+_REACH_WITHIN_S: Final = 10.0
 _LOCAL_SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
@@ -48,17 +45,17 @@ _LOCAL_SETTINGS: Final = {
 def open_session(master: str) -> Iterator[SparkSession]:
     """A Spark session of ours; one that runs already in this process is used and left running.
 
+    UserError where Spark cannot start. On an interrupt the Java that was started is ended, and nothing else is done.
     On a local master Spark's own messages are kept in a file, which is there to read only if the job fails.
     """
     running = SparkSession.getActiveSession()
     if running is not None:
         yield running
     elif master.startswith("local"):
-        with _log_kept_on_failure() as log, _stopping(_start_local(master, log)) as spark:
+        with _log_kept_on_failure() as log, ended_on_interrupt(), _stopping(_start_local(master, log)) as spark:
             yield spark
     else:
-        with _stopping(_builder(master).getOrCreate()) as spark:
-            spark.sparkContext.setLogLevel("ERROR")
+        with _log_kept_on_failure() as log, ended_on_interrupt(), _stopping(_start_remote(master, log)) as spark:
             yield spark
 
 
@@ -75,8 +72,14 @@ def _builder(master: str) -> SparkSession.Builder:
 def _stopping(spark: SparkSession) -> Iterator[SparkSession]:
     try:
         yield spark
-    finally:
+    except KeyboardInterrupt:
+        if is_started_by_submit():  # or else our Java is ended, which is sure and quick
+            spark.stop()
+        raise
+    except BaseException:
         spark.stop()
+        raise
+    spark.stop()
 
 
 @contextmanager
@@ -96,7 +99,7 @@ def _log_kept_on_failure() -> Iterator[IO[bytes]]:
 
 
 def _start_local(master: str, log: IO[bytes]) -> SparkSession:
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit has started Java already
+    if not is_started_by_submit():
         check_java(find_java())
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     root = str(Path(__file__).resolve().parent.parent)  # workers import spark_jobs from where this process did
@@ -106,27 +109,68 @@ def _start_local(master: str, log: IO[bytes]) -> SparkSession:
     builder = _builder(master).config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={_QUIET.as_uri()}")
     for name, value in _LOCAL_SETTINGS.items():
         builder = builder.config(name, value)
+    with _stderr_to(log), _user_errors_of_start(master, log):
+        return _get_or_create(builder)
+
+
+def _start_remote(master: str, log: IO[bytes]) -> SparkSession:
+    if not is_started_by_submit():
+        check_java(find_java())
+        require_master(master)
+    with _stderr_to(log), _user_errors_of_start(master, log):
+        spark = _get_or_create(_builder(master))
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def require_master(master: str) -> None:
+    """UserError where the cluster's address cannot be known or nobody answers there; Spark would try for a minute."""
+    if master == "yarn" and not (os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")):
+        raise UserError(
+            "master = 'yarn' needs HADOOP_CONF_DIR or YARN_CONF_DIR, the folder of the cluster's configuration, and"
+            " neither is set; set one, or choose another master such as local[*]"
+        )
+    if not master.startswith("spark://"):
+        return
+    problems = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_WITHIN_S).close()
+            return
+        except OSError as error:
+            problems.append(f"{address}: {error.strerror or error}")
+    raise UserError(
+        f"no Spark master answers at {master} ({'; '.join(problems)});"
+        " start it, correct the address, or choose another master such as local[*]"
+    )
+
+
+@contextmanager
+def _user_errors_of_start(master: str, log: IO[bytes]) -> Iterator[None]:
     try:
-        with _stderr_to(log):
-            spark = builder.getOrCreate()
+        yield
     except PySparkRuntimeError as error:
         log.seek(0)
         said = log.read().decode(errors="replace").strip().splitlines()[-3:]
         raise UserError(f"Spark did not start: {error}; Java said: {' / '.join(said) or 'nothing'}") from error
-    _let_interrupts_pass()
-    return spark
+    except Py4JJavaError as error:
+        raise UserError(f"Spark did not start with master {master!r}: {error.java_exception.getMessage()}") from error
 
 
-def _let_interrupts_pass() -> None:
-    """Makes Ctrl-C a KeyboardInterrupt and nothing more.
+def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
+    """Makes an interrupt what it was before and nothing more.
 
     The handler that pyspark 4.3 installs calls the JVM from within a call to it, which fails with three tracebacks, and
     py4j 0.10.9 logs what it raises. Stopping the session cancels its jobs all the same.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    handler = signal.getsignal(signal.SIGINT)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(lambda record: "while sending command" not in str(record.msg))
+    spark = builder.getOrCreate()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
+    return spark
 
 
 @contextmanager
@@ -141,27 +185,3 @@ def _stderr_to(log: IO[bytes]) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def find_java() -> str:
-    """The `java` that Spark would start; UserError where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
-    if java is None:
-        where = f"JAVA_HOME ({home})" if home else "JAVA_HOME or PATH"
-        raise UserError(f"Spark needs Java {MIN_JAVA} or later, and there is none in {where}; {_GET_JAVA}")
-    return java
-
-
-def check_java(java: str) -> None:
-    """UserError where this Java is too old for Spark or lacks a module that Spark cannot start without."""
-    result = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False)
-    version = re.search(r"^java\.base@(\d+)", result.stdout, re.MULTILINE)
-    if version is None or int(version[1]) < MIN_JAVA:
-        found = f"Java {version[1]}" if version else "no Java that knows modules (8 or earlier)"
-        raise UserError(f"Spark needs Java {MIN_JAVA} or later, but {java} is {found}; {_GET_JAVA}")
-    if "jdk.incubator.vector" not in result.stdout:
-        raise UserError(
-            f"{java} is a trimmed Java without the module jdk.incubator.vector, which Spark cannot start without;"
-            f" {_GET_JAVA}"
-        )

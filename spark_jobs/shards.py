@@ -20,6 +20,7 @@ from contract import storage
 from contract.columns import KEY, REASONS, REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS, TITLE, UID
 from contract.manifest import Shard
 from spark_jobs.parse import KEPT
+from spark_jobs.writing import user_errors_of_writing
 
 SECTIONS: Final = (*SPLITS, REJECTED)
 SCHEMAS: Final = dict.fromkeys(SPLITS, SHARD_SCHEMA) | {REJECTED: REJECTED_SCHEMA}
@@ -99,8 +100,10 @@ def _rejected(rows: pa.Table, sources: Sequence[str]) -> pa.Table:
 
 def _write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
     filesystem, path = storage.open_filesystem(storage.join(staging, name))
-    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    with user_errors_of_writing(staging):
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
     with (
+        user_errors_of_writing(staging),
         filesystem.open(path, "wb") as file,
         pa.ipc.new_file(file, rows.schema, options=_IPC_OPTIONS) as writer,
     ):
@@ -149,7 +152,8 @@ def write_shard(plan: ShardPlan, *, output: str, staging: str) -> Shard:
     data = sink.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     path = f"{plan.section}/part-{plan.number:05d}-{digest[:8]}.parquet"
-    storage.write_bytes(storage.join(output, path), data)
+    with user_errors_of_writing(output):
+        storage.write_bytes(storage.join(output, path), data)
     return Shard(path=path, rows=sum(part.num_rows for part in plan.slices), bytes=len(data), sha256=digest)
 
 

@@ -1,12 +1,14 @@
 """Input files, and the ranges of bytes that tasks read them by."""
 
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import fsspec
@@ -45,12 +47,26 @@ def list_sources(url: str) -> tuple[Source, ...]:
             found = {name: info for name, info in found.items() if info["type"] == "file"}
     except PermissionError as error:
         raise UserError(f"not allowed to read {url}: {error}") from error
+    if not found and storage.is_local(filesystem):
+        _require_open(path)
     if not found:
         raise UserError(f"no such input: {url}; expected a file of JSON lines, a folder of such files, or a glob")
     sources = tuple(_source(filesystem, found[name]) for name in sorted(found))
     if sum(source.bytes for source in sources) == 0:
         raise UserError(f"the input is empty: {url} ({len(sources)} file(s) of 0 bytes)")
     return sources
+
+
+def _require_open(path: str) -> None:
+    """UserError where the folder that should hold this may not be looked into; fsspec finds nothing there then."""
+    for folder in (Path(path), *Path(path).parents):
+        try:
+            os.scandir(folder).close()
+            return
+        except PermissionError as error:
+            raise UserError(f"not allowed to read {path}: the folder {folder} is closed to this user") from error
+        except OSError:  # no folder, or none of this name: look at the one above
+            continue
 
 
 def _source(filesystem: fsspec.AbstractFileSystem, info: dict[str, Any]) -> Source:

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 
 import msgspec
 import pyarrow as pa
-from pyspark.errors import PythonException
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException, PythonException
 from pyspark.sql import DataFrame, SparkSession
 
 from contract import storage
@@ -25,6 +26,7 @@ from spark_jobs.source import ByteRange, is_gzip, open_source, plan_ranges
 
 INPUT_BYTES_PER_BUCKET: Final = 64 * 2**20
 MAX_INPUT_BYTES_PER_BUCKET: Final = 512 * 2**20  # a bucket is held in memory, and Arrow's texts end at 2 GiB
+_NO_SPACE: Final = "No space left on device"  # so says Java, too
 _GZIP_RATIO: Final = 4  # of decompressed to compressed bytes, about
 
 Result = TypeVar("Result")
@@ -151,3 +153,10 @@ def user_errors_of_tasks() -> Iterator[None]:
         if told is None:
             raise
         raise UserError(told[1]) from error
+    except (Py4JJavaError, PySparkException) as error:
+        if _NO_SPACE not in str(error):
+            raise
+        raise UserError(
+            "no space left on the device that Spark shuffles through; make room there, or name another folder by the"
+            " environment variable SPARK_LOCAL_DIRS (/tmp by default)"
+        ) from error

@@ -18,3 +18,27 @@ def test_only_settings_that_change_the_data_are_told_in_the_manifest() -> None:
     other = PrepareConfig(input="b", output="p")
     assert one.of_data() == other.of_data()
     assert set(one.of_data()) == {"text_profile", "val_share", "test_share", "seed", "shard_rows", "max_line_bytes"}
+
+
+@pytest.mark.parametrize("master", ["local[x]", "local[0]", "local[]", "foo", "", "spark://", "spark://host", "k8s://"])
+def test_a_master_that_spark_does_not_know_is_refused(master: str) -> None:
+    with pytest.raises(UserError, match=r"expected local, local\[N\]"):
+        PrepareConfig(input="i", output="o", master=master)
+
+
+@pytest.mark.parametrize(
+    "master",
+    [
+        "local",
+        "local[*]",
+        "local[12]",
+        "local[2,4]",
+        "local[*,4]",
+        "local-cluster[2,1,1024]",
+        "spark://a:7077,b:7077",
+        "yarn",
+        "k8s://https://host:443",
+    ],
+)
+def test_the_masters_of_spark_pass(master: str) -> None:
+    assert PrepareConfig(input="i", output="o", master=master).master == master

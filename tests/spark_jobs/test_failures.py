@@ -1,5 +1,6 @@
 """Tasks that fail and are tried again, and jobs that are killed."""
 
+import contextlib
 import os
 import random
 import signal
@@ -110,6 +111,37 @@ def test_a_job_killed_at_any_moment_leaves_no_data_set_and_the_next_one_succeeds
     assert manifest.dataset_id == expected.dataset_id
     check_files(output, manifest)
     assert not has_begun(output, ".staging-")
+
+
+def processes_naming(word: str) -> list[str]:
+    """Command lines of running processes that have this in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended, or is another user's
+            if word.encode() in (path / "environ").read_bytes():
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes as Linux shows them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay_s", [0.3, 1.5, 2.5, 4.0])
+def test_a_signal_while_spark_starts_leaves_no_process_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, delay_s: float
+) -> None:
+    mark = f"vitrine-test-{uuid.uuid4().hex}"
+    monkeypatch.setenv("VITRINE_TEST_MARK", mark)
+    process = start(write(tmp_path / "in.json", catalogue(20_000)), tmp_path / "out", tmp_path / "log")
+    time.sleep(delay_s)
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number, (tmp_path / "log").read_text()
+    said = [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("reading")]
+    assert said == ["stopped; what was done so far is swept by the next run"] * (number == signal.SIGINT)
+    end = time.monotonic() + 5
+    while processes_naming(mark) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert processes_naming(mark) == []
+    assert not has_begun(tmp_path / "out", ".staging-")
 
 
 @pytest.mark.slow

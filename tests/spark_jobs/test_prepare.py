@@ -1,5 +1,6 @@
 """The laws of a prepared data set, with real Spark."""
 
+import errno
 import gzip
 import json
 import random
@@ -13,6 +14,7 @@ from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.text import clean
 from spark_jobs import prepare as preparing
+from spark_jobs import steps
 from tests.spark_jobs import nasty
 from tests.spark_jobs.catalogues import all_records, catalogue, check_files, records, write
 from tests.spark_jobs.conftest import Prepare
@@ -112,7 +114,7 @@ def test_one_answer(
         assert one_answer.setdefault("rejected", {"rows": rejected}) == {"rows": rejected}
 
 
-@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 21])
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 20, 21])
 def test_shards_are_exact(run: Prepare, tmp_path: Path, count: int) -> None:
     lines = [nasty.line(uid=f"{number}", content=f"Mug {number}") for number in range(count)] + [b"{}"] * 11
     manifest = run(write(tmp_path / "in.json", lines), tmp_path / "out", partitions=4, val_share=0.0, test_share=0.0)
@@ -215,7 +217,7 @@ def test_another_preparation_that_publishes_meanwhile_wins(
         run(write(tmp_path / "ours.json", catalogue(200)), output)
     assert read_manifest(str(output)).rows.input == 30
     assert len(all_records(output)) == read_manifest(str(output)).rows.kept
-    assert not list(output.glob(".staging*"))
+    check_files(output, read_manifest(str(output)))  # nothing of ours is left beside theirs
 
 
 @pytest.mark.parametrize("master", ["local[2]", "local[2,4]"])  # with and without retries
@@ -230,6 +232,61 @@ def test_a_gzip_file_of_nothing_is_the_users_error(run: Prepare, tmp_path: Path)
     (tmp_path / "in.json.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(UserError, match=r"the input is empty: .*in\.json\.gz"):
         run(tmp_path / "in.json.gz", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b'[\n{"title": "Mug"}\n]\n',
+            r"3 line\(s\) read, none kept, rejected: 2 not_json, 1 no_content;.*one JSON object a line",
+        ),
+        (
+            '{"title": "Mug", "content": "Fine"}\n'.encode("utf-16"),
+            "rejected: 2 not_json; expected one JSON object a line, UTF-8",
+        ),
+        (b"\r".join(catalogue(3)), r"1 line\(s\) read.*1 not_json;.*lines ended by"),
+        (b"\n" * 5, r"5 line\(s\) read.*5 not_json"),
+        (b'{"name": "Mug"}\n' * 4, "4 no_title; expected objects with texts named title and content"),
+    ],
+    ids=["array", "utf-16", "cr", "blank", "names"],
+)
+def test_an_input_without_a_record_is_the_users_error(run: Prepare, tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "in.json").write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "in.json", tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("step", ["storage.write_bytes", "_write_staged"])
+def test_a_full_disk_is_the_users_error(
+    run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    limited = tmp_path / "in.json"
+    write(limited, catalogue(30))
+    original = steps.write_shard if step == "storage.write_bytes" else steps.stage_bucket
+
+    def fill(*args: object, **kwargs: object) -> object:
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with pytest.MonkeyPatch.context() as patch:  # in the task
+            if step == "storage.write_bytes":
+                patch.setattr("contract.storage.write_bytes", fail)
+            else:
+                patch.setattr("pyarrow.ipc.new_file", fail)
+            return original(*args, **kwargs)
+
+    monkeypatch.setattr(steps, original.__name__, fill)
+    with pytest.raises(UserError, match=r"^cannot write to \S*out\S*: No space left on device; make room"):
+        run(limited, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_an_output_that_holds_no_files_is_refused_before_the_work(run: Prepare, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", catalogue(5))
+    with pytest.raises(UserError, match=r"cannot write to /proc/x: /proc is no folder that may be written to"):
+        run(source, Path("/proc/x"))
 
 
 def test_output_around_the_input_is_refused(run: Prepare, tmp_path: Path) -> None:

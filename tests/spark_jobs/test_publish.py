@@ -65,10 +65,19 @@ def test_another_that_published_meanwhile_is_left_alone(tmp_path: Path, found_on
     theirs = make(tmp_path, "b")
     publish(str(tmp_path), theirs, replace=True)
     before = files(tmp_path)
+    write(tmp_path / "train/part-00001-dddddddd.parquet")  # of a third job, at work
     with pytest.raises(UserError, match="another preparation has published"):
         publish_over(found, make(tmp_path, "c"), output=str(tmp_path))
     assert read_manifest(str(tmp_path)) == theirs
-    assert before <= files(tmp_path)
+    assert files(tmp_path) == before | {"train/part-00001-dddddddd.parquet"}
+
+
+def test_a_shard_that_both_have_written_stays_with_the_winner(tmp_path: Path) -> None:
+    theirs = make(tmp_path, "b")
+    publish(str(tmp_path), theirs, replace=False)
+    with pytest.raises(UserError, match="another preparation has published"):
+        publish_over(None, make(tmp_path, "b", created_at="2026-01-02"), output=str(tmp_path))
+    assert files(tmp_path) == set(theirs.files())
 
 
 def test_another_that_publishes_at_the_last_moment_is_left_alone(

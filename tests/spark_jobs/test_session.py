@@ -1,6 +1,7 @@
 """Java is looked at before Spark is started, and what is wrong with it is said."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UserError
-from spark_jobs.session import check_java, find_java
+from spark_jobs.java import check_java, find_java
+from spark_jobs.session import require_master
 
 
 def fake_java(folder: Path, output: str, code: int = 0) -> str:
@@ -74,3 +76,26 @@ def test_a_java_that_dies_is_the_users_error_with_its_last_words(tmp_path: Path)
     assert "Spark did not start" in done.stdout
     assert "no memory left" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_java_that_is_no_program_is_the_users_error(tmp_path: Path) -> None:
+    java = Path(fake_java(tmp_path, ""))
+    java.write_bytes(b"\x00\x01")
+    with pytest.raises(UserError, match=r"bin/java cannot be run: Exec format error; install one"):
+        check_java(str(java))
+
+
+def test_yarn_without_its_configuration_is_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
+    monkeypatch.delenv("YARN_CONF_DIR", raising=False)
+    with pytest.raises(UserError, match="needs HADOOP_CONF_DIR or YARN_CONF_DIR"):
+        require_master("yarn")
+    monkeypatch.setenv("YARN_CONF_DIR", "/etc/yarn")
+    require_master("yarn")
+
+
+def test_a_master_that_nobody_serves_is_the_users_error() -> None:
+    with pytest.raises(UserError, match=r"no Spark master answers at spark://127\.0\.0\.1:1 .*refused"):
+        require_master("spark://127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        require_master(f"spark://127.0.0.1:1,127.0.0.1:{server.getsockname()[1]}")

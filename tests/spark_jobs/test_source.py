@@ -1,6 +1,7 @@
 """Which files are read, how they are cut, and what is said of files that cannot be read."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,20 @@ def test_a_file_that_changed_since_it_was_listed_is_not_read(tmp_path: Path) -> 
         open_source(source),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["in.json", "*.json", ""])
+def test_a_folder_that_may_not_be_opened_is_no_missing_input(tmp_path: Path, name: str) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "in.json").write_text("{}")
+    closed.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may open anything
+    try:
+        with pytest.raises(UserError, match=r"not allowed to read .*: the folder \S+ is closed to this user"):
+            list_sources(str(closed / name))
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o700)

@@ -1,0 +1,86 @@
+"""The Java that Spark runs on: found, checked before it is started, and ended when the job is told to stop."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark import java_gateway
+
+from contract.errors import UserError
+
+MIN_JAVA: Final = 17
+_GET_JAVA: Final = (
+    "install one (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17;"
+    " anywhere: https://adoptium.net) or point JAVA_HOME to it"
+)
+_END_WITHIN_S: Final = 10.0  # its shutdown hooks end the tasks and delete Spark's temporary folders
+
+
+def is_started_by_submit() -> bool:
+    """Whether spark-submit has started Java already, and this process within it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def find_java() -> str:
+    """The `java` that Spark would start; UserError where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
+    if java is None:
+        where = f"JAVA_HOME ({home})" if home else "JAVA_HOME or PATH"
+        raise UserError(f"Spark needs Java {MIN_JAVA} or later, and there is none in {where}; {_GET_JAVA}")
+    return java
+
+
+def check_java(java: str) -> None:
+    """UserError where this Java cannot run, is too old for Spark or lacks a module that Spark cannot start without."""
+    try:
+        result = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UserError(f"{java} cannot be run: {error.strerror}; {_GET_JAVA}") from error
+    version = re.search(r"^java\.base@(\d+)", result.stdout, re.MULTILINE)
+    if version is None or int(version[1]) < MIN_JAVA:
+        found = f"Java {version[1]}" if version else "no Java that knows modules (8 or earlier)"
+        raise UserError(f"Spark needs Java {MIN_JAVA} or later, but {java} is {found}; {_GET_JAVA}")
+    if "jdk.incubator.vector" not in result.stdout:
+        raise UserError(
+            f"{java} is a trimmed Java without the module jdk.incubator.vector, which Spark cannot start without;"
+            f" {_GET_JAVA}"
+        )
+
+
+@contextmanager
+def ended_on_interrupt() -> Iterator[None]:
+    """Ends the Java that the body starts if the body is interrupted.
+
+    pyspark 4.3 keeps the process to itself until Java has answered, and one that is interrupted before never ends.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+    popen = java_gateway.Popen
+
+    def start(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        processes.append(popen(*args, **kwargs))
+        return processes[-1]
+
+    java_gateway.Popen = start
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in processes:
+            _end(process)
+        raise
+    finally:
+        java_gateway.Popen = popen
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
