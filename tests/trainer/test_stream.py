@@ -121,7 +121,8 @@ def test_a_damaged_shard_is_named(make_stream, prepared, tmp_path: Path, damage:
         (root / shard.path).write_bytes(data[: len(data) // 2])
     else:
         contents = pq.ParquetFile(root / shard.path).metadata.row_group(0).column(2)
-        data[contents.data_page_offset + contents.total_compressed_size - 20] ^= 1
+        first = contents.dictionary_page_offset or contents.data_page_offset
+        data[first + contents.total_compressed_size - 20] ^= 1
         (root / shard.path).write_bytes(data)
     stream = dataclasses.replace(make_stream(Rank(0, 1)), root=str(root))
 
