@@ -5,11 +5,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from pyspark import java_gateway
+from pyspark import accumulators, java_gateway
 
 from contract.errors import UserError
 
@@ -18,6 +18,7 @@ _GET_JAVA: Final = (
     "install one (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17;"
     " anywhere: https://adoptium.net) or point JAVA_HOME to it"
 )
+_handle_updates: Final = accumulators.UpdateRequestHandler.handle
 _END_WITHIN_S: Final = 10.0  # its shutdown hooks end the tasks and delete Spark's temporary folders
 
 
@@ -67,6 +68,7 @@ def ended_on_interrupt() -> Iterator[None]:
         return processes[-1]
 
     java_gateway.Popen = start
+    accumulators.UpdateRequestHandler.handle = _handle_until_java_ends
     try:
         yield
     except KeyboardInterrupt:
@@ -75,6 +77,13 @@ def ended_on_interrupt() -> Iterator[None]:
         raise
     finally:
         java_gateway.Popen = popen
+        accumulators.UpdateRequestHandler.handle = _handle_updates
+
+
+def _handle_until_java_ends(handler: accumulators.UpdateRequestHandler) -> None:
+    """Without the traceback that pyspark 4.3 prints in a thread of its own when Java goes first."""
+    with suppress(EOFError, OSError):
+        _handle_updates(handler)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

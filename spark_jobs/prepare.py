@@ -11,6 +11,7 @@ if __name__ == "__main__":
     exit_on_signals()  # the libraries below take a second or more to load
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -169,6 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         def run_unless_stopped() -> None:
             try:
                 _main(arguments)
+            except KeyboardInterrupt:  # also from the handler that pyspark puts in place of ours
+                received.append(received[0] if received else signal.SIGINT)
             except BaseException:  # a library may have turned the interrupt into an error of its own
                 if not received:
                     raise

@@ -92,6 +92,7 @@ def fit(
                 saved = _save(run, trainee, Progress(step, cursor), identity)
             if cursor.records == stream.num_records or _is_last(step, config):
                 break
+        ahead.close()
         if cursor.records == stream.num_records:
             cursor = Cursor(epoch=cursor.epoch + 1)
 

@@ -2,16 +2,16 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterator[Item], *, ahead: int) -> Iterator[Item]:
+def prefetch(items: Iterator[Item], *, ahead: int) -> Generator[Item, None, None]:
     """The same items in the same order, up to `ahead` of them made before they are asked for.
 
-    What the iterator raises, the consumer gets at its place. The thread ends when the consumer stops iterating.
+    What the iterator raises, the consumer gets at its place. Close it, and the thread ends after the item in hand.
     """
     made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=ahead)
     is_over = threading.Event()
@@ -34,7 +34,8 @@ def prefetch(items: Iterator[Item], *, ahead: int) -> Iterator[Item]:
         except BaseException as error:  # noqa: BLE001  # handed to the consumer, whatever it is
             put(None, error)
 
-    threading.Thread(target=work, daemon=True, name="prefetch").start()
+    thread = threading.Thread(target=work, daemon=True, name="prefetch")
+    thread.start()
     try:
         while True:
             item, error = made.get()
@@ -44,4 +45,6 @@ def prefetch(items: Iterator[Item], *, ahead: int) -> Iterator[Item]:
                 raise error
             yield item  # type: ignore[misc]  # without an error there is an item
     finally:
+        # A thread that is inside a native library when the interpreter exits aborts the process.
         is_over.set()
+        thread.join()
