@@ -2,12 +2,12 @@
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.progress import Progress
@@ -60,9 +60,8 @@ def evaluate(config: EvaluateConfig) -> None:
     asked = [("train", record) for record in first_records(root, manifest, ("train",), seen)]
     asked += [("unseen", record) for record in first_records(root, manifest, ("val", "test"), config.unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
-    temporary = run / f".{EVALUATION_NAME}.tmp"
-    temporary.write_text(json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False))
-    os.replace(temporary, run / EVALUATION_NAME)
+    document = json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False)
+    storage.write_bytes(str(run / EVALUATION_NAME), document.encode())
     print(table(comparisons))
 
 

@@ -1,12 +1,12 @@
 """What a run says of itself: one JSON line a step, and one printed line now and then."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from contract import storage
 from contract.errors import UserError
 
 METRICS_NAME: Final = "metrics.jsonl"
@@ -35,9 +35,7 @@ def forget_after(path: Path, *, last_step: int) -> None:
     """Drops the lines after the step that a run goes on from."""
     lines = path.read_text().splitlines() if path.exists() else []
     kept = [line for line in lines if json.loads(line)["step"] <= last_step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(f"{line}\n" for line in kept))
-    os.replace(temporary, path)
+    storage.write_bytes(str(path), "".join(f"{line}\n" for line in kept).encode())
 
 
 def append_metrics(path: Path, metrics: StepMetrics) -> None:

@@ -60,7 +60,7 @@ def claim_run(config: TrainConfig, manifest: Manifest) -> None:
     info = RunInfo(
         asdict(config), manifest.dataset_id, manifest.text_profile, {name: version(name) for name in _PACKAGES}
     )
-    storage.write_bytes(str((run / CONFIG_NAME).absolute()), f"{json.dumps(asdict(info), indent=1)}\n".encode())
+    storage.write_bytes(str(run / CONFIG_NAME), f"{json.dumps(asdict(info), indent=1)}\n".encode())
 
 
 def base_in_the_making(run: Path) -> Path:
@@ -68,9 +68,13 @@ def base_in_the_making(run: Path) -> Path:
     return run.with_name(f".{run.name}.base.tmp")
 
 
+def _load_info(run: Path) -> RunInfo:
+    return RunInfo(**json.loads((run / CONFIG_NAME).read_text()))
+
+
 def _is_run(run: Path) -> bool:
     try:
-        RunInfo(**json.loads((run / CONFIG_NAME).read_text()))
+        _load_info(run)
     except (OSError, ValueError, TypeError):
         return False
     return True
@@ -79,7 +83,7 @@ def _is_run(run: Path) -> bool:
 def read_info(run: Path) -> RunInfo:
     """What a run remembers; UserError where there is no run, or it did not get as far as an adapter."""
     try:
-        info = RunInfo(**json.loads((run / CONFIG_NAME).read_text()))
+        info = _load_info(run)
     except FileNotFoundError as error:
         raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'") from error
     except (ValueError, TypeError) as error:

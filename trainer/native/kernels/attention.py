@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from trainer.native.batch import BLOCK
-from trainer.native.kernels.sizes import block, rank_block
+from trainer.native.kernels.sizes import rank_block
 from trainer.native.layer import Layer
 
 _LOG2_E = tl.constexpr(1.4426950408889634)
@@ -53,12 +53,6 @@ def attention_backward(
     _keys_backward[(num_blocks, shape.kv_heads)](*arguments, **sizes, num_warps=4, num_stages=1)
     _queries_backward[(num_blocks, shape.heads)](*arguments, **sizes, num_warps=4, num_stages=3)
     return grad_qkv_TN
-
-
-def can_run(layer: Layer) -> bool:
-    """Whether the heads' size is one that the kernels take."""
-    head_dim = layer.shape.head_dim
-    return 32 <= head_dim <= 256 and block(head_dim, most=256) == head_dim
 
 
 @triton.jit
