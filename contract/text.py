@@ -7,6 +7,8 @@ Every path, one string or a batch, goes through `clean_array`, so training and a
 
 import html
 import re
+import string
+import sys
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,27 +22,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import unknown_name
+from contract.joined import (
+    SEPARATOR,
+    BeyondAscii,
+    beyond_ascii,
+    change_texts,
+    join,
+    overwrite,
+    split,
+    squeeze_blanks,
+    texts_at,
+)
 
 MAX_UNESCAPES: Final = 3
 
 QUOTES: Final = "'\"`´‘’“”‚„«»‹›"
 PRIMES: Final = "\u2032\u2033\u2034\u2035\u2036\u2037\u2057"
 
-# ftfy 6.3 takes 45 us to look at 600 characters. What it calls bad always holds one of these: a C1 control, a broken
-# ligature, a capital A with a blank after it, or two characters beyond ASCII of which one is no mere punctuation.
-_PUNCTUATION: Final = re.escape(
-    "".join(ftfy.badness.MOJIBAKE_CATEGORIES[name] for name in ("common", "start_punctuation", "end_punctuation"))
+_PUNCTUATION: Final = np.array(
+    sorted(
+        ord(character)
+        for name in ("common", "start_punctuation", "end_punctuation")
+        for character in ftfy.badness.MOJIBAKE_CATEGORIES[name]
+    )
 )
-_SUSPECT: Final = (
-    f"[\x80-\x9f]|[Œœ][^A-Za-z]|[ÃÂ] |[^\x00-\x7f][^\x00-\x7f{_PUNCTUATION}]|[^\x00-\x7f{_PUNCTUATION}][^\x00-\x7f]"
+_LIGATURES: Final = np.array([ord(character) for character in "Œœ"])
+_CAPITALS: Final = np.array([ord(character) for character in "ÃÂ"])
+_ASCII_LETTERS: Final = np.frombuffer(string.ascii_letters.encode(), np.uint8)
+
+# ftfy's own pattern for RE2, which is 60 times faster: without the blanks and comments of a verbose pattern.
+_MOJIBAKE: Final = (
+    re.sub(r"(\[(?:\\.|[^]\\])*\]|\\.)|\s+|#[^\n]*", r"\1", ftfy.badness.BADNESS_RE.pattern)
+    .replace(r"\w", r"[\p{L}\p{N}_]")
+    .replace(r"\s", r"[\s\p{Z}\x{1c}-\x{1f}\x{85}]")
 )
 
-# Shortens runs of ASCII to their ends. No pattern of ftfy's detector holds more than three ASCII characters in a row.
-_LONG_ASCII: Final = re.compile(r"([\x00-\x7f]{4})[\x00-\x7f]+([\x00-\x7f]{4})")
-
-_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
-_SEPARATOR: Final = b"\xff"  # in no UTF-8
-_TAG_OR_COMMENT: Final = r"(?s)<!--.*?-->|</?[A-Za-z][^<>]*>"
+# What html.unescape looks at, less the characters that are in no name: they stay as they are.
+_ENTITY: Final = re.compile(rb"(&(?:#(?:[0-9]+|[xX][0-9a-fA-F]+)|[A-Za-z0-9]{1,32});?)")
+_TAG: Final = re.compile(rb"</?[A-Za-z][^<>\xff]*>")
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,12 @@ class Profile:
     keep: str
     delete: str = ""
     replace: tuple[tuple[str, str], ...] = ()  # (any of these characters, becomes this text)
+
+    def __post_init__(self) -> None:
+        for characters, text in self.replace:
+            for character in characters:
+                if not character.isascii() and len(text.encode()) > len(character.encode()):
+                    raise ValueError(f"{text!r} takes more bytes than {character!r}, in whose place it would stand")
 
 
 SEED: Final = Profile(name="seed", delete=QUOTES + PRIMES, keep=",.")
@@ -100,172 +125,191 @@ def replace_lone_surrogates(text: str) -> str:
 def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArray:
     """Cleaned texts, in order; nulls become empty. Cleaning what is clean changes nothing.
 
-    About 10 us a text of 600 characters. What touches every text are a few passes over the bytes of all of them at
-    once; Python looks only at texts that hold an `&`, a `<` or something beyond ASCII.
+    About 4 us a text of 600 characters, as a few passes over the bytes of all texts at once; Python looks only at texts
+    that may hold mojibake or a character that is not composed, and once at each different entity.
     """
-    texts = _clean_once(pc.fill_null(texts, ""), profile)
-    # Removing characters can put two together that spell mojibake or compose: such texts go round again.
+    joined = _clean_once(join(pc.fill_null(texts, "")), profile)
     while True:
-        unsettled = pc.or_(
-            _test_where(texts, _is_suspect(texts), _is_mojibake),
-            _test_where(texts, _is_not_ascii(texts), _is_not_composed),
+        # Removing characters can put two together that spell mojibake or compose: such texts go round again.
+        found, cleaned = beyond_ascii(joined), split(joined)
+        garbled, loose = texts_at(joined, _mojibake_places(found)), texts_at(joined, _nfc_places(found))
+        unsettled = np.union1d(
+            garbled[_is_mojibake(cleaned.take(garbled)).to_numpy(zero_copy_only=False)],
+            loose[[not unicodedata.is_normalized("NFC", text) for text in cleaned.take(loose).to_pylist()]],
         )
-        if not pc.any(unsettled).as_py():
-            return texts
-        again = _clean_once(texts.filter(unsettled), profile)
-        if again.equals(texts.filter(unsettled)):
-            return texts
-        texts = pc.replace_with_mask(texts, unsettled, again)
+        if not len(unsettled):
+            return cleaned
+        again = split(_clean_once(join(cleaned.take(unsettled)), profile))
+        if again.equals(cleaned.take(unsettled)):
+            return cleaned
+        mask = np.zeros(len(cleaned), bool)
+        mask[unsettled] = True
+        joined = join(pc.replace_with_mask(cleaned, mask, again))
 
 
-def _clean_once(texts: pa.StringArray, profile: Profile) -> pa.StringArray:
-    characters = _characters_of(profile)
-    texts = _each_where(texts, _has(texts, "&"), _unescape)
-    texts = _each_where(texts, _is_suspect(texts), _repair_mojibake)
-    texts = _where(texts, _has(texts, "<"), _blank_tags)
-    texts = _each_where(texts, _is_not_ascii(texts), lambda text: _map_beyond_ascii(text, characters))
-    return _map_ascii(texts, characters)
+def _clean_once(joined: bytes, profile: Profile) -> bytes:
+    joined = _blank_tags(_repair_mojibake(_unescape(joined)))
+    joined = change_texts(joined, _nfc_places(beyond_ascii(joined)), _compose)
+    return squeeze_blanks(_map_characters(joined, _effects_of(profile)))
+
+
+def _unescape(joined: bytes) -> bytes:
+    """What `html.unescape` makes of each text, repeated."""
+    for _ in range(MAX_UNESCAPES):
+        parts = _ENTITY.split(joined)
+        if len(parts) == 1:
+            break
+        parts[1::2] = map(_UNESCAPED.__getitem__, parts[1::2])
+        joined = b"".join(parts)
+    return joined
+
+
+class _Unescaped(dict[bytes, bytes]):
+    """What each entity stands for, for as many different ones as are likely to come."""
+
+    def __missing__(self, entity: bytes) -> bytes:
+        if len(self) >= 50_000:
+            self.clear()
+        return self.setdefault(entity, html.unescape(entity.decode()).encode())
+
+
+_UNESCAPED: Final = _Unescaped()
+
+
+def _repair_mojibake(joined: bytes) -> bytes:
+    return change_texts(joined, _mojibake_places(beyond_ascii(joined)), _fix_encodings)
+
+
+def _fix_encodings(texts: pa.StringArray) -> pa.StringArray:
+    is_bad = _is_mojibake(texts)
+    fixed = pa.array([ftfy.fix_encoding(text) for text in texts.filter(is_bad).to_pylist()], pa.string())
+    return pc.replace_with_mask(texts, is_bad, fixed)
+
+
+def _is_mojibake(texts: pa.StringArray) -> pa.BooleanArray:
+    """What `ftfy.badness.is_bad` says of each text."""
+    return pc.match_substring_regex(texts, _MOJIBAKE)
+
+
+def _mojibake_places(found: BeyondAscii) -> np.ndarray:
+    """Where ftfy has to be asked whether there is mojibake; elsewhere there is none.
+
+    ftfy 6.3 takes 45 us to look at 600 characters. What it calls bad always holds one of these: a C1 control, a broken
+    ligature, a capital A with a blank after it, or two characters beyond ASCII of which one is no mere punctuation.
+    """
+    codes, next_bytes = found.codes, found.next_bytes
+    is_suspect = codes < 0xA0
+    is_suspect |= np.isin(codes, _LIGATURES) & ~np.isin(next_bytes, _ASCII_LETTERS)
+    is_suspect |= np.isin(codes, _CAPITALS) & (next_bytes == ord(" "))
+    is_other = ~np.isin(codes, _PUNCTUATION)
+    is_suspect[:-1] |= found.touches_next & (is_other[:-1] | is_other[1:])
+    return found.starts[is_suspect]
+
+
+def _blank_tags(joined: bytes) -> bytes:
+    """A blank, or what will become one, for each tag and comment."""
+    return _TAG.sub(b" ", _blank_comments(joined)) if b"<" in joined else joined
+
+
+def _blank_comments(joined: bytes) -> bytes:
+    """Comments are looked for by hand, as a regex would look for the end of each again that has none."""
+    pieces, start, opened = [], 0, joined.find(b"<!--")
+    while opened >= 0:
+        end = joined.index(SEPARATOR, opened)
+        closed = joined.find(b"-->", opened + 4, end)
+        if closed < 0:  # nor has any other in this text an end
+            opened = joined.find(b"<!--", end)
+            continue
+        # `< ` neither begins a tag nor lets one that began before the comment go on behind it.
+        pieces += [joined[start:opened], b"< "]
+        start = closed + 3
+        opened = joined.find(b"<!--", start)
+    return b"".join([*pieces, joined[start:]])
+
+
+def _compose(texts: pa.StringArray) -> pa.StringArray:
+    return pa.array([unicodedata.normalize("NFC", text) for text in texts.to_pylist()], pa.string())
+
+
+def _nfc_places(found: BeyondAscii) -> np.ndarray:
+    """Characters without which a text is in NFC for sure."""
+    return found.starts[_NOT_SURELY_COMPOSED.of(found.codes) > 0]
 
 
 @dataclass(frozen=True)
-class _Characters:
+class _Effects:
     """What becomes of each character."""
 
-    beyond_ascii: "_BeyondAscii"
     ascii_texts: tuple[tuple[bytes, bytes], ...]  # those that become more than one character
     ascii_table: bytes
     ascii_deleted: bytes
-
-
-class _BeyondAscii(dict[int, str]):
-    """What becomes of each character beyond ASCII, by code point. RE2 is asked once for each that occurs."""
-
-    def __init__(self, profile: Profile) -> None:
-        super().__init__(_replacements(profile))
-        self._keep = profile.keep
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        is_kept = character in self._keep or pc.match_substring_regex(character, r"[\p{L}\p{M}\p{N}]").as_py()
-        return self.setdefault(code, character if is_kept else " ")
+    texts: tuple[bytes, ...]  # what stands in place of characters beyond ASCII
+    beyond_ascii: "_Lookup"  # which of `texts`, from 1; 0 for a character that stays
 
 
 @cache
-def _characters_of(profile: Profile) -> _Characters:
-    replacements = {code: text for code, text in _replacements(profile).items() if code < 128}
+def _effects_of(profile: Profile) -> _Effects:
+    replacements = {ord(character): "" for character in profile.delete}
+    replacements |= {ord(character): text for characters, text in profile.replace for character in characters}
+    in_ascii = {code: text for code, text in replacements.items() if code < 128}
     kept = {code for code in range(256) if code > 127 or chr(code).isalnum() or chr(code) in profile.keep}
     table = [code if code in kept else ord(" ") for code in range(256)]
-    for code, text in replacements.items():
+    for code, text in in_ascii.items():
         table[code] = ord(text) if len(text) == 1 else code
-    return _Characters(
-        beyond_ascii=_BeyondAscii(profile),
-        ascii_texts=tuple((bytes([code]), text.encode()) for code, text in replacements.items() if len(text) > 1),
+    texts = sorted({" ", *replacements.values()})
+
+    def effect(character: str) -> int:
+        text = replacements.get(ord(character))
+        if text is None:
+            # RE2 decides: Python's own tables are older or newer from release to release.
+            is_kept = character in profile.keep or pc.match_substring_regex(character, r"[\p{L}\p{M}\p{N}]").as_py()
+            return 0 if is_kept else 1 + texts.index(" ")
+        return 1 + texts.index(text)
+
+    return _Effects(
+        ascii_texts=tuple((bytes([code]), text.encode()) for code, text in in_ascii.items() if len(text) > 1),
         ascii_table=bytes(table),
-        ascii_deleted=bytes(code for code, text in replacements.items() if not text),
+        ascii_deleted=bytes(code for code, text in in_ascii.items() if not text),
+        texts=tuple(text.encode() for text in texts),
+        beyond_ascii=_Lookup(effect),
     )
 
 
-def _replacements(profile: Profile) -> dict[int, str]:
-    deleted = {ord(character): "" for character in profile.delete}
-    return deleted | {ord(character): text for characters, text in profile.replace for character in characters}
-
-
-def _map_beyond_ascii(text: str, characters: _Characters) -> str:
-    if not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
-    return _BEYOND_ASCII.sub(lambda found: found[0].translate(characters.beyond_ascii), text)
-
-
-def _map_ascii(texts: pa.StringArray, characters: _Characters) -> pa.StringArray:
-    """All texts at once, joined to one: passes over bytes cost far less than a regex a text."""
-    if not len(texts):
-        return texts
-    as_one_list = pa.ListArray.from_arrays([0, len(texts)], texts.view(pa.binary()))
-    joined = pc.binary_join(as_one_list, _SEPARATOR)[0].as_buffer().to_pybytes()
-    for old, new in characters.ascii_texts:
+def _map_characters(joined: bytes, effects: _Effects) -> bytes:
+    for old, new in effects.ascii_texts:
         joined = joined.replace(old, new)
-    joined = joined.translate(characters.ascii_table, characters.ascii_deleted)
-    joined = _join_blanks(joined).strip(b" ")
-    whole = pa.BinaryArray.from_buffers(
-        pa.binary(), 1, [None, pa.py_buffer(np.array([0, len(joined)], np.int32)), pa.py_buffer(joined)]
+    joined = joined.translate(effects.ascii_table, effects.ascii_deleted)
+    found = beyond_ascii(joined)
+    numbers = effects.beyond_ascii.of(found.codes)
+    return overwrite(joined, found, [(numbers == number, text) for number, text in enumerate(effects.texts, 1)])
+
+
+class _Lookup:
+    """A number for each code point, worked out when one first occurs."""
+
+    def __init__(self, function: Callable[[str], int]) -> None:
+        self._function = function
+        self._known = np.full(sys.maxunicode + 1, -1, np.int8)
+
+    def of(self, codes: np.ndarray) -> np.ndarray:
+        """The numbers of these code points."""
+        numbers = self._known[codes]
+        if (numbers < 0).any():
+            for code in np.unique(codes[numbers < 0]).tolist():
+                self._known[code] = self._function(chr(code))
+            numbers = self._known[codes]
+        return numbers
+
+
+def _is_not_surely_composed(character: str) -> bool:
+    """Whether NFC may change this character, or others next to it: marks and parts of Hangul syllables compose."""
+    return (
+        character >= "\U00010000"
+        or "\u1100" <= character <= "\u11ff"
+        or unicodedata.category(character)[0] == "M"
+        or unicodedata.combining(character) > 0
+        or not unicodedata.is_normalized("NFC", character)
     )
-    return pc.split_pattern(whole, _SEPARATOR).values.view(pa.string())
 
 
-def _join_blanks(joined: bytes) -> bytes:
-    """Of each run of blanks one, and none at the ends of a text. No zero byte is left by now: it marks what goes."""
-    data = np.frombuffer(bytearray(joined), np.uint8)
-    is_blank = data == ord(" ")
-    is_edge = is_blank | (data == _SEPARATOR[0])
-    data[:-1] *= ~(is_blank[:-1] & is_edge[1:])
-    data = np.frombuffer(bytearray(data.tobytes().translate(None, b"\0")), np.uint8)
-    starts = np.flatnonzero(data[:-1] == _SEPARATOR[0]) + 1
-    data[starts[data[starts] == ord(" ")]] = 0
-    return data.tobytes().translate(None, b"\0")
-
-
-def _unescape(text: str) -> str:
-    for _ in range(MAX_UNESCAPES):
-        unescaped = html.unescape(text)
-        if unescaped == text:
-            break
-        text = unescaped
-    return text
-
-
-def _blank_tags(texts: pa.StringArray) -> pa.StringArray:
-    return pc.replace_substring_regex(texts, _TAG_OR_COMMENT, " ")
-
-
-def _repair_mojibake(text: str) -> str:
-    return ftfy.fix_encoding(text) if _is_mojibake(text) else text
-
-
-def _is_mojibake(text: str) -> bool:
-    """What ftfy says of the whole text, from what stands near its characters beyond ASCII: in a tenth of the time."""
-    return ftfy.badness.is_bad(_LONG_ASCII.sub(r"\1\2", text))
-
-
-def _is_not_composed(text: str) -> bool:
-    return not unicodedata.is_normalized("NFC", text)
-
-
-def _is_suspect(texts: pa.StringArray) -> pa.BooleanArray:
-    """Where ftfy has to be asked whether there is mojibake; elsewhere there is none."""
-    mask = _is_not_ascii(texts)
-    return pc.replace_with_mask(mask, mask, pc.match_substring_regex(texts.filter(mask), _SUSPECT))
-
-
-def _has(texts: pa.StringArray, character: str) -> pa.BooleanArray:
-    """Which texts hold an ASCII character."""
-    _, offsets_buffer, data_buffer = texts.buffers()
-    mask = np.zeros(len(texts), np.bool_)
-    if data_buffer is not None:
-        offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-        data = np.frombuffer(data_buffer, np.uint8)[: offsets[-1]]
-        places = np.flatnonzero(data[offsets[0] :] == ord(character)) + offsets[0]
-        mask[np.searchsorted(offsets, places, side="right") - 1] = True
-    return pa.array(mask)
-
-
-def _is_not_ascii(texts: pa.StringArray) -> pa.BooleanArray:
-    return pc.invert(pc.string_is_ascii(texts))
-
-
-def _test_where(texts: pa.StringArray, mask: pa.BooleanArray, predicate: Callable[[str], bool]) -> pa.BooleanArray:
-    """Whether the predicate holds, asked only where the mask is set and false elsewhere."""
-    found = pa.array([predicate(text) for text in texts.filter(mask).to_pylist()], pa.bool_())
-    return pc.replace_with_mask(mask, mask, found)
-
-
-def _each_where(texts: pa.StringArray, mask: pa.BooleanArray, change: Callable[[str], str]) -> pa.StringArray:
-    return _where(texts, mask, lambda some: pa.array([change(text) for text in some.to_pylist()], pa.string()))
-
-
-def _where(
-    texts: pa.StringArray, mask: pa.BooleanArray, change: Callable[[pa.StringArray], pa.StringArray]
-) -> pa.StringArray:
-    """The texts, changed where the mask is set."""
-    if not pc.any(mask).as_py():
-        return texts
-    return pc.replace_with_mask(texts, mask, change(texts.filter(mask)))
+_NOT_SURELY_COMPOSED: Final = _Lookup(_is_not_surely_composed)
