@@ -42,4 +42,18 @@ SPLITS: Final = ("train", "val", "test")
 REJECTED: Final = "rejected"
 
 # In order of precedence: a line is rejected for the first that applies.
-REASONS: Final = ("too_long", "not_json", "not_a_record", "no_title", "no_content", "duplicate")
+REASONS: Final = (
+    "too_long",
+    "not_json",
+    "not_a_record",
+    "no_title",
+    "no_content",
+    # Filters, where they are on.
+    "title_length",
+    "content_length",
+    "repeats_title",
+    "repeated_phrase",
+    "language",
+    "duplicate",
+    "near_duplicate",
+)

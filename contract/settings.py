@@ -120,7 +120,7 @@ def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence
             continue
         option = "--" + field.name.replace("_", "-")
         text = _help(field)
-        if types_of[field.name] is bool:
+        if bool in (types_of[field.name], *typing.get_args(types_of[field.name])):
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             parser.add_argument(option, type=_parser_of(types_of[field.name]), metavar=field.name.upper(), help=text)

@@ -7,56 +7,63 @@ Rows never pass through the JVM one by one; Spark moves, spills and retries comp
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.columns import CONTENT, KEY, KEY_BYTES, UID
-from spark_jobs.parse import REASON_CODE, ROW_SCHEMA
+from spark_jobs.fields import REASON_CODE
+from spark_jobs.rows import ROW_SCHEMA
+from spark_jobs.statistics import ReadStatistics, merge_read
 
 FLUSH_BYTES: Final = 64 * 2**20  # of rows that a map task holds before it sends them
 
-# One row is some rows of one bucket, or the number of lines that a map task has read.
+# One row is some rows of one bucket, or what a map task has to say of the lines that it has read.
 PIECE_SCHEMA: Final = pa.schema(
     [
         pa.field("bucket", pa.int32(), nullable=False),
-        pa.field("num_lines", pa.int64(), nullable=False),
-        pa.field("rows", pa.binary(), nullable=False),  # an Arrow stream of ROW_SCHEMA, sorted, or nothing
+        pa.field("statistics", pa.binary(), nullable=False),  # ReadStatistics as JSON, or nothing
+        pa.field("rows", pa.binary(), nullable=False),  # an Arrow stream of ROW_SCHEMA, or nothing
     ]
 )
+PIECE_COLUMNS: Final = "bucket int, statistics binary, rows binary"  # the same for Spark
 
-_ORDER: Final = [(name, "ascending") for name in (KEY, UID, "source", "offset")]
+_ORDER_COLUMNS: Final = (KEY, UID, "source", "offset", "reason")
+_ORDER: Final = [(name, "ascending") for name in _ORDER_COLUMNS]
 _IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def pieces_of_rows(
-    batches: Iterable[pa.RecordBatch], *, num_buckets: int, first_bucket: int
+    batches: Iterable[tuple[pa.RecordBatch, ReadStatistics]], *, num_buckets: int, first_bucket: int
 ) -> Iterator[pa.RecordBatch]:
-    """Pieces for the buckets, then the number of rows to `first_bucket`: the shuffle delivers both exactly once."""
+    """Pieces for the buckets, then the statistics to `first_bucket`: the shuffle delivers both exactly once."""
     held: list[pa.RecordBatch] = []
-    held_bytes = num_lines = 0
-    for batch in batches:
+    held_bytes = 0
+    statistics: list[ReadStatistics] = []
+    for batch, of_batch in batches:
         held.append(batch)
         held_bytes += batch.nbytes
-        num_lines += batch.num_rows
+        statistics.append(of_batch)
         if held_bytes >= FLUSH_BYTES:
             yield from _flush(held, num_buckets)
             held, held_bytes = [], 0
+            statistics = [merge_read(statistics)]
     if held:
         yield from _flush(held, num_buckets)
-    yield _piece(first_bucket, num_lines=num_lines, rows=b"")
+    yield _piece(first_bucket, statistics=msgspec.json.encode(merge_read(statistics)))
 
 
-def rows_of_pieces(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.Table, int]:
-    """All rows of one bucket, settled, and the number of lines that were announced to it."""
-    tables = []
-    num_lines = 0
+def rows_of_pieces(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.Table, ReadStatistics]:
+    """All rows of one bucket, in no order, and the statistics that were sent to it."""
+    tables, statistics = [ROW_SCHEMA.empty_table()], []
     for batch in pieces:
-        num_lines += pc.sum(batch["num_lines"]).as_py() or 0
-        for piece in batch["rows"]:
-            if len(buffer := piece.as_buffer()):
+        for rows, told in zip(batch["rows"], batch["statistics"], strict=True):
+            if len(buffer := rows.as_buffer()):
                 tables.append(pa.ipc.open_stream(buffer).read_all())
-    return settle(pa.concat_tables(tables) if tables else ROW_SCHEMA.empty_table()), num_lines
+            if len(buffer := told.as_buffer()):
+                statistics.append(msgspec.json.decode(buffer, type=ReadStatistics))
+    return pa.concat_tables(tables).combine_chunks(), merge_read(statistics)
 
 
 def settle(table: pa.Table) -> pa.Table:
@@ -64,15 +71,36 @@ def settle(table: pa.Table) -> pa.Table:
 
     May be done to parts first and to the whole then: the first of the whole is the first of its part.
     """
-    table = table.take(pc.sort_indices(table, sort_keys=_ORDER)).combine_chunks()
-    is_repeated = np.zeros(table.num_rows, bool)
-    words = _key_words(table)
-    is_repeated[1:] = (words[1:] == words[:-1]).all(axis=1)
-    if not is_repeated.any():
+    table = table.combine_chunks()
+    order, reasons = settled_order(table)
+    table = table.take(pa.array(order))
+    if np.array_equal(reasons, table["reason"].to_numpy()):
         return table
-    reasons = np.where(is_repeated, REASON_CODE["duplicate"], table["reason"].to_numpy())
-    contents = pc.if_else(pa.array(is_repeated), "", table[CONTENT])
+    contents = pc.if_else(pa.array(reasons == REASON_CODE["duplicate"]), "", table[CONTENT])
     return _with(table, {"reason": pa.array(reasons, pa.int8()), CONTENT: contents})
+
+
+def settled_order(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the rows by (key, uid, source, offset), and their reasons in this order, duplicates known.
+
+    Sorted by the first half of the key, which nearly always tells; then the few rows that share one among themselves.
+    """
+    first_words = key_words(table)[:, 0].astype(np.uint64)
+    order = np.argsort(first_words)
+    is_same = first_words[order[1:]] == first_words[order[:-1]]
+    if is_same.any():
+        is_tied = np.zeros(len(order), bool)
+        is_tied[1:] |= is_same
+        is_tied[:-1] |= is_same
+        tied = pa.array(order[is_tied])
+        in_order = pc.sort_indices(table.select(_ORDER_COLUMNS).take(tied), sort_keys=_ORDER)
+        order[is_tied] = tied.take(in_order).to_numpy()
+    reasons = table["reason"].to_numpy()[order]
+    words = key_words(table)
+    places = np.flatnonzero(is_same) + 1
+    is_repeated = (words[order[places]] == words[order[places - 1]]).all(axis=1)
+    reasons[places[is_repeated]] = REASON_CODE["duplicate"]
+    return order, reasons
 
 
 def _with(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
@@ -81,7 +109,7 @@ def _with(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
     return table
 
 
-def _key_words(table: pa.Table) -> np.ndarray:
+def key_words(table: pa.Table) -> np.ndarray:
     """Keys as [rows, 2] big-endian words."""
     keys = table[KEY].combine_chunks()
     start = keys.offset * KEY_BYTES
@@ -90,14 +118,14 @@ def _key_words(table: pa.Table) -> np.ndarray:
 
 def _flush(held: list[pa.RecordBatch], num_buckets: int) -> Iterator[pa.RecordBatch]:
     table = settle(pa.Table.from_batches(held))
-    for bucket, first, end in _bounds(_key_words(table)[:, 0], num_buckets):
+    for bucket, first, end in bounds_of(key_words(table)[:, 0], num_buckets):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, ROW_SCHEMA, options=_IPC_OPTIONS) as writer:
             writer.write_table(table.slice(first, end - first))
-        yield _piece(bucket, num_lines=0, rows=sink.getvalue().to_pybytes())
+        yield _piece(bucket, rows=sink.getvalue().to_pybytes())
 
 
-def _bounds(words: np.ndarray, num_buckets: int) -> Iterator[tuple[int, int, int]]:
+def bounds_of(words: np.ndarray, num_buckets: int) -> Iterator[tuple[int, int, int]]:
     """(bucket, first row, end) of each bucket that sorted keys fall into, from the keys' first words."""
     buckets = bucket_of(words, num_buckets)
     cuts = np.searchsorted(buckets, np.arange(num_buckets + 1))
@@ -115,8 +143,8 @@ def bucket_of(words: np.ndarray, num_buckets: int) -> np.ndarray:
     return ((words >> np.uint64(32)).astype(np.int64) * num_buckets) >> 32
 
 
-def _piece(bucket: int, *, num_lines: int, rows: bytes) -> pa.RecordBatch:
+def _piece(bucket: int, *, statistics: bytes = b"", rows: bytes = b"") -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
-        [pa.array([bucket], pa.int32()), pa.array([num_lines], pa.int64()), pa.array([rows], pa.binary())],
+        [pa.array([bucket], pa.int32()), pa.array([statistics], pa.binary()), pa.array([rows], pa.binary())],
         schema=PIECE_SCHEMA,
     )

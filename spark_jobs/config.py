@@ -1,20 +1,46 @@
 """What a preparation can be told. Light on purpose: the command line reads it without starting anything."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contract.errors import UserError
 from contract.settings import setting
 from contract.text import PROFILES, find_profile
+from spark_jobs.fields import FieldNames
+from spark_jobs.filters import Filters
 
 MIB: Final = 2**20
-_CHANGE_THE_DATA: Final = ("text_profile", "val_share", "test_share", "seed", "shard_rows", "max_line_bytes")
+_CHANGE_THE_DATA: Final = (
+    "title_field",
+    "content_field",
+    "id_field",
+    "text_profile",
+    "min_title_chars",
+    "max_title_chars",
+    "min_content_chars",
+    "max_content_chars",
+    "drop_repeated_titles",
+    "drop_repeated_phrases",
+    "languages",
+    "near_duplicates",
+    "val_share",
+    "test_share",
+    "seed",
+    "shard_rows",
+    "max_line_bytes",
+)
 
 _COUNT: Final = r"(\*|[1-9]\d*)"
 _MASTER: Final = re.compile(
     rf"local|local\[{_COUNT}(, *[1-9]\d*)?\]|local-cluster\[.+\]|spark://[^,]+:\d+(,[^,]+:\d+)*|yarn|k8s://.+"
 )
+
+# What a profile filters where nothing else is said: `seed` keeps whatever can be learnt from, as it was described.
+FILTERS_OF_PROFILE: Final = {
+    "seed": Filters(),
+    "natural": Filters(repeated_titles=True, repeated_phrases=True),
+}
 
 
 @dataclass(frozen=True)
@@ -22,10 +48,32 @@ class PrepareConfig:
     """Settings of one preparation, checked: UserError lists all that is wrong at once."""
 
     input: str = setting(
-        help="catalogue of JSON lines: a file, a folder or a glob; local or s3://, gs://, hdfs://; .gz too"
+        help="catalogue: a file, a folder or a glob, or several with commas between; JSON lines (also .gz, .zst, .bz2),"
+        " .csv, .tsv or .parquet; local or s3://, gs://, hdfs://"
     )
     output: str = setting(help="folder of the data set to make")
-    text_profile: str = setting("seed", help=f"how texts are cleaned: {', '.join(PROFILES)}")
+    title_field: str = setting("title", help="what the catalogue calls the title")
+    content_field: str = setting("content", help="what it calls the description")
+    id_field: str = setting("uid", help="what it calls the id; a record without one gets a hash of its text")
+    text_profile: str = setting("seed", help=f"how texts are cleaned, and which are filtered: {', '.join(PROFILES)}")
+    min_title_chars: int | None = setting(None, help="shorter cleaned titles are rejected as title_length")
+    max_title_chars: int | None = setting(None, help="longer ones, too")
+    min_content_chars: int | None = setting(None, help="shorter cleaned descriptions are rejected as content_length")
+    max_content_chars: int | None = setting(None, help="longer ones, too")
+    drop_repeated_titles: bool | None = setting(
+        None, help="reject descriptions that only repeat the title, as repeats_title (profile natural: yes)"
+    )
+    drop_repeated_phrases: bool | None = setting(
+        None, help="reject descriptions that are a phrase over and over, as repeated_phrase (profile natural: yes)"
+    )
+    languages: str | None = setting(
+        None, help="keep only these, as in en,pt; others are rejected as language (needs the extra 'languages')"
+    )
+    near_duplicates: float | None = setting(
+        None,
+        help="of records whose words in runs of three agree by this share or more, as 0.8, keep one; the others are"
+        " rejected as near_duplicate",
+    )
     val_share: float = setting(0.01, help="share of the titles that go to val")
     test_share: float = setting(0.01, help="share of the titles that go to test")
     seed: int = setting(0, help="draws another split")
@@ -37,6 +85,9 @@ class PrepareConfig:
         None,
         help="buckets of the shuffle, each of which a task holds in memory; by default one for 64 MiB of input,"
         " and never fewer than one for 512 MiB",
+    )
+    tokenizer: str | None = setting(
+        None, help="tokenizer.json, or a folder that holds one, to count tokens with for the data card"
     )
 
     def __post_init__(self) -> None:
@@ -56,6 +107,7 @@ class PrepareConfig:
         return [
             ("input", bool(self.input), "the path of a catalogue"),
             ("output", bool(self.output), "the path of a folder"),
+            *self._checks_of_filters(),
             ("val_share", 0 <= self.val_share < 1, "a share from 0 to below 1"),
             ("test_share", 0 <= self.test_share < 1, "a share from 0 to below 1"),
             (
@@ -73,6 +125,45 @@ class PrepareConfig:
             ),
             ("partitions", self.partitions is None or self.partitions >= 1, "at least 1"),
         ]
+
+    def _checks_of_filters(self) -> list[tuple[str, bool, str]]:
+        names = (self.title_field, self.content_field, self.id_field)
+        return [
+            ("title_field", all(names) and len(set(names)) == 3, "three different names of fields"),
+            *(
+                (name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
+                for name in ("min_title_chars", "max_title_chars", "min_content_chars", "max_content_chars")
+            ),
+            (
+                "languages",
+                self.languages is None or bool(re.fullmatch(r"[a-z]{2,3}(,[a-z]{2,3})*", self.languages)),
+                "codes of languages with commas between, as in en,pt",
+            ),
+            (
+                "near_duplicates",
+                self.near_duplicates is None or 0.5 <= self.near_duplicates <= 1,
+                "a share from 0.5 to 1",
+            ),
+        ]
+
+    def names(self) -> FieldNames:
+        """What the catalogue calls the fields."""
+        return FieldNames(uid=self.id_field, title=self.title_field, content=self.content_field)
+
+    def filters(self) -> Filters:
+        """The profile's filters, and over them what was said here."""
+        said: dict[str, Any] = {
+            "min_title_chars": self.min_title_chars,
+            "max_title_chars": self.max_title_chars,
+            "min_content_chars": self.min_content_chars,
+            "max_content_chars": self.max_content_chars,
+            "repeated_titles": self.drop_repeated_titles,
+            "repeated_phrases": self.drop_repeated_phrases,
+            "languages": tuple(self.languages.split(",")) if self.languages else None,
+        }
+        return replace(
+            FILTERS_OF_PROFILE[self.text_profile], **{name: value for name, value in said.items() if value is not None}
+        )
 
     def of_data(self) -> dict[str, Any]:
         """The settings that change what the data set holds, for its manifest: no paths, nothing of the machine."""

@@ -1,8 +1,10 @@
 """Whole lines of a range of bytes, with their offsets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Final
+
+import numpy as np
 
 from contract.columns import RAW_PREFIX_BYTES
 
@@ -10,20 +12,29 @@ CHUNK_BYTES: Final = 4 * 2**20
 _OVERRUN_BYTES: Final = 2**16  # read at a time to end the last line, which reaches beyond the range
 
 
-@dataclass
+@dataclass(frozen=True)
 class Lines:
-    """Lines without their line feeds, and the offset of each one's first byte; of too long ones only a prefix."""
+    """Lines in a run of bytes: where each begins and ends there, without its line feed, and its offset in the file.
 
-    lines: list[bytes] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    too_long: list[int] = field(default_factory=list)  # positions in `lines`
+    Of a line longer than is allowed there may be only a prefix.
+    """
 
-    def add(self, line: bytes, offset: int, *, max_line_bytes: int) -> None:
-        if len(line) > max_line_bytes:
-            self.too_long.append(len(self.lines))
-            line = line[:RAW_PREFIX_BYTES]
-        self.lines.append(line)
-        self.offsets.append(offset)
+    data: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+    first_offset: int  # of `data` in the file
+    is_too_long: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Of each line's first byte, in the file."""
+        return self.starts + self.first_offset
+
+    def line(self, position: int) -> bytes:
+        return self.data[self.starts[position] : self.ends[position]]
 
 
 def iter_lines(
@@ -48,13 +59,12 @@ def iter_lines(
             data = data[skipped:] if skipped else b""
             is_skipping = not skipped
         whole_bytes = data.rfind(b"\n") + 1 if chunk else len(data)
-        lines = _split(data[:whole_bytes], position, last=last, max_line_bytes=max_line_bytes)
+        if whole_bytes and position < last:
+            yield _split(data[:whole_bytes], position, last=last, max_line_bytes=max_line_bytes)
         position, pending = position + whole_bytes, data[whole_bytes:]
         if len(pending) > max(max_line_bytes, RAW_PREFIX_BYTES) and position < last:
-            lines.add(pending, position, max_line_bytes=max_line_bytes)
+            yield _too_long(pending[:RAW_PREFIX_BYTES], position)
             position, pending, is_skipping = position + len(pending), b"", True
-        if lines.lines:
-            yield lines
         if not chunk:
             return
 
@@ -65,12 +75,15 @@ def _read_size(left_bytes: float, chunk_bytes: int) -> int:
 
 def _split(data: bytes, position: int, *, last: float, max_line_bytes: int) -> Lines:
     """Lines of `data`, which begins at `position` and ends with a line feed or the file."""
-    found = Lines()
-    if not data:
-        return found
-    for line in data.removesuffix(b"\n").split(b"\n"):
-        if position >= last:
-            break
-        found.add(line, position, max_line_bytes=max_line_bytes)
-        position += len(line) + 1
-    return found
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    if not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1] + 1
+    count = int(np.searchsorted(starts, last - position))
+    starts, ends = starts[:count], ends[:count]
+    return Lines(data, starts, ends, position, ends - starts > max_line_bytes)
+
+
+def _too_long(prefix: bytes, position: int) -> Lines:
+    return Lines(prefix, np.array([0]), np.array([len(prefix)]), position, np.array([True]))

@@ -26,13 +26,19 @@ from contract import storage
 from contract.columns import REASONS, REJECTED, SPLITS
 from contract.errors import UserError
 from contract.manifest import Manifest, Rows, Shard, Source, find_manifest
+from contract.names import CARD_HTML, CARD_JSON, SECTIONS
 from contract.progress import Progress
-from contract.settings import exit_code, parse_settings
+from contract.settings import exit_code, parse_settings, to_argv
+from spark_jobs.card import card_json, make_card
+from spark_jobs.card_html import card_html
 from spark_jobs.config import PrepareConfig
+from spark_jobs.filters import require_languages
+from spark_jobs.near_steps import drop_near_duplicates
 from spark_jobs.publish import delete_staging, is_up_to_date, publish_over, refuse_to_replace, sweep
 from spark_jobs.session import open_session
-from spark_jobs.shards import SECTIONS, StagedBucket, plan_shards
+from spark_jobs.shards import StagedBucket, WrittenShard, plan_shards
 from spark_jobs.source import list_sources
+from spark_jobs.statistics import KeptStatistics, ReadStatistics, merge_kept, merge_read
 from spark_jobs.steps import (
     Job,
     assemble_shards,
@@ -48,21 +54,30 @@ from spark_jobs.watch import watch_tasks
 from spark_jobs.writing import user_errors_of_writing
 
 _ONE_A_LINE: Final = "expected one JSON object a line, UTF-8, lines ended by \\n; convert the file"
-_FIELDS: Final = "expected objects with texts named title and content; rename the fields"
+_FIELDS: Final = "name the fields that hold titles and descriptions by --title-field and --content-field"
+_FILTERS: Final = "loosen the filters"
 _ADVICE: Final[Mapping[str, str]] = {
     "too_long": "raise --max-line-bytes, or end each object's line by \\n",
     "not_json": _ONE_A_LINE,
-    "not_a_record": f"{_ONE_A_LINE}, and uid, title and content must be texts",
+    "not_a_record": f"{_ONE_A_LINE}, and titles and descriptions must be texts",
     "no_title": _FIELDS,
     "no_content": _FIELDS,
+    "title_length": _FILTERS,
+    "content_length": _FILTERS,
+    "repeats_title": _FILTERS,
+    "repeated_phrase": _FILTERS,
+    "language": _FILTERS,
 }
 
 
 def prepare(config: PrepareConfig) -> Manifest:
     """The data set that these settings make of the input, published; or the one that is there, if it is the same.
 
+    Beside it lie card.html and card.json, which tell what it holds and how it came about.
     UserError where the input cannot be read, or the output holds another data set and `overwrite` is not set.
     """
+    if languages := config.filters().languages:
+        require_languages(languages)
     sources = list_sources(config.input)
     _require_output(config, sources)
     found = find_manifest(config.output)
@@ -73,13 +88,17 @@ def prepare(config: PrepareConfig) -> Manifest:
         return found
 
     progress = Progress("prepare")
+    command = ["vitrine", "prepare", *to_argv(config)]
     with ExitStack() as tidying:
         with open_session(config.master) as spark:
             job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
             tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
-            manifest = _run(job, spark)
+            manifest, kept, read = _run(job, spark)
         with user_errors_of_writing(config.output):
             publish_over(found, manifest, output=config.output)
+            card = make_card(manifest, read=read, kept=kept, command=command)
+            for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
+                storage.write_bytes(storage.join(config.output, name), text.encode())
             sweep(manifest, output=config.output)
     progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
     return manifest
@@ -104,22 +123,26 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
         raise UserError(f"the input {inside[0]} lies in the output folder {config.output}; choose another output")
 
 
-def _run(job: Job, spark: SparkSession) -> Manifest:
+def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadStatistics]:
     """The steps between reading and publication: pieces, buckets, shards."""
-    num_tasks = len(job.ranges) + job.num_buckets
+    num_tasks = len(job.parts) + job.num_buckets
     with user_errors_of_tasks(), watch_tasks(spark.sparkContext, group=job.name, num_tasks=num_tasks, label="reading"):
-        pieces = tasks_of(spark, len(job.ranges)).transform(send_pieces, job).transform(bring_together, job)
+        pieces = tasks_of(spark, len(job.parts)).transform(send_pieces, job).transform(bring_together, job)
         buckets = collect(pieces.transform(stage_buckets, job), StagedBucket)
-    plans = plan_shards(buckets, shard_rows=job.config.shard_rows)
-    if not plans:
+    if not any(bucket.files for bucket in buckets):
         raise UserError(f"the input is empty: {job.config.input} holds no line once decompressed")
     _require_records(buckets, job.config.input)
+    if job.config.near_duplicates is not None:
+        buckets = drop_near_duplicates(spark, job, buckets, threshold=job.config.near_duplicates)
+    plans = plan_shards(buckets, shard_rows=job.config.shard_rows)
     with (
         user_errors_of_tasks(),
         watch_tasks(spark.sparkContext, group=f"{job.name}-shards", num_tasks=len(plans), label="writing"),
     ):
-        shards = collect(tasks_of(spark, len(plans)).transform(assemble_shards, job, plans=plans), Shard)
-    return _manifest(job, buckets=buckets, shards=shards)
+        shards = collect(tasks_of(spark, len(plans)).transform(assemble_shards, job, plans=plans), WrittenShard)
+    read = merge_read(bucket.read for bucket in buckets)
+    kept = merge_kept([*(bucket.kept for bucket in buckets), *(shard.kept for shard in shards)])
+    return _manifest(job, buckets, [each.shard for each in shards], num_lines=read.num_lines), kept, read
 
 
 def _require_records(buckets: Sequence[StagedBucket], input: str) -> None:
@@ -141,7 +164,7 @@ def _count_reasons(buckets: Sequence[StagedBucket]) -> Counter[str]:
     return reasons
 
 
-def _manifest(job: Job, *, buckets: Sequence[StagedBucket], shards: Sequence[Shard]) -> Manifest:
+def _manifest(job: Job, buckets: Sequence[StagedBucket], shards: Sequence[Shard], *, num_lines: int) -> Manifest:
     """The manifest, not yet published. Publication refuses it if a line was lost on the way."""
     reasons = _count_reasons(buckets)
     of_section: dict[str, list[Shard]] = {section: [] for section in SECTIONS}
@@ -152,7 +175,7 @@ def _manifest(job: Job, *, buckets: Sequence[StagedBucket], shards: Sequence[Sha
         text_profile=job.config.text_profile,
         config=job.config.of_data(),
         rows=Rows(
-            input=sum(bucket.num_lines for bucket in buckets),
+            input=num_lines,
             kept=sum(shard.rows for split in SPLITS for shard in of_section[split]),
             rejected={reason: reasons[reason] for reason in REASONS},
         ),

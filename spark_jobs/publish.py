@@ -5,25 +5,16 @@ files are older than the present manifest can never publish any more, and its fi
 left alone, they may belong to a job that is at work.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from contract import storage
 from contract.errors import UserError
-from contract.manifest import MANIFEST_NAME, Manifest, Source, find_manifest, publish
+from contract.manifest import Manifest, Source, find_manifest, publish
+from contract.names import MANIFEST_NAME, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig
-from spark_jobs.shards import SECTIONS
-
-STAGING_PREFIX: Final = ".staging-"
-# What a preparation writes, its temporary files too. Nothing else in the folder is ever touched.
-_OURS: Final = re.compile(
-    rf"{re.escape(STAGING_PREFIX)}[0-9a-f]+/.+"
-    rf"|({'|'.join(SECTIONS)})/(part-\d{{5,}}-[0-9a-f]{{8}}\.parquet|\.part-\d{{5,}}-[0-9a-f]{{8}}\.parquet\..*\.tmp)"
-    rf"|\.{re.escape(MANIFEST_NAME)}\..*\.tmp"
-)
 
 
 def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> bool:
@@ -100,7 +91,9 @@ def sweep(manifest: Manifest, *, output: str) -> int:
     stale = [
         name
         for name in storage.list_files(output)
-        if name not in named and _OURS.fullmatch(name) and _is_old(filesystem, storage.join(root, name), than=published)
+        if name not in named
+        and is_work_of_a_preparation(name)
+        and _is_old(filesystem, storage.join(root, name), than=published)
     ]
     _delete(output, stale)
     return len(stale)

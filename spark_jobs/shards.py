@@ -7,7 +7,7 @@ a task do no harm: the driver hears of one attempt, and what the others leave be
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,13 +17,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contract import storage
-from contract.columns import KEY, REASONS, REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS, TITLE, UID
+from contract.columns import (
+    CONTENT,
+    KEY,
+    KEY_BYTES,
+    REASONS,
+    REJECTED,
+    REJECTED_SCHEMA,
+    ROW_GROUP_ROWS,
+    SHARD_SCHEMA,
+    SPLITS,
+    TITLE,
+    UID,
+)
 from contract.manifest import Shard
-from spark_jobs.parse import KEPT
+from contract.names import SECTIONS, shard_path
+from spark_jobs.buckets import settled_order
+from spark_jobs.fields import KEPT, REASON_CODE
+from spark_jobs.rows import ROW_SCHEMA
+from spark_jobs.statistics import KeptStatistics, ReadStatistics, count_kept, merge_kept
+from spark_jobs.tokens import load_tokenizer
 from spark_jobs.writing import user_errors_of_writing
 
-SECTIONS: Final = (*SPLITS, REJECTED)
 SCHEMAS: Final = dict.fromkeys(SPLITS, SHARD_SCHEMA) | {REJECTED: REJECTED_SCHEMA}
+# Staged rows from which a record can still be rejected.
+OPEN_SCHEMAS: Final = dict.fromkeys(
+    SPLITS, pa.schema([*SHARD_SCHEMA, *(ROW_SCHEMA.field(name) for name in ("source", "offset", "raw_title"))])
+) | {REJECTED: pa.schema([*REJECTED_SCHEMA, SHARD_SCHEMA.field(KEY)])}
 _STAGED_BATCH_ROWS: Final = 2_000
 _IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -39,9 +59,17 @@ class StagedBucket(msgspec.Struct, frozen=True):
     """What a reduce task made of its bucket."""
 
     bucket: int
-    num_lines: int  # announced to this bucket by the tasks that read them, whatever bucket the lines went to
     reasons: dict[str, int]
     files: dict[str, StagedFile]  # by section; none for a section without rows
+    read: ReadStatistics  # sent to this bucket by the tasks that read the lines, whatever bucket those went to
+    kept: KeptStatistics  # of duplicates only
+
+
+class TokenSampling(msgspec.Struct, frozen=True):
+    """How tokens are counted for the data card."""
+
+    tokenizer: str | None = None  # the text of tokenizer.json; None counts none
+    one_in: int = 1  # so many records
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -60,45 +88,74 @@ class ShardPlan(msgspec.Struct, frozen=True):
     slices: tuple[Slice, ...]
 
 
-def stage_bucket(table: pa.Table, *, bucket: int, num_lines: int, staging: str, sources: Sequence[str]) -> StagedBucket:
-    """Writes the rows of a settled bucket by section; the result is all that the driver needs to know."""
-    reasons = table["reason"].to_numpy()
-    codes, counts = np.unique(reasons[reasons != KEPT], return_counts=True)
-    files = {}
-    for position, split in enumerate(SPLITS):
-        is_in = pc.and_(pc.equal(table["reason"], KEPT), pc.equal(table["split"], position))
-        files[split] = table.filter(is_in).select(SHARD_SCHEMA.names).cast(SHARD_SCHEMA)
-    files[REJECTED] = _rejected(table.filter(pc.not_equal(table["reason"], KEPT)), sources)
+_NO_KEYS: Final = pa.array([], pa.binary(KEY_BYTES))
+_NO_TOKENS: Final = TokenSampling()
+
+
+class WrittenShard(msgspec.Struct, frozen=True):
+    """A shard, and what is in it; nothing is told of rejected lines."""
+
+    shard: Shard
+    kept: KeptStatistics
+
+
+def stage_bucket(
+    table: pa.Table,
+    *,
+    bucket: int,
+    read: ReadStatistics,
+    schemas: Mapping[str, pa.Schema],
+    staging: str,
+    sources: Sequence[str],
+) -> StagedBucket:
+    """Writes the rows of a bucket, settled, by section; the result is all that the driver needs to know."""
+    order, reasons = settled_order(table)
+    splits = table["split"].to_numpy()[order]
+    tables = {
+        split: table.select(schemas[split].names).take(pa.array(order[(reasons == KEPT) & (splits == position)]))
+        for position, split in enumerate(SPLITS)
+    }
+    is_rejected = reasons != KEPT
+    rejected = table.take(pa.array(order[is_rejected]))
+    tables[REJECTED] = _rejected(rejected, reasons[is_rejected], sources)
 
     attempt = f"{bucket:06d}-{uuid.uuid4().hex}"
     staged = {
-        section: _write_staged(rows, staging=staging, name=f"{attempt}-{section}.arrow")
-        for section, rows in files.items()
+        section: write_staged(
+            rows.select(schemas[section].names).cast(schemas[section]),
+            staging=staging,
+            name=f"{attempt}-{section}.arrow",
+        )
+        for section, rows in tables.items()
         if rows.num_rows
     }
+    codes, counts = np.unique(reasons[is_rejected], return_counts=True)
+    is_duplicate = pa.array(reasons[is_rejected] == REASON_CODE["duplicate"])
     return StagedBucket(
         bucket=bucket,
-        num_lines=num_lines,
         reasons={REASONS[code]: int(count) for code, count in zip(codes, counts, strict=True)},
         files=staged,
+        read=read,
+        kept=_count(SHARD_SCHEMA.empty_table(), duplicate_keys=rejected[KEY].filter(is_duplicate).combine_chunks()),
     )
 
 
-def _rejected(rows: pa.Table, sources: Sequence[str]) -> pa.Table:
-    """REJECTED_SCHEMA of rows that did not get through; titles as they were read."""
+def _rejected(rows: pa.Table, reasons: np.ndarray, sources: Sequence[str]) -> pa.Table:
+    """REJECTED_SCHEMA, and the key, of rows that did not get through; titles as they were read."""
     titles = pc.if_else(pc.equal(rows[TITLE], ""), None, rows[TITLE])
     columns = {
-        "reason": pa.array(REASONS, pa.string()).take(rows["reason"].combine_chunks()),
+        "reason": pa.array(REASONS, pa.string()).take(pa.array(reasons)),
         "source": pa.array(sources, pa.string()).take(rows["source"].combine_chunks()),
         "offset": rows["offset"],
         UID: rows[UID],
         TITLE: pc.coalesce(rows["raw_title"], titles),
         "raw": rows["raw"],
+        KEY: rows[KEY].cast(pa.binary()),
     }
-    return pa.table(columns, schema=REJECTED_SCHEMA)
+    return pa.table(columns, schema=OPEN_SCHEMAS[REJECTED])
 
 
-def _write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
+def write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
     filesystem, path = storage.open_filesystem(storage.join(staging, name))
     with user_errors_of_writing(staging):
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -134,10 +191,11 @@ def plan_shards(buckets: Sequence[StagedBucket], *, shard_rows: int) -> list[Sha
     return plans
 
 
-def write_shard(plan: ShardPlan, *, output: str, staging: str) -> Shard:
+def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSampling) -> WrittenShard:
     """Assembles one shard and writes it, whole or not at all."""
     schema = SCHEMAS[plan.section]
     sink = io.BytesIO()
+    kept = []
     with pq.ParquetWriter(
         sink,
         schema,
@@ -147,17 +205,33 @@ def write_shard(plan: ShardPlan, *, output: str, staging: str) -> Shard:
         write_page_checksum=True,
         store_schema=False,
     ) as writer:
-        for group in _row_groups(_read_slices(plan.slices, staging), schema):
+        for group in _row_groups(read_slices(plan.slices, staging), schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            if plan.section in SPLITS:
+                kept.append(_count(group, tokens=tokens))
     data = sink.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    path = f"{plan.section}/part-{plan.number:05d}-{digest[:8]}.parquet"
+    path = shard_path(plan.section, number=plan.number, sha256=digest)
     with user_errors_of_writing(output):
         storage.write_bytes(storage.join(output, path), data)
-    return Shard(path=path, rows=sum(part.num_rows for part in plan.slices), bytes=len(data), sha256=digest)
+    shard = Shard(path=path, rows=sum(part.num_rows for part in plan.slices), bytes=len(data), sha256=digest)
+    return WrittenShard(shard, merge_kept(kept))
 
 
-def _read_slices(slices: Sequence[Slice], staging: str) -> Iterator[pa.RecordBatch]:
+def _count(
+    records: pa.Table, *, duplicate_keys: pa.Array = _NO_KEYS, tokens: TokenSampling = _NO_TOKENS
+) -> KeptStatistics:
+    return count_kept(
+        titles=records[TITLE].combine_chunks(),
+        contents=records[CONTENT].combine_chunks(),
+        keys=records[KEY].combine_chunks().cast(_NO_KEYS.type),
+        duplicate_keys=duplicate_keys,
+        one_in=tokens.one_in,
+        tokenizer=load_tokenizer(tokens.tokenizer) if tokens.tokenizer else None,
+    )
+
+
+def read_slices(slices: Sequence[Slice], staging: str) -> Iterator[pa.RecordBatch]:
     for part in slices:
         filesystem, path = storage.open_filesystem(storage.join(staging, part.name))
         with filesystem.open(path, "rb") as file:
@@ -175,6 +249,7 @@ def _row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterato
     held: list[pa.RecordBatch] = []
     num_held = 0
     for batch in batches:
+        batch = batch.select(schema.names)
         while num_held + batch.num_rows >= ROW_GROUP_ROWS:
             taken = ROW_GROUP_ROWS - num_held
             yield pa.Table.from_batches([*held, batch.slice(0, taken)], schema).combine_chunks()

@@ -1,15 +1,12 @@
-"""Input files, and the ranges of bytes that tasks read them by."""
+"""Input files: which there are, in which format, and the parts that tasks read them by."""
 
-import gzip
 import os
 import re
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final, NamedTuple
 
 import fsspec
 
@@ -17,25 +14,55 @@ from contract import storage
 from contract.errors import UserError
 from contract.manifest import Source
 
-GZIP_MAGIC: Final = b"\x1f\x8b"
 MIN_RANGE_BYTES: Final = 2**20
 MAX_RANGE_BYTES: Final = 32 * 2**20  # a task holds the cleaned records of its range
+BLOCK_ROWS: Final = 2**15  # of a CSV file, in place of bytes
+
+COMPRESSIONS: Final = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+FORMATS: Final = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}  # by name; any other holds JSON lines
+_COMPRESSION_RATIO: Final = 4  # of decompressed to compressed bytes, about
+
+
+class FileKind(NamedTuple):
+    """How a file is read, as its name tells."""
+
+    format: str  # jsonl, csv or parquet
+    compression: str | None
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether a task can begin in the middle of the file, rather than read all that comes before."""
+        return self.compression is None and self.format != "csv"
 
 
 @dataclass(frozen=True)
-class ByteRange:
-    """The lines of one file whose first byte lies in [start, end); `end` is None for all that follow."""
+class Part:
+    """What one task reads of a file: all that begins in [start, end), and again `every` so much further on.
+
+    Places are bytes of the decompressed file, and rows of a CSV file. `end` is None for all that follows.
+    """
 
     source: int  # position of the file in the sorted list of inputs
     start: int
     end: int | None
+    every: int | None = None
 
 
-def list_sources(url: str) -> tuple[Source, ...]:
-    """The input files, sorted by path; names that begin with `_` or `.` are files like any other.
+def list_sources(urls: str) -> tuple[Source, ...]:
+    """The input files, each once, sorted by path; names that begin with `_` or `.` are files like any other.
 
-    UserError where there is no such file, or nothing in it.
+    Several paths are separated by commas. UserError where there is no such file, or nothing in it.
     """
+    filesystem, path = storage.open_filesystem(urls)
+    parts = [urls] if "," not in urls or filesystem.exists(path) else [url for url in urls.split(",") if url]
+    found = {source.path: source for url in parts for source in _list(url)}
+    sources = tuple(found[name] for name in sorted(found))
+    if sum(source.bytes for source in sources) == 0:
+        raise UserError(f"the input is empty: {urls} ({len(sources)} file(s) of 0 bytes)")
+    return sources
+
+
+def _list(url: str) -> list[Source]:
     filesystem, path = storage.open_filesystem(url)
     try:
         if filesystem.isdir(path):
@@ -50,11 +77,8 @@ def list_sources(url: str) -> tuple[Source, ...]:
     if not found and storage.is_local(filesystem):
         _require_open(path)
     if not found:
-        raise UserError(f"no such input: {url}; expected a file of JSON lines, a folder of such files, or a glob")
-    sources = tuple(_source(filesystem, found[name]) for name in sorted(found))
-    if sum(source.bytes for source in sources) == 0:
-        raise UserError(f"the input is empty: {url} ({len(sources)} file(s) of 0 bytes)")
-    return sources
+        raise UserError(f"no such input: {url}; expected a file, a folder or a glob")
+    return [_source(filesystem, info) for info in found.values()]
 
 
 def _require_open(path: str) -> None:
@@ -81,50 +105,55 @@ def _source(filesystem: fsspec.AbstractFileSystem, info: dict[str, Any]) -> Sour
     return Source(path=re.sub(r"://[^/@]*@", "://", url), bytes=info["size"], modified=str(modified))
 
 
-def is_gzip(source: Source) -> bool:
-    """Whether a file is read through gzip; then it is one range, and offsets count in the decompressed stream."""
-    return source.path.endswith(".gz")
+def kind_of(source: Source) -> FileKind:
+    """How a file is read.
+
+    >>> kind_of(Source("a/trn.json.gz", 1, "")), kind_of(Source("a/products.csv", 1, ""))
+    (FileKind(format='jsonl', compression='gzip'), FileKind(format='csv', compression=None))
+    """
+    name, suffix = os.path.splitext(source.path.lower())
+    compression = COMPRESSIONS.get(suffix)
+    if compression:
+        suffix = os.path.splitext(name)[1]
+    kind = FileKind(FORMATS.get(suffix, "jsonl"), compression)
+    if kind.format == "parquet" and compression:
+        raise UserError(f"{source.path} is a compressed Parquet file: decompress it; Parquet is compressed within")
+    return kind
 
 
-def plan_ranges(sources: Sequence[Source], *, parallelism: int) -> list[ByteRange]:
-    """Ranges that cover every byte of every file once, about six for each of `parallelism` tasks or more."""
+def estimate_bytes(sources: Sequence[Source]) -> int:
+    """Size of the input without compression, about."""
+    return sum(source.bytes * (_COMPRESSION_RATIO if _is_compressed(source) else 1) for source in sources)
+
+
+def _is_compressed(source: Source) -> bool:
+    kind = kind_of(source)
+    return kind.compression is not None or kind.format == "parquet"
+
+
+def plan_parts(sources: Sequence[Source], *, parallelism: int, max_line_bytes: int) -> list[Part]:
+    """Parts that cover everything in every file once.
+
+    Of what can be read from the middle, about six for each of `parallelism` tasks or more. A file that cannot is read
+    from its start by each of the tasks that share it, which decompresses it again, but parses and cleans no line
+    twice: that is what costs.
+    """
     total = sum(source.bytes for source in sources)
     size = min(max(total // (6 * parallelism) + 1, MIN_RANGE_BYTES), MAX_RANGE_BYTES)
-    ranges = []
+    num_whole = sum(not kind_of(source).can_seek for source in sources)
+    parts = []
     for number, source in enumerate(sources):
-        if is_gzip(source):
-            ranges.append(ByteRange(number, 0, None))
+        kind = kind_of(source)
+        if kind.can_seek:
+            parts += [Part(number, start, min(start + size, source.bytes)) for start in range(0, source.bytes, size)]
         else:
-            ranges += [
-                ByteRange(number, start, min(start + size, source.bytes)) for start in range(0, source.bytes, size)
-            ]
-    return ranges
+            # Lines reach into the next block, so a task's own blocks must lie further apart than a line is long.
+            block = BLOCK_ROWS if kind.format == "csv" else max(MAX_RANGE_BYTES, 2 * max_line_bytes)
+            parts += _strided(number, block, count=-(-parallelism // num_whole))
+    return parts
 
 
-@contextmanager
-def open_source(source: Source) -> Iterator[IO[bytes]]:
-    """The file's decompressed bytes. UserError with its name where it changed since it was listed or is damaged."""
-    try:
-        filesystem, path = storage.open_filesystem(source.path)
-        size = filesystem.size(path)
-        if size != source.bytes:
-            raise UserError(
-                f"{source.path} changed while it was read: {source.bytes} bytes at first, {size} now; run again"
-            )
-        with filesystem.open(path, "rb") as file:
-            if is_gzip(source):
-                with gzip.open(file) as stream:
-                    yield cast(IO[bytes], stream)
-            else:
-                _refuse_gzip(file, source)
-                yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{source.path} is not a whole gzip file: {error}; fetch or compress it again") from error
-    except (FileNotFoundError, PermissionError) as error:
-        raise UserError(f"cannot read {source.path}: {error}") from error
-
-
-def _refuse_gzip(file: IO[bytes], source: Source) -> None:
-    if file.read(2) == GZIP_MAGIC:
-        raise UserError(f"{source.path} is compressed by gzip, but its name does not end in .gz; rename it")
-    file.seek(0)
+def _strided(source: int, block: int, *, count: int) -> list[Part]:
+    if count == 1:
+        return [Part(source, 0, None)]
+    return [Part(source, index * block, (index + 1) * block, every=count * block) for index in range(count)]

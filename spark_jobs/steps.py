@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -16,18 +16,19 @@ from pyspark.sql import DataFrame, SparkSession
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Source
-from spark_jobs.buckets import pieces_of_rows, rows_of_pieces
+from contract.names import STAGING_PREFIX
+from spark_jobs.buckets import PIECE_COLUMNS, pieces_of_rows, rows_of_pieces
 from spark_jobs.config import PrepareConfig
-from spark_jobs.lines import iter_lines
-from spark_jobs.parse import Rules, rows_of_lines
-from spark_jobs.publish import STAGING_PREFIX
-from spark_jobs.shards import ShardPlan, stage_bucket, write_shard
-from spark_jobs.source import ByteRange, is_gzip, open_source, plan_ranges
+from spark_jobs.readers import read_part
+from spark_jobs.rows import Rules, rows_of_fields
+from spark_jobs.shards import OPEN_SCHEMAS, SCHEMAS, ShardPlan, TokenSampling, stage_bucket, write_shard
+from spark_jobs.source import Part, estimate_bytes, plan_parts
+from spark_jobs.statistics import ReadStatistics, sampling_rate
+from spark_jobs.tokens import read_tokenizer
 
 INPUT_BYTES_PER_BUCKET: Final = 64 * 2**20
 MAX_INPUT_BYTES_PER_BUCKET: Final = 512 * 2**20  # a bucket is held in memory, and Arrow's texts end at 2 GiB
 _NO_SPACE: Final = "No space left on device"  # so says Java, too
-_GZIP_RATIO: Final = 4  # of decompressed to compressed bytes, about
 
 Result = TypeVar("Result")
 
@@ -38,8 +39,9 @@ class Job:
 
     config: PrepareConfig
     sources: tuple[Source, ...]
-    ranges: tuple[ByteRange, ...]
+    parts: tuple[Part, ...]
     num_buckets: int
+    tokens: TokenSampling
     name: str
 
     @property
@@ -47,17 +49,39 @@ class Job:
         """Folder of this job's intermediate files."""
         return storage.join(self.config.output, f"{STAGING_PREFIX}{self.name}")
 
+    @property
+    def rules(self) -> Rules:
+        """What decides what becomes of a line."""
+        config = self.config
+        return Rules(
+            text_profile=config.text_profile,
+            val_share=config.val_share,
+            test_share=config.test_share,
+            seed=config.seed,
+            filters=config.filters(),
+            sample_one_in=self.tokens.one_in,
+        )
+
+    @property
+    def staged_schemas(self) -> Mapping[str, pa.Schema]:
+        """What is staged of each section: more where a record may still turn out to be a near duplicate."""
+        return SCHEMAS if self.config.near_duplicates is None else OPEN_SCHEMAS
+
 
 def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism: int) -> Job:
     """How the work is cut; what comes out does not depend on it."""
-    input_bytes = sum(source.bytes * (_GZIP_RATIO if is_gzip(source) else 1) for source in sources)
+    input_bytes = estimate_bytes(sources)
     return Job(
         config=config,
         sources=sources,
-        ranges=tuple(plan_ranges(sources, parallelism=parallelism)),
+        parts=tuple(plan_parts(sources, parallelism=parallelism, max_line_bytes=config.max_line_bytes)),
         num_buckets=max(
             config.partitions or -(-input_bytes // INPUT_BYTES_PER_BUCKET),
             -(-input_bytes // MAX_INPUT_BYTES_PER_BUCKET),
+        ),
+        tokens=TokenSampling(
+            tokenizer=read_tokenizer(config.tokenizer) if config.tokenizer else None,
+            one_in=sampling_rate(input_bytes),
         ),
         name=uuid.uuid4().hex,
     )
@@ -69,28 +93,26 @@ def tasks_of(spark: SparkSession, num_tasks: int) -> DataFrame:
 
 
 def send_pieces(tasks: DataFrame, job: Job) -> DataFrame:
-    """Reads, parses, cleans and keys the lines of each range.
+    """Reads, parses, cleans and keys the lines of each part.
 
-    From one row a range to one row a piece (PIECE_SCHEMA).
+    From one row a part to one row a piece (PIECE_SCHEMA).
     """
-    config = job.config
-    rules = Rules(config.text_profile, config.val_share, config.test_share, config.seed)
+    config, rules = job.config, job.rules
 
-    def rows_of_range(part: ByteRange) -> Iterator[pa.RecordBatch]:
-        with open_source(job.sources[part.source]) as file:
-            blocks = iter_lines(file, start=part.start, end=part.end, max_line_bytes=config.max_line_bytes)
-            for lines in blocks:
-                yield rows_of_lines(lines, source=part.source, rules=rules)
+    def rows_of_part(part: Part) -> Iterator[tuple[pa.RecordBatch, ReadStatistics]]:
+        source = job.sources[part.source]
+        for fields in read_part(source, part, names=config.names(), max_line_bytes=config.max_line_bytes):
+            yield rows_of_fields(fields, source=part.source, rules=rules)
 
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number in _numbers(batches):
+        for number in task_numbers(batches):
             yield from pieces_of_rows(
-                rows_of_range(job.ranges[number]),
+                rows_of_part(job.parts[number]),
                 num_buckets=job.num_buckets,
                 first_bucket=number % job.num_buckets,
             )
 
-    return tasks.mapInArrow(send, "bucket int, num_lines long, rows binary")
+    return tasks.mapInArrow(send, PIECE_COLUMNS)
 
 
 def bring_together(pieces: DataFrame, job: Job) -> DataFrame:
@@ -107,9 +129,16 @@ def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
         first = next(batches, None)
         if first is None:
             return
-        rows, num_lines = rows_of_pieces(_chain(first, batches))
-        bucket = first["bucket"][0].as_py()
-        yield _result(stage_bucket(rows, bucket=bucket, num_lines=num_lines, staging=job.staging, sources=sources))
+        rows, read = rows_of_pieces(_chain(first, batches))
+        staged = stage_bucket(
+            rows,
+            bucket=first["bucket"][0].as_py(),
+            read=read,
+            schemas=job.staged_schemas,
+            staging=job.staging,
+            sources=sources,
+        )
+        yield result_of(staged)
 
     return pieces.mapInArrow(stage, "result binary")
 
@@ -118,13 +147,15 @@ def assemble_shards(tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan]) -
     """Writes each shard. From one row a shard to one result a shard."""
 
     def assemble(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number in _numbers(batches):
-            yield _result(write_shard(plans[number], output=job.config.output, staging=job.staging))
+        for number in task_numbers(batches):
+            shard = write_shard(plans[number], output=job.config.output, staging=job.staging, tokens=job.tokens)
+            yield result_of(shard)
 
     return tasks.mapInArrow(assemble, "result binary")
 
 
-def _numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+def task_numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+    """The tasks' numbers, for a function that Spark maps over `tasks_of`."""
     for batch in batches:
         yield from batch["id"].to_pylist()
 
@@ -134,7 +165,8 @@ def _chain(first: pa.RecordBatch, others: Iterable[pa.RecordBatch]) -> Iterator[
     yield from others
 
 
-def _result(value: object) -> pa.RecordBatch:
+def result_of(value: object) -> pa.RecordBatch:
+    """What a task tells the driver, for `collect`."""
     return pa.record_batch({"result": pa.array([msgspec.json.encode(value)], pa.binary())})
 
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from spark_jobs import buckets
 from spark_jobs.buckets import bucket_of, pieces_of_rows, rows_of_pieces, settle
-from spark_jobs.parse import KEPT, REASON_CODE, ROW_SCHEMA
+from spark_jobs.fields import KEPT, REASON_CODE
+from spark_jobs.rows import ROW_SCHEMA
+from spark_jobs.statistics import ReadStatistics
 
 
 def row(key: bytes, uid: str | None, source: int, offset: int) -> dict:
@@ -30,6 +32,10 @@ def row(key: bytes, uid: str | None, source: int, offset: int) -> dict:
 
 def table(rows: list[dict]) -> pa.Table:
     return pa.Table.from_pylist(rows, ROW_SCHEMA)
+
+
+def lines_read(count: int) -> ReadStatistics:
+    return ReadStatistics(num_lines=count)
 
 
 ROWS = st.lists(
@@ -77,22 +83,23 @@ def test_buckets_are_equal_ranges_of_keys(num_buckets: int) -> None:
 
 @settings(deadline=None)
 @given(ROWS, st.integers(1, 5), st.integers(1, 2000))
-def test_pieces_carry_each_row_and_the_count_once(rows: list[dict], num_buckets: int, flush_bytes: int) -> None:
-    batches = table(rows).to_batches(max_chunksize=3)
+def test_pieces_carry_each_row_and_the_statistics_once(rows: list[dict], num_buckets: int, flush_bytes: int) -> None:
+    batches = [(batch, lines_read(batch.num_rows)) for batch in table(rows).to_batches(max_chunksize=3)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buckets, "FLUSH_BYTES", flush_bytes)
         pieces = list(pieces_of_rows(batches, num_buckets=num_buckets, first_bucket=num_buckets - 1))
     random.Random(0).shuffle(pieces)  # a shuffle keeps no order
     found, num_lines = [], 0
     for bucket in range(num_buckets):
-        settled, announced = rows_of_pieces(piece for piece in pieces if piece["bucket"][0].as_py() == bucket)
-        found += settled.to_pylist()
-        num_lines += announced
+        of_bucket, read = rows_of_pieces(piece for piece in pieces if piece["bucket"][0].as_py() == bucket)
+        found += settle(of_bucket).to_pylist()
+        num_lines += read.num_lines
     assert found == reference(rows)
     assert num_lines == len(rows)
 
 
 def test_a_key_that_repeats_sends_its_content_once_a_flush() -> None:
     rows = table([row(b"k", f"{number}", 0, number) | {"content": "x" * 10_000} for number in range(1_000)])
-    pieces = list(pieces_of_rows(rows.to_batches(), num_buckets=1, first_bucket=0))
+    batches = [(batch, lines_read(batch.num_rows)) for batch in rows.to_batches()]
+    pieces = list(pieces_of_rows(batches, num_buckets=1, first_bucket=0))
     assert sum(piece.nbytes for piece in pieces) < 50_000

@@ -26,9 +26,9 @@ def reference(data: bytes, *, max_line_bytes: int) -> Found:
 
 def flatten(blocks: list[Lines]) -> Found:
     return [
-        (offset, line, position in block.too_long)
+        (int(block.offsets[position]), block.line(position)[: RAW_PREFIX_BYTES if is_too_long else None], is_too_long)
         for block in blocks
-        for position, (offset, line) in enumerate(zip(block.offsets, block.lines, strict=True))
+        for position, is_too_long in enumerate(block.is_too_long.tolist())
     ]
 
 
@@ -75,4 +75,4 @@ def test_a_line_without_end_is_not_held_in_memory() -> None:
 @pytest.mark.parametrize(("length", "is_too_long"), [(9, False), (10, False), (11, True)])
 def test_max_line_bytes_counts_the_line_without_its_line_feed(length: int, is_too_long: bool) -> None:
     (block,) = iter_lines(io.BytesIO(b"x" * length + b"\n"), start=0, end=None, max_line_bytes=10)
-    assert bool(block.too_long) == is_too_long
+    assert bool(block.is_too_long[0]) == is_too_long

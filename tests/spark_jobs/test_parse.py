@@ -1,5 +1,7 @@
 """What becomes of a line, against a reference that goes line by line with the standard library."""
 
+import dataclasses
+import io
 import json
 
 import pytest
@@ -9,20 +11,22 @@ from hypothesis import strategies as st
 from contract.columns import RAW_PREFIX_BYTES, REASONS, SPLITS
 from contract.keys import record_key, split_of
 from contract.text import clean, replace_lone_surrogates
-from spark_jobs.lines import Lines
-from spark_jobs.parse import KEPT, ROW_SCHEMA, Rules, rows_of_lines
+from spark_jobs.fields import KEPT, FieldNames
+from spark_jobs.lines import iter_lines
+from spark_jobs.parse import fields_of_lines
+from spark_jobs.rows import ROW_SCHEMA, Rules, rows_of_fields
 from tests.spark_jobs import nasty
 
+NAMES = FieldNames(uid="uid", title="title", content="content")
 RULES = Rules(text_profile="seed", val_share=0.2, test_share=0.2, seed=7)
 
 
 def parse(lines: list[bytes], *, first_offset: int = 100) -> list[dict]:
     """Rows of these lines, of which none begins its file."""
-    block = Lines()
-    for line in lines:
-        block.add(line, first_offset, max_line_bytes=nasty.MAX_LINE_BYTES)
-        first_offset += len(line) + 1
-    batch = rows_of_lines(block, source=3, rules=RULES)
+    file = io.BytesIO(b"".join(line + b"\n" for line in lines))
+    (block,) = iter_lines(file, start=0, end=None, max_line_bytes=nasty.MAX_LINE_BYTES)
+    fields = fields_of_lines(dataclasses.replace(block, first_offset=first_offset), NAMES)
+    batch, _ = rows_of_fields(fields, source=3, rules=RULES)
     batch.validate(full=True)
     assert batch.schema == ROW_SCHEMA
     return batch.to_pylist()
@@ -44,10 +48,12 @@ def reference(line: bytes) -> tuple[str, str, str]:
         return "not_json", "", ""
     if not isinstance(value, dict):
         return "not_a_record", "", ""
-    fields = [value.get(name) for name in ("uid", "title", "content")]
-    if any(not isinstance(field, str | None) for field in fields):
+    uid, *texts = (value.get(name) for name in NAMES)
+    if isinstance(uid, bool) or not isinstance(uid, str | int | None):
         return "not_a_record", "", ""
-    title, content = (clean(replace_lone_surrogates(field or "")) for field in fields[1:])
+    if any(not isinstance(text, str | None) for text in texts):
+        return "not_a_record", "", ""
+    title, content = (clean(replace_lone_surrogates(text or "")) for text in texts)
     return ("no_title" if not title else "no_content" if not content else nasty.KEPT), title, content
 
 

@@ -1,5 +1,6 @@
 """Shards have an exact number of rows, and their bytes do not tell how the rows were bucketed."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,16 +12,29 @@ import pytest
 from contract import storage
 from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA
 from contract.manifest import Shard
-from spark_jobs.parse import KEPT, REASON_CODE, ROW_SCHEMA
-from spark_jobs.shards import SECTIONS, StagedBucket, StagedFile, plan_shards, stage_bucket, write_shard
+from contract.names import SECTIONS
+from spark_jobs.fields import KEPT, REASON_CODE
+from spark_jobs.rows import ROW_SCHEMA
+from spark_jobs.shards import (
+    OPEN_SCHEMAS,
+    SCHEMAS,
+    StagedBucket,
+    StagedFile,
+    TokenSampling,
+    plan_shards,
+    stage_bucket,
+    write_shard,
+)
+from spark_jobs.statistics import KeptStatistics, ReadStatistics, merge_kept
+
+
+def staged(bucket: int, files: dict[str, StagedFile]) -> StagedBucket:
+    return StagedBucket(bucket=bucket, reasons={}, files=files, read=ReadStatistics(), kept=KeptStatistics())
 
 
 def buckets_of(counts: list[int], section: str = "train") -> list[StagedBucket]:
     return [
-        StagedBucket(
-            bucket=number, num_lines=0, reasons={}, files={section: StagedFile(f"{number}", rows)} if rows else {}
-        )
-        for number, rows in enumerate(counts)
+        staged(number, {section: StagedFile(f"{number}", rows)} if rows else {}) for number, rows in enumerate(counts)
     ]
 
 
@@ -45,7 +59,7 @@ def test_plans_cut_the_rows_in_order_into_exact_shards(counts: list[int], shard_
 
 def test_sections_are_cut_apart() -> None:
     buckets = [
-        StagedBucket(bucket=0, num_lines=0, reasons={}, files={name: StagedFile(name, 3) for name in SECTIONS}),
+        staged(0, {name: StagedFile(name, 3) for name in SECTIONS}),
     ]
     plans = plan_shards(buckets, shard_rows=2)
     assert [(plan.section, plan.number) for plan in plans] == [(name, number) for name in SECTIONS for number in (0, 1)]
@@ -73,20 +87,34 @@ def rows(count: int) -> pa.Table:
     )
 
 
-def write_all(table: pa.Table, edges: list[int], output: Path | str) -> list[Shard]:
+def write_all(
+    table: pa.Table, edges: list[int], output: Path | str, *, schemas: Mapping[str, pa.Schema] = SCHEMAS
+) -> list[Shard]:
     staging = f"{output}/.staging"
     buckets = [
-        stage_bucket(table.slice(first, end - first), bucket=number, num_lines=0, staging=staging, sources=["in.json"])
+        stage_bucket(
+            table.slice(first, end - first).combine_chunks(),
+            bucket=number,
+            read=ReadStatistics(),
+            schemas=schemas,
+            staging=staging,
+            sources=["in.json"],
+        )
         for number, (first, end) in enumerate(pairwise(edges))
     ]
     plans = plan_shards(buckets, shard_rows=4_500)
-    return [write_shard(plan, output=str(output), staging=staging) for plan in plans]
+    written = [write_shard(plan, output=str(output), staging=staging, tokens=TokenSampling()) for plan in plans]
+    assert merge_kept(each.kept for each in written).title_lengths.num == sum(
+        each.shard.rows for each in written if not each.shard.path.startswith(REJECTED)
+    )
+    return [each.shard for each in written]
 
 
 def test_bytes_do_not_depend_on_the_buckets(tmp_path: Path) -> None:
     table = rows(12_000)
     shards = write_all(table, [0, 12_000], tmp_path / "one")
     assert shards == write_all(table, [0, 1, 1, 77, 2_500, 2_501, 9_000, 12_000], tmp_path / "many")
+    assert shards == write_all(table, [0, 4_000, 12_000], tmp_path / "open", schemas=OPEN_SCHEMAS)
     assert {shard.path.partition("/")[0] for shard in shards} == set(SECTIONS)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from contract.errors import UserError
 from contract.manifest import Source
-from spark_jobs.source import MAX_RANGE_BYTES, ByteRange, list_sources, open_source, plan_ranges
+from spark_jobs.readers import open_source
+from spark_jobs.source import MAX_RANGE_BYTES, Part, list_sources, plan_parts
 
 
 def names(sources: tuple[Source, ...]) -> list[str]:
@@ -62,21 +63,56 @@ def test_credentials_in_a_url_stay_out_of_the_source(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("num_bytes", [1, 2**20, 2**20 + 1, 10 * 2**20, 3 * MAX_RANGE_BYTES + 7])
 @pytest.mark.parametrize("parallelism", [1, 2, 64])
-def test_ranges_cover_each_byte_once(num_bytes: int, parallelism: int) -> None:
-    sources = [Source("a", num_bytes, ""), Source("b.gz", 5, ""), Source("c", 0, ""), Source("d", 10, "")]
-    ranges = plan_ranges(sources, parallelism=parallelism)
-    of_first = [part for part in ranges if part.source == 0]
+def test_parts_cover_each_byte_once(num_bytes: int, parallelism: int) -> None:
+    sources = [Source("a", num_bytes, ""), Source("c", 0, ""), Source("d.parquet", 10, "")]
+    parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=100)
+    of_first = [part for part in parts if part.source == 0]
     assert [part.start for part in of_first] == [0, *(part.end for part in of_first[:-1])]
     assert of_first[-1].end == num_bytes
     assert all(part.end is not None and part.end - part.start <= MAX_RANGE_BYTES for part in of_first)
-    assert [part for part in ranges if part.source] == [ByteRange(1, 0, None), ByteRange(3, 0, 10)]
+    assert [part for part in parts if part.source] == [Part(2, 0, 10)]
+
+
+@pytest.mark.parametrize("name", ["a.json.gz", "a.zst", "a.csv", "a.csv.bz2", "a.tsv"])
+@pytest.mark.parametrize("num_files", [1, 2, 3, 7])
+@pytest.mark.parametrize("parallelism", [1, 2, 5, 64])
+@pytest.mark.parametrize("max_line_bytes", [10, 100 * 2**20])
+def test_files_that_cannot_be_cut_are_shared_by_blocks(
+    name: str, num_files: int, parallelism: int, max_line_bytes: int
+) -> None:
+    sources = [Source(f"{number}{name}", 5, "") for number in range(num_files)]
+    parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=max_line_bytes)
+    assert len(parts) >= parallelism
+    for number in range(num_files):
+        of_file = [part for part in parts if part.source == number]
+        if len(of_file) == 1:
+            assert of_file == [Part(number, 0, None)]
+            continue
+        block = of_file[1].start
+        assert "csv" in name or "tsv" in name or block >= 2 * max_line_bytes
+        for index, part in enumerate(of_file):
+            assert part == Part(number, index * block, (index + 1) * block, every=len(of_file) * block)
+
+
+def test_several_paths_have_commas_between_them(folder: Path) -> None:
+    assert names(list_sources(f"{folder}/b.json,{folder}/*.json,{folder}/sub")) == [
+        ".d.json",
+        "_c.json",
+        "a.json",
+        "b.json",
+        "e.json",
+    ]
+    (folder / "x,y.json").write_bytes(b"{}")
+    assert names(list_sources(f"{folder}/x,y.json")) == ["x,y.json"]
+    with pytest.raises(UserError, match=r"no such input: .*nothing"):
+        list_sources(f"{folder}/a.json,{folder}/nothing")
 
 
 def test_members_of_a_gzip_file_are_read_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"one\ntw") + gzip.compress(b"o\nthree"))
     (source,) = list_sources(str(tmp_path / "a.gz"))
     with open_source(source) as file:
-        assert file.read() == b"one\ntwo\nthree"
+        assert file.read(1_000) == b"one\ntwo\nthree"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +123,7 @@ def test_a_damaged_gzip_file_is_named(tmp_path: Path, damage: object) -> None:
     (tmp_path / "a.json.gz").write_bytes(damage(whole))  # type: ignore[operator]
     (source,) = list_sources(str(tmp_path / "a.json.gz"))
     with pytest.raises(UserError, match=r"a\.json\.gz is not a whole gzip file"), open_source(source) as file:
-        file.read()
+        file.seek(10**6)
 
 
 def test_gzip_under_another_name_is_not_read_as_text(tmp_path: Path) -> None:

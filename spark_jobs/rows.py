@@ -1,0 +1,121 @@
+"""Fields become rows: cleaned, judged, keyed. Pure functions on Arrow, no Spark."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.columns import CONTENT, KEY, KEY_BYTES, TITLE, UID
+from contract.keys import record_keys, splits_of
+from contract.places import place_keys
+from contract.text import PROFILES, clean_array
+from spark_jobs.fields import KEPT, REASON_CODE, Fields
+from spark_jobs.filters import Filters, filter_records
+from spark_jobs.statistics import ReadBatch, ReadStatistics, count_read
+
+# One row is one input line, kept or rejected, on its way through the shuffle.
+ROW_SCHEMA: Final = pa.schema(
+    [
+        pa.field(KEY, pa.binary(KEY_BYTES), nullable=False),  # of the cleaned text; of (source, offset) if rejected
+        pa.field(UID, pa.string()),  # null where it could not be read
+        pa.field("source", pa.int32(), nullable=False),  # position in the sorted list of inputs
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("reason", pa.int8(), nullable=False),  # position in REASONS, or KEPT
+        pa.field("split", pa.int8(), nullable=False),  # position in SPLITS
+        pa.field(TITLE, pa.string(), nullable=False),  # cleaned
+        pa.field(CONTENT, pa.string(), nullable=False),  # cleaned; empty if rejected
+        pa.field("raw_title", pa.string()),  # as it was read; null where cleaning changed nothing
+        pa.field("raw", pa.binary()),  # start of a line that could not be parsed
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that decide what becomes of a line."""
+
+    text_profile: str
+    val_share: float
+    test_share: float
+    seed: int
+    filters: Filters = field(default_factory=Filters)
+    sample_one_in: int = 1  # records whose characters are counted
+
+
+def rows_of_fields(fields: Fields, *, source: int, rules: Rules) -> tuple[pa.RecordBatch, ReadStatistics]:
+    """One row of ROW_SCHEMA for each line, in order, and what the data card tells of them.
+
+    About 10 us a line of 800 bytes, half of it cleaning.
+    """
+    cleaned = clean_array(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
+    titles, contents = cleaned[: len(fields.titles)], cleaned[len(fields.titles) :]
+    reasons = _judge(fields.reasons, titles=titles, contents=contents)
+    reasons = filter_records(titles, contents, reasons=reasons, filters=rules.filters)
+    is_kept = reasons == KEPT
+    mask = pa.array(is_kept)
+
+    kept_titles = titles.filter(mask)
+    kept_keys = record_keys(kept_titles, contents.filter(mask))
+    keys = _all_keys(kept_keys, is_kept, source=source, offsets=fields.offsets)
+    uids = _all_uids(fields.uids, kept_keys, mask)
+    splits = np.zeros(len(reasons), np.int8)
+    splits[is_kept] = splits_of(kept_titles, val_share=rules.val_share, test_share=rules.test_share, seed=rules.seed)
+    rows = pa.RecordBatch.from_arrays(
+        [
+            keys,
+            uids,
+            pa.array(np.full(len(reasons), source, np.int32)),
+            pa.array(fields.offsets, pa.int64()),
+            pa.array(reasons),
+            pa.array(splits),
+            titles,
+            pc.if_else(mask, contents, ""),
+            pc.if_else(pc.equal(fields.titles, titles), None, fields.titles),
+            fields.raws,
+        ],
+        schema=ROW_SCHEMA,
+    )
+    batch = ReadBatch(
+        raw_titles=fields.titles,
+        raw_contents=fields.contents,
+        titles=titles,
+        contents=contents,
+        keys=keys,
+        uids=uids,
+        offsets=fields.offsets,
+        is_kept=is_kept,
+        source=source,
+    )
+    return rows, count_read(batch, one_in=rules.sample_one_in)
+
+
+def _judge(reasons: np.ndarray, *, titles: pa.StringArray, contents: pa.StringArray) -> np.ndarray:
+    is_read = reasons == KEPT
+    has_title = pc.not_equal(titles, "").to_numpy(zero_copy_only=False)
+    has_content = pc.not_equal(contents, "").to_numpy(zero_copy_only=False)
+    judged = np.select(
+        [~is_read, ~has_title, ~has_content],
+        [reasons, REASON_CODE["no_title"], REASON_CODE["no_content"]],
+        default=KEPT,
+    )
+    return judged.astype(np.int8)
+
+
+def _all_keys(keys: list[bytes], is_kept: np.ndarray, *, source: int, offsets: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """Keys of kept rows, and for the others those of the places where they stand."""
+    words = np.empty((len(is_kept), 2), ">u8")
+    words[is_kept] = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2)
+    words[~is_kept] = place_keys(offsets[~is_kept], source=source)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(KEY_BYTES), len(words), [None, pa.py_buffer(words.tobytes())])
+
+
+def _all_uids(uids: pa.StringArray, keys: list[bytes], is_kept: pa.BooleanArray) -> pa.StringArray:
+    """Null where there is none; a kept row without one gets its key in hex."""
+    uids = pc.if_else(pc.equal(uids, ""), None, uids)
+    is_made = pc.and_(is_kept, pc.is_null(uids))
+    if not pc.any(is_made).as_py():
+        return uids
+    made = pa.array([key.hex() for key in keys], pa.string()).filter(is_made.filter(is_kept))
+    return pc.replace_with_mask(uids, is_made, made)
