@@ -258,20 +258,22 @@ def _effects_of(profile: Profile) -> _Effects:
         table[code] = ord(text) if len(text) == 1 else code
     texts = sorted({" ", *replacements.values()})
 
-    def effect(character: str) -> int:
-        text = replacements.get(ord(character))
-        if text is None:
-            # RE2 decides: Python's own tables are older or newer from release to release.
-            is_kept = character in profile.keep or pc.match_substring_regex(character, r"[\p{L}\p{M}\p{N}]").as_py()
-            return 0 if is_kept else 1 + texts.index(" ")
-        return 1 + texts.index(text)
+    def effects(characters: list[str]) -> list[int]:
+        # RE2 decides: Python's own tables are older or newer from release to release. Asked once for all of them.
+        is_letter = pc.match_substring_regex(pa.array(characters), r"[\p{L}\p{M}\p{N}]").to_pylist()
+        return [
+            1 + texts.index(replacements.get(ord(character), " "))
+            if ord(character) in replacements or not (kept or character in profile.keep)
+            else 0
+            for character, kept in zip(characters, is_letter, strict=True)
+        ]
 
     return _Effects(
         ascii_texts=tuple((bytes([code]), text.encode()) for code, text in in_ascii.items() if len(text) > 1),
         ascii_table=bytes(table),
         ascii_deleted=bytes(code for code, text in in_ascii.items() if not text),
         texts=tuple(text.encode() for text in texts),
-        beyond_ascii=_Lookup(effect),
+        beyond_ascii=_Lookup(effects),
     )
 
 
@@ -287,7 +289,7 @@ def _map_characters(joined: bytes, effects: _Effects) -> bytes:
 class _Lookup:
     """A number for each code point, worked out when one first occurs."""
 
-    def __init__(self, function: Callable[[str], int]) -> None:
+    def __init__(self, function: Callable[[list[str]], list[int]]) -> None:
         self._function = function
         self._known = np.full(sys.maxunicode + 1, -1, np.int8)
 
@@ -295,8 +297,8 @@ class _Lookup:
         """The numbers of these code points."""
         numbers = self._known[codes]
         if (numbers < 0).any():
-            for code in np.unique(codes[numbers < 0]).tolist():
-                self._known[code] = self._function(chr(code))
+            unknown = np.unique(codes[numbers < 0])
+            self._known[unknown] = self._function([chr(code) for code in unknown.tolist()])
             numbers = self._known[codes]
         return numbers
 
@@ -312,4 +314,4 @@ def _is_not_surely_composed(character: str) -> bool:
     )
 
 
-_NOT_SURELY_COMPOSED: Final = _Lookup(_is_not_surely_composed)
+_NOT_SURELY_COMPOSED: Final = _Lookup(lambda characters: [*map(_is_not_surely_composed, characters)])

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 MAX_COMPONENT: Final = 100_000  # records that a task compares at most
-RECORDS_PER_TASK: Final = 20_000  # a task holds about 5 kB for a record of 110 words
+RECORDS_PER_TASK: Final = 20_000  # a task holds about 10 kB for a record of 110 words
 
 
 @dataclass(frozen=True)

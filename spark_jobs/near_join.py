@@ -14,8 +14,9 @@ import numpy as np
 from spark_jobs.near import Shingles, mix, starts_of
 from spark_jobs.near_candidates import connect, sorted_unique
 
-# Of the records that share a shingle this many are compared with all others, those first that no earlier one resembles.
-# So up to 64 are compared pair by pair, and the work does not grow with the square of a boilerplate's users.
+# Of n records that share a shingle, max(MAX_COMPARISONS // n, MIN_CENTRES) are compared with all others of them: first
+# those that resemble no earlier one. So up to 64 are compared pair by pair, and the work does not grow with the square
+# of the users of a boilerplate; what is left out are pairs of which neither is such a centre.
 MAX_COMPARISONS: Final = 64 * 64
 MIN_CENTRES: Final = 4
 

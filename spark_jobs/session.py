@@ -30,9 +30,14 @@ _SETTINGS: Final = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
     "spark.shuffle.compress": "false",
+    # A row is a task or a piece: there are few, and what would be compiled for them costs seconds.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+# The JVM moves bytes and does little else: what it would spend on compiling itself well takes the cores from Python.
+_JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={_QUIET.as_uri()}")
 _REACH_WITHIN_S: Final = 10.0
 _LOCAL_SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
@@ -106,7 +111,7 @@ def _start_local(master: str, log: IO[bytes]) -> SparkSession:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
-    builder = _builder(master).config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={_QUIET.as_uri()}")
+    builder = _builder(master).config("spark.driver.extraJavaOptions", " ".join(_JAVA_OPTIONS))
     for name, value in _LOCAL_SETTINGS.items():
         builder = builder.config(name, value)
     with _stderr_to(log), _user_errors_of_start(master, log):

@@ -13,7 +13,7 @@ _BROKEN_SHARES: Final = (0.0, 0.002, 0.05, 0.5, 1.0)
 
 _WORDS: Final = (  # noqa: SIM905
     "Mug tea steel Kettle café Ω 茶 naïve a.b,c 10% e\u0301 CafÃ© \x7f \u200b \ufeff \u2028 &amp; &#8220;fine&#8221;"
-    " &quot;9&quot; It&#x2019;s &nbsp; &#0; &#x110000; &notanentity; <b>bold</b> <br/> &lt;i&gt; <!-- x --> < > "
+    " &quot;9&quot; It&#x2019;s &nbsp; &#0; &#x110000; &notanentity; <b>bold</b> <br/> &lt;i&gt; <!-- x --> < > , ... "
 ).split(" ")
 
 # What is put into a line, wherever.

@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +23,7 @@ from contract.columns import REASONS, REJECTED
 from contract.text import PROFILES, SEED, clean_array, replace_lone_surrogates
 from contract.verify import verify
 from spark_jobs.fields import KEPT, FieldNames
+from spark_jobs.filters import Filters
 from spark_jobs.lines import iter_lines
 from spark_jobs.parse import fields_of_lines
 from spark_jobs.rows import Rules, rows_of_fields
@@ -30,6 +32,11 @@ from tests.spark_jobs.conftest import Prepare
 from tests.spark_jobs.mutations import MAX_LINE_BYTES, mutated_lines
 
 NAMES: Final = FieldNames(uid="uid", title="title", content="content")
+PLAIN: Final = Rules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)
+FILTERS: Final = Filters(
+    min_title_chars=2, max_title_chars=60, min_content_chars=5, repeated_titles=True, repeated_phrases=True
+)
+OF_FILTERS: Final = ("title_length", "content_length", "repeats_title", "repeated_phrase")
 LINES: Final = int(os.environ.get("VITRINE_FUZZ_LINES", "0"))
 FIRST_SEED: Final = int(os.environ.get("VITRINE_FUZZ_SEED", "0"))
 _BOM: Final = b"\xef\xbb\xbf"
@@ -88,9 +95,8 @@ def _judge(title: str, content: str) -> str | None:
     return "no_title" if not title else "no_content" if not content else None
 
 
-def rows_of(data: bytes, *, chunk_bytes: int) -> list[dict]:
+def rows_of(data: bytes, *, chunk_bytes: int, rules: Rules = PLAIN) -> list[dict]:
     """What the preparation's own functions make of a file."""
-    rules = Rules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)
     rows = []
     for lines in iter_lines(
         io.BytesIO(data), start=0, end=None, max_line_bytes=MAX_LINE_BYTES, chunk_bytes=chunk_bytes
@@ -101,14 +107,14 @@ def rows_of(data: bytes, *, chunk_bytes: int) -> list[dict]:
     return rows
 
 
-def rows_or_the_line_that_crashes(data: bytes, *, chunk_bytes: int) -> list[dict]:
+def rows_or_the_line_that_crashes(data: bytes, *, chunk_bytes: int, rules: Rules = PLAIN) -> list[dict]:
     """The rows; where that fails, an AssertionError with the one line that does it, if it does so alone."""
     try:
-        return rows_of(data, chunk_bytes=chunk_bytes)
+        return rows_of(data, chunk_bytes=chunk_bytes, rules=rules)
     except Exception as error:
         for line in data.split(b"\n"):
             try:
-                rows_of(b"{}\n" + line + b"\n", chunk_bytes=chunk_bytes)
+                rows_of(b"{}\n" + line + b"\n", chunk_bytes=chunk_bytes, rules=rules)
             except Exception as alone:
                 raise AssertionError(f"crash on the line {line!r}") from alone
         raise AssertionError("crash on these lines together only") from error
@@ -126,6 +132,24 @@ def test_every_line_becomes_the_row_that_the_standard_library_says(seed: int) ->
         found = (reason, row["uid"], row["title"], row["content"])
         uid = row["key"].hex() if line.reason is None and line.uid is None else line.uid
         assert found == (line.reason, uid, line.title, line.content if line.reason is None else ""), line.line
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_filters_only_take_from_what_is_kept(profile: str) -> None:
+    data = b"".join(line + b"\n" for line in islice(mutated_lines(FIRST_SEED), 2_000))
+    plain = replace(PLAIN, text_profile=profile)
+    before = rows_of(data, chunk_bytes=1_000_000, rules=plain)
+    after = rows_or_the_line_that_crashes(data, chunk_bytes=1_000_000, rules=replace(plain, filters=FILTERS))
+
+    taken = Counter(
+        REASONS[filtered["reason"]]
+        for row, filtered in zip(before, after, strict=True)
+        if row["reason"] != filtered["reason"]
+    )
+    assert {"title_length", "content_length"} <= taken.keys() <= set(OF_FILTERS)
+    assert sum(taken.values()) == sum(row["reason"] == KEPT for row in before) - sum(
+        row["reason"] == KEPT for row in after
+    )
 
 
 # Put between `{` and `}`: what looks like a line, or several, or like a part of one that goes on in the next.
