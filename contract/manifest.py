@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, TypeVar
 
 from contract import storage
 from contract.columns import REJECTED, SHARD_SCHEMA, SPLITS
 from contract.errors import UserError
+from contract.names import MANIFEST_NAME
 
 FORMAT: Final = "vitrine/1"
-MANIFEST_NAME: Final = "manifest.json"
+
+Entry = TypeVar("Entry", "Source", "Shard")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Manifest:
 
     def check(self) -> None:
         """Raises UserError with every law of conservation that the numbers break."""
+        if broken := self.broken_sums():
+            raise UserError("the manifest does not add up: " + "; ".join(broken))
+
+    def broken_sums(self) -> list[str]:
+        """Every law of conservation that the numbers break, in words."""
         rejected = sum(self.rows.rejected.values())
         sums = {split: self.num_rows(split) for split in self.splits}
         broken = []
@@ -92,8 +99,7 @@ class Manifest:
             broken.append(f"{rejected} rows rejected, but {REJECTED}/ holds {sum(s.rows for s in self.rejected)}")
         if self.format != FORMAT:
             broken.append(f"format is {self.format!r}, this version reads {FORMAT!r}")
-        if broken:
-            raise UserError("the manifest does not add up: " + "; ".join(broken))
+        return broken
 
 
 def to_json(manifest: Manifest) -> str:
@@ -118,45 +124,93 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str) -> Manifest:
+def from_json(text: str | bytes) -> Manifest:
     """The manifest in this text, checked; UserError where it is not one or does not add up."""
+    manifest, problems = parse_json(text)
+    if problems:
+        raise UserError("the manifest does not add up: " + "; ".join(problems))
+    return manifest
+
+
+def parse_json(text: str | bytes) -> tuple[Manifest, list[str]]:
+    """The manifest in this text and what does not add up in it, in words; UserError where it is no manifest."""
     try:
         document = json.loads(text)
         manifest = Manifest(
-            source=tuple(Source(**source) for source in document["source"]),
-            text_profile=document["text_profile"],
-            config=document["config"],
-            rows=Rows(document["rows"]["in"], document["rows"]["kept"], document["rows"]["rejected"]),
+            source=tuple(_entry(Source, source) for source in document["source"]),
+            text_profile=str(document["text_profile"]),
+            config=dict(document["config"]),
+            rows=_rows(document["rows"]),
             splits={
-                name: tuple(Shard(**shard) for shard in split["shards"]) for name, split in document["splits"].items()
+                name: tuple(_entry(Shard, shard) for shard in split["shards"])
+                for name, split in document["splits"].items()
             },
-            rejected=tuple(Shard(**shard) for shard in document[REJECTED]["shards"]),
-            created_at=document["created_at"],
-            format=document["format"],
-            schema=document["schema"],
+            rejected=tuple(_entry(Shard, shard) for shard in document[REJECTED]["shards"]),
+            created_at=str(document["created_at"]),
+            format=str(document["format"]),
+            schema=dict(document["schema"]),
         )
-        manifest.check()
-        stated = document["dataset_id"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problems = manifest.broken_sums() + _broken_statements(manifest, document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"not a manifest of {FORMAT}: {error!r}") from error
-    if stated != manifest.dataset_id:
-        raise UserError(f"the manifest says dataset_id {stated}, but its shards give {manifest.dataset_id}")
-    return manifest
+    return manifest, problems
+
+
+def _rows(values: Mapping[str, Any]) -> Rows:
+    rows = Rows(values["in"], values["kept"], dict(values["rejected"]))
+    for count in (rows.input, rows.kept, *rows.rejected.values()):
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{count!r} rows")
+    return rows
+
+
+def _entry(cls: type[Entry], values: Mapping[str, Any]) -> Entry:
+    """A record of JSON's values; TypeError or ValueError where they are not of its types."""
+    entry = cls(**values)
+    for column in fields(entry):
+        value = getattr(entry, column.name)
+        if type(value) is not column.type or (column.type is int and value < 0):
+            raise ValueError(f"{column.name} = {value!r} of a {cls.__name__.lower()}")
+    return entry
+
+
+def _broken_statements(manifest: Manifest, document: Mapping[str, Any]) -> list[str]:
+    """What the text says of its parts that the parts do not."""
+    sums = {name: manifest.num_rows(name) for name in manifest.splits}
+    sums[REJECTED] = sum(shard.rows for shard in manifest.rejected)
+    stated = {name: document["splits"][name]["rows"] for name in manifest.splits}
+    stated[REJECTED] = document[REJECTED]["rows"]
+    broken = [
+        f"{name} is said to hold {stated[name]} rows, its shards {sums[name]}"
+        for name in sums
+        if stated[name] != sums[name]
+    ]
+    if document["dataset_id"] != manifest.dataset_id:
+        broken.append(f"dataset_id is {document['dataset_id']}, but its shards give {manifest.dataset_id}")
+    return broken
 
 
 def read_manifest(root: str) -> Manifest:
     """The manifest of the data set in this folder; UserError where there is none."""
+    text = read_text(root)
     try:
-        text = storage.read_bytes(storage.join(root, MANIFEST_NAME)).decode()
+        return from_json(text)
+    except UserError as error:
+        raise UserError(f"{storage.join(root, MANIFEST_NAME)}: {error}") from error
+
+
+def read_text(root: str) -> bytes:
+    """The text of manifest.json as it stands; UserError where there is none."""
+    url = storage.join(root, MANIFEST_NAME)
+    try:
+        return storage.read_bytes(url)
     except FileNotFoundError as error:
         raise UserError(
             f"no {MANIFEST_NAME} in {root}: there is no finished data set; make one with"
             f" 'vitrine prepare --input CATALOGUE --output {root}'"
         ) from error
-    try:
-        return from_json(text)
-    except UserError as error:
-        raise UserError(f"{storage.join(root, MANIFEST_NAME)}: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {url}: {error.strerror or error}") from error
 
 
 def find_manifest(root: str) -> Manifest | None:

@@ -21,7 +21,7 @@ from contract.errors import UserError
 from contract.manifest import read_manifest
 from contract.progress import Progress
 from contract.settings import EXIT_CODE_FILE, add_options, exit_code, load_settings, setting
-from launch import demo, synth, synth_plan
+from launch import demo, overview, synth, synth_plan, verdict
 from launch.commands import module_argv, train_argv
 from launch.machine import count_gpus
 from spark_jobs.config import PrepareConfig
@@ -48,6 +48,7 @@ class Command:
     run: Callable[[Any, argparse.Namespace], int]
     help: str
     examples: str
+    positional: str = ""  # the setting that is given without an option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,10 +109,6 @@ def _ask(config: AskConfig, arguments: argparse.Namespace) -> int:
 
 def _evaluate(config: EvaluateConfig, arguments: argparse.Namespace) -> int:
     return _run(module_argv("trainer.evaluate", config), arguments, needs="torch", extra="train")
-
-
-def _demo(config: demo.DemoConfig, _: argparse.Namespace) -> int:
-    return demo.run(config, main)
 
 
 def _run(
@@ -180,13 +177,14 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        if command.settings is AskConfig:
-            sub.add_argument("question", help="a question like 'What is TITLE?', or just the title")
-        add_options(sub, command.settings, without=("question",))
+        if command.positional:
+            texts = {field.name: field.metadata["help"] for field in dataclasses.fields(command.settings)}
+            sub.add_argument(command.positional, help=texts[command.positional])
+        add_options(sub, command.settings, without=(command.positional,))
         if command.settings is TrainConfig:
             sub.add_argument("--num-processes", type=int, metavar="N", help="processes, one a GPU (default: all GPUs)")
             sub.add_argument("--cpu", action="store_true", help="leave the GPUs alone")
-        if command.run not in (_synth, _demo):
+        if command.settings in (PrepareConfig, TrainConfig, AskConfig, EvaluateConfig):  # those that start an engine
             sub.add_argument("--dry-run", action="store_true", help="print what would run, and run nothing")
         sub.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
         sub.set_defaults(accelerate=[])
@@ -207,6 +205,22 @@ COMMANDS = {
         "  vitrine prepare --input trn.json.gz --output data\n"
         "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --master spark://host:7077",
     ),
+    "inspect": Command(
+        overview.InspectConfig,
+        lambda config, _: overview.run(config),
+        "show what a prepared data set holds",
+        "  vitrine inspect data --records 3\n"
+        "  vitrine inspect data --records 3 --split val\n"
+        "  vitrine inspect s3://bucket/data --json",
+        positional="data",
+    ),
+    "verify": Command(
+        verdict.VerifyConfig,
+        lambda config, _: verdict.run(config),
+        "read a prepared data set again and check every law of it; exit code 1 if one is broken",
+        "  vitrine verify data\n  vitrine verify s3://bucket/data --json",
+        positional="data",
+    ),
     "train": Command(
         TrainConfig,
         _train,
@@ -221,6 +235,7 @@ COMMANDS = {
         _ask,
         "ask a trained model about a product",
         "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'",
+        positional="question",
     ),
     "evaluate": Command(
         EvaluateConfig,
@@ -230,7 +245,7 @@ COMMANDS = {
     ),
     "demo": Command(
         demo.DemoConfig,
-        _demo,
+        lambda config, _: demo.run(config, main),
         "walk the whole way on a small catalogue: prepare, train, ask",
         "  vitrine demo",
     ),

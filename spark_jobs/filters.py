@@ -76,7 +76,7 @@ def repeats_title(title: str, content: str) -> bool:
     said, words = _words(content), _words(title)
     if len(said) <= len(words):
         return any(words[start : start + len(said)] == said for start in range(len(words) - len(said) + 1))
-    return len(said) % len(words) == 0 and words * (len(said) // len(words)) == said
+    return bool(words) and len(said) % len(words) == 0 and words * (len(said) // len(words)) == said
 
 
 def repeats_phrases(content: str) -> bool:

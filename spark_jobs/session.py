@@ -19,7 +19,14 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from contract.errors import UserError
-from spark_jobs.java import check_java, ended_on_interrupt, find_java, is_started_by_submit
+from spark_jobs.java import (
+    check_java,
+    class_archive,
+    ended_on_interrupt,
+    find_java,
+    hang_up,
+    is_started_by_submit,
+)
 
 _QUIET: Final = Path(__file__).with_name("log4j2.properties")
 
@@ -38,6 +45,9 @@ _SETTINGS: Final = {
 }
 # The JVM moves bytes and does little else: what it would spend on compiling itself well takes the cores from Python.
 _JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={_QUIET.as_uri()}")
+# Cleaning makes and drops arrays of a few MiB all the time. By default glibc maps each anew, and the kernel clears it
+# page by page: a quarter of the time.
+_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 _REACH_WITHIN_S: Final = 10.0
 _LOCAL_SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
@@ -70,6 +80,8 @@ def _builder(master: str) -> SparkSession.Builder:
     builder = SparkSession.builder.appName("vitrine prepare").master(master)
     for name, value in _SETTINGS.items():
         builder = builder.config(name, value)
+    for name, value in _MALLOC.items():
+        builder = builder.config(f"spark.executorEnv.{name}", value)
     return builder
 
 
@@ -84,6 +96,7 @@ def _stopping(spark: SparkSession) -> Iterator[SparkSession]:
     except BaseException:
         spark.stop()
         raise
+    hang_up()
     spark.stop()
 
 
@@ -104,14 +117,14 @@ def _log_kept_on_failure() -> Iterator[IO[bytes]]:
 
 
 def _start_local(master: str, log: IO[bytes]) -> SparkSession:
-    if not is_started_by_submit():
-        check_java(find_java())
+    options = [*_JAVA_OPTIONS, *([] if is_started_by_submit() else class_archive(find_java()))]
+    os.environ.update(_MALLOC)  # a local master's workers get the environment of this process
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     root = str(Path(__file__).resolve().parent.parent)  # workers import spark_jobs from where this process did
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
-    builder = _builder(master).config("spark.driver.extraJavaOptions", " ".join(_JAVA_OPTIONS))
+    builder = _builder(master).config("spark.driver.extraJavaOptions", " ".join(options))
     for name, value in _LOCAL_SETTINGS.items():
         builder = builder.config(name, value)
     with _stderr_to(log), _user_errors_of_start(master, log):
@@ -120,7 +133,7 @@ def _start_local(master: str, log: IO[bytes]) -> SparkSession:
 
 def _start_remote(master: str, log: IO[bytes]) -> SparkSession:
     if not is_started_by_submit():
-        check_java(find_java())
+        find_java()
         require_master(master)
     with _stderr_to(log), _user_errors_of_start(master, log):
         spark = _get_or_create(_builder(master))
@@ -156,6 +169,7 @@ def _user_errors_of_start(master: str, log: IO[bytes]) -> Iterator[None]:
     try:
         yield
     except PySparkRuntimeError as error:
+        check_java(find_java())  # takes a while, and is nearly always right
         log.seek(0)
         said = log.read().decode(errors="replace").strip().splitlines()[-3:]
         raise UserError(f"Spark did not start: {error}; Java said: {' / '.join(said) or 'nothing'}") from error

@@ -9,7 +9,6 @@ import pytest
 from contract.columns import REASONS
 from contract.errors import UserError
 from contract.manifest import (
-    MANIFEST_NAME,
     Manifest,
     Rows,
     Shard,
@@ -20,6 +19,7 @@ from contract.manifest import (
     read_manifest,
     to_json,
 )
+from contract.names import MANIFEST_NAME
 
 
 def _manifest(**changes: object) -> Manifest:

@@ -1,0 +1,83 @@
+"""Texts from the data as a terminal may show them: nothing that it would obey, and no wider than it is."""
+
+import unicodedata
+from typing import Final
+
+WIDTH: Final = 80
+_WIDE: Final = ("W", "F")
+
+
+def printable(text: str) -> str:
+    r"""The text with escapes for what a terminal would obey, hide or turn round, such as colours and directions.
+
+    >>> printable("Mug \x1b[31m \u202egnis\ud800")
+    'Mug \\x1b[31m \\u202egnis\\ud800'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def columns(text: str) -> int:
+    """Columns that a printable text takes: marks none, East Asian letters two.
+
+    >>> columns("cafe\u0301"), columns("茶")
+    (4, 2)
+    """
+    return sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
+
+
+def cut(text: str, width: int) -> str:
+    """A printable text of at most so many columns, its end replaced by an ellipsis where it has more.
+
+    >>> cut("Red Mug", 7), cut("Red Mug", 5)
+    ('Red Mug', 'Red …')
+    """
+    if columns(text) <= width:
+        return text
+    return text[: _fitting(text, width - 1)] + "…"
+
+
+def wrap(text: str, width: int, *, max_lines: int) -> list[str]:
+    """Lines of at most so many columns, broken at blanks where there are any; the last one is cut.
+
+    >>> wrap("a red mug for tea", 7, max_lines=2)
+    ['a red', 'mug fo…']
+    """
+    lines: list[str] = []
+    while columns(text) > width and len(lines) < max_lines - 1:
+        end = _fitting(text, width)
+        blank = text.rfind(" ", 1, end + 1)
+        lines.append(text[: blank if blank > 0 else end].rstrip())
+        text = text[blank if blank > 0 else end :].lstrip()
+    return [*lines, cut(text, width)]
+
+
+def _fitting(text: str, width: int) -> int:
+    """Characters of the longest start that takes at most so many columns; at least one."""
+    taken = 0
+    for position, character in enumerate(text):
+        taken += _columns_of(character)
+        if taken > width:
+            return max(position, 1)
+    return len(text)
+
+
+def size(num_bytes: int) -> str:
+    """Bytes as people say them.
+
+    >>> size(999), size(1_799_999_999)
+    ('999 B', '1.8 GB')
+    """
+    amount = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
