@@ -8,7 +8,7 @@ from contract.findings import Findings, quote
 from contract.keys import splits_of
 from contract.manifest import Manifest, Shard
 from contract.names import MANIFEST_NAME, shard_path
-from contract.text import PROFILES
+from contract.profiles import PROFILES
 from contract.verify_rows import Rules
 
 

@@ -15,7 +15,8 @@ from contract.columns import CONTENT, KEY, RAW_PREFIX_BYTES, REASONS, SPLITS, TI
 from contract.findings import Findings, quote
 from contract.keys import record_keys
 from contract.places import place_keys
-from contract.text import Profile, clean_array
+from contract.profiles import Profile
+from contract.text import clean_array
 
 _NOT_PARSED: Final = ("too_long", "not_json", "not_a_record")
 _DUPLICATES: Final = ("duplicate", "near_duplicate")

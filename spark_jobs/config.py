@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contract.errors import UserError
+from contract.profiles import PROFILES, find_profile
 from contract.settings import setting
-from contract.text import PROFILES, find_profile
 from spark_jobs.fields import FieldNames
 from spark_jobs.filters import Filters
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from contract.columns import RAW_PREFIX_BYTES
 
-CHUNK_BYTES: Final = 4 * 2**20
+CHUNK_BYTES: Final = 8 * 2**20
 _OVERRUN_BYTES: Final = 2**16  # read at a time to end the last line, which reaches beyond the range
 
 

@@ -1,6 +1,7 @@
 """Lines of JSON become fields. Pure functions, no Spark."""
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
@@ -136,7 +137,7 @@ def _parse_slowly(text: bytes, names: FieldNames) -> Product | Unreadable:
     as not_json, though it may be valid: neither parser can read it safely.
     """
     try:
-        value = json.loads(text.decode(), parse_constant=_refuse_constant)
+        value = json.loads(text.decode(), parse_constant=_refuse_constant, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return Unreadable("not_json")
     if not isinstance(value, dict):
@@ -157,3 +158,11 @@ def _is_id(value: object) -> bool:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole_number(digits: str) -> int | float:
+    """The number; infinity, which is no id, where it has more digits than Python is willing to read."""
+    try:
+        return int(digits)
+    except ValueError:
+        return math.inf

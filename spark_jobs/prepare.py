@@ -34,7 +34,7 @@ from spark_jobs.card_html import card_html
 from spark_jobs.config import PrepareConfig
 from spark_jobs.filters import require_languages
 from spark_jobs.near_steps import drop_near_duplicates
-from spark_jobs.publish import delete_staging, is_up_to_date, publish_over, refuse_to_replace, sweep
+from spark_jobs.publish import delete_staging, has_card, is_up_to_date, publish_over, refuse_to_replace, sweep
 from spark_jobs.session import open_session
 from spark_jobs.shards import StagedBucket, WrittenShard, plan_shards
 from spark_jobs.source import list_sources
@@ -48,6 +48,7 @@ from spark_jobs.steps import (
     send_pieces,
     stage_buckets,
     tasks_of,
+    user_errors_of_lost_java,
     user_errors_of_tasks,
 )
 from spark_jobs.watch import watch_tasks
@@ -85,12 +86,18 @@ def prepare(config: PrepareConfig) -> Manifest:
         if not is_up_to_date(found, config, sources=sources):
             raise refuse_to_replace(found, config, sources=sources)
         print(f"nothing to do: {config.output} holds this data set already ({found.dataset_id})", file=sys.stderr)
+        if not has_card(found, config.output):
+            print(
+                f"its data card ({CARD_HTML}, {CARD_JSON}) is missing: the run was stopped before it was written;"
+                " --overwrite makes both again",
+                file=sys.stderr,
+            )
         return found
 
     progress = Progress("prepare")
     command = ["vitrine", "prepare", *to_argv(config)]
     with ExitStack() as tidying:
-        with open_session(config.master) as spark:
+        with user_errors_of_lost_java(), open_session(config.master) as spark:
             job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
             tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
             manifest, kept, read = _run(job, spark)
@@ -125,9 +132,11 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
 
 def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadStatistics]:
     """The steps between reading and publication: pieces, buckets, shards."""
-    num_tasks = len(job.parts) + job.num_buckets
-    with user_errors_of_tasks(), watch_tasks(spark.sparkContext, group=job.name, num_tasks=num_tasks, label="reading"):
-        pieces = tasks_of(spark, len(job.parts)).transform(send_pieces, job).transform(bring_together, job)
+    context = spark.sparkContext
+    num_tasks, lines = len(job.parts) + job.num_buckets, context.accumulator(0)
+    with user_errors_of_tasks(), watch_tasks(context, group=job.name, num_tasks=num_tasks, label="reading", rows=lines):
+        pieces = tasks_of(spark, len(job.parts)).transform(send_pieces, job, lines=lines)
+        pieces = pieces.transform(bring_together, job)
         buckets = collect(pieces.transform(stage_buckets, job), StagedBucket)
     if not any(bucket.files for bucket in buckets):
         raise UserError(f"the input is empty: {job.config.input} holds no line once decompressed")
@@ -135,11 +144,10 @@ def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadS
     if job.config.near_duplicates is not None:
         buckets = drop_near_duplicates(spark, job, buckets, threshold=job.config.near_duplicates)
     plans = plan_shards(buckets, shard_rows=job.config.shard_rows)
-    with (
-        user_errors_of_tasks(),
-        watch_tasks(spark.sparkContext, group=f"{job.name}-shards", num_tasks=len(plans), label="writing"),
-    ):
-        shards = collect(tasks_of(spark, len(plans)).transform(assemble_shards, job, plans=plans), WrittenShard)
+    rows, group = context.accumulator(0), f"{job.name}-shards"
+    with user_errors_of_tasks(), watch_tasks(context, group=group, num_tasks=len(plans), label="writing", rows=rows):
+        tasks = tasks_of(spark, len(plans))
+        shards = collect(tasks.transform(assemble_shards, job, plans=plans, rows=rows), WrittenShard)
     read = merge_read(bucket.read for bucket in buckets)
     kept = merge_kept([*(bucket.kept for bucket in buckets), *(shard.kept for shard in shards)])
     return _manifest(job, buckets, [each.shard for each in shards], num_lines=read.num_lines), kept, read

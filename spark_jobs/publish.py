@@ -5,6 +5,7 @@ files are older than the present manifest can never publish any more, and its fi
 left alone, they may belong to a job that is at work.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish
-from contract.names import MANIFEST_NAME, is_work_of_a_preparation
+from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig
 
 
@@ -24,6 +25,17 @@ def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[S
         and dict(manifest.config) == config.of_data()
         and set(manifest.files()) <= set(storage.list_files(config.output))
     )
+
+
+def has_card(manifest: Manifest, output: str) -> bool:
+    """Whether the data card is there, whole, and tells of this data set."""
+    if not {CARD_HTML, CARD_JSON} <= set(storage.list_files(output)):
+        return False
+    try:
+        card = json.loads(storage.read_bytes(storage.join(output, CARD_JSON)))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(card, dict) and card.get("dataset_id") == manifest.dataset_id
 
 
 def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> UserError:
@@ -44,11 +56,13 @@ def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tup
 def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> None:
     """Publishes in place of the manifest that was found at the start; UserError if it has changed since then.
 
+    The card of the old one goes first, so that a card, where there is one, always tells of the manifest beside it.
     The files of the data set that is not published are deleted: nobody would do it later, as they may be younger than
     the manifest that stands. Names tell the content, so one that the standing manifest names, too, stays.
     """
-    _require_files(manifest, output)
     if find_manifest(output) == found:
+        _require_files(manifest, output)
+        _delete(output, [CARD_HTML, CARD_JSON])
         try:
             publish(output, manifest, replace=found is not None)
             return
@@ -100,11 +114,12 @@ def sweep(manifest: Manifest, *, output: str) -> int:
 
 
 def delete_staging(staging: str) -> None:
-    """Deletes a job's own staged files."""
-    storage.delete_files(staging, storage.list_files(staging))
+    """Deletes a job's own staged files, those that no other job has swept."""
+    _delete(staging, storage.list_files(staging))
     filesystem, path = storage.open_filesystem(staging)
-    if storage.is_local(filesystem) and filesystem.exists(path):
-        filesystem.rmdir(path)
+    if storage.is_local(filesystem):
+        with suppress(FileNotFoundError):
+            filesystem.rmdir(path)
 
 
 def _is_old(filesystem: Any, path: str, *, than: datetime) -> bool:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from contract.columns import CONTENT, KEY, KEY_BYTES, TITLE, UID
 from contract.keys import record_keys, splits_of
 from contract.places import place_keys
-from contract.text import PROFILES, clean_array
+from contract.profiles import PROFILES
+from contract.text import clean_array
 from spark_jobs.fields import KEPT, REASON_CODE, Fields
 from spark_jobs.filters import Filters, filter_records
 from spark_jobs.statistics import ReadBatch, ReadStatistics, count_read

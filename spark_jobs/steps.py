@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 
 import msgspec
 import pyarrow as pa
-from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
+from pyspark import Accumulator
 from pyspark.errors import PySparkException, PythonException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -29,6 +30,9 @@ from spark_jobs.tokens import read_tokenizer
 INPUT_BYTES_PER_BUCKET: Final = 64 * 2**20
 MAX_INPUT_BYTES_PER_BUCKET: Final = 512 * 2**20  # a bucket is held in memory, and Arrow's texts end at 2 GiB
 _NO_SPACE: Final = "No space left on device"  # so says Java, too
+_WORKER_LOST: Final = re.compile(r"Python worker|pyspark\.daemon|SocketException|EOFException")  # Java's ways to say so
+_STAGED_FILE_LOST: Final = re.compile(rf"FileNotFoundError: .*{re.escape(STAGING_PREFIX)}")
+_MEMORY: Final = "the system may have wanted its memory: run again with fewer cores at once (--master 'local[1]')"
 
 Result = TypeVar("Result")
 
@@ -92,8 +96,8 @@ def tasks_of(spark: SparkSession, num_tasks: int) -> DataFrame:
     return spark.range(0, num_tasks, 1, num_tasks)
 
 
-def send_pieces(tasks: DataFrame, job: Job) -> DataFrame:
-    """Reads, parses, cleans and keys the lines of each part.
+def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataFrame:
+    """Reads, parses, cleans and keys the lines of each part, and counts them in `lines`.
 
     From one row a part to one row a piece (PIECE_SCHEMA).
     """
@@ -103,6 +107,7 @@ def send_pieces(tasks: DataFrame, job: Job) -> DataFrame:
         source = job.sources[part.source]
         for fields in read_part(source, part, names=config.names(), max_line_bytes=config.max_line_bytes):
             yield rows_of_fields(fields, source=part.source, rules=rules)
+            lines.add(len(fields.offsets))
 
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
@@ -143,12 +148,13 @@ def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
     return pieces.mapInArrow(stage, "result binary")
 
 
-def assemble_shards(tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan]) -> DataFrame:
-    """Writes each shard. From one row a shard to one result a shard."""
+def assemble_shards(tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan], rows: Accumulator[int]) -> DataFrame:
+    """Writes each shard, and counts its rows. From one row a shard to one result a shard."""
 
     def assemble(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
             shard = write_shard(plans[number], output=job.config.output, staging=job.staging, tokens=job.tokens)
+            rows.add(shard.shard.rows)
             yield result_of(shard)
 
     return tasks.mapInArrow(assemble, "result binary")
@@ -177,18 +183,46 @@ def collect(results: DataFrame, cls: type[Result]) -> list[Result]:
 
 @contextmanager
 def user_errors_of_tasks() -> Iterator[None]:
-    """Raises the UserError that a task raised, in place of Spark's account of it."""
+    """Raises the UserError that a task raised, or one that tells what befell it, in place of Spark's account."""
     try:
         yield
     except PythonException as error:
-        told = re.search(r"^(?:contract\.errors\.)?UserError: (.+)$", str(error), re.MULTILINE)
-        if told is None:
-            raise
-        raise UserError(told[1]) from error
+        if told := re.search(r"^(?:contract\.errors\.)?UserError: (.+)$", str(error), re.MULTILINE):
+            raise UserError(told[1]) from error
+        if _STAGED_FILE_LOST.search(str(error)):
+            raise UserError(
+                "staged files vanished while they were needed: another preparation has published in this output and"
+                " swept it, or somebody deletes files there; run again"
+            ) from error
+        raise
     except (Py4JJavaError, PySparkException) as error:
-        if _NO_SPACE not in str(error):
-            raise
-        raise UserError(
-            "no space left on the device that Spark shuffles through; make room there, or name another folder by the"
-            " environment variable SPARK_LOCAL_DIRS (/tmp by default)"
-        ) from error
+        if _NO_SPACE in str(error):
+            raise UserError(
+                "no space left on the device that Spark shuffles through; make room there, or name another folder by"
+                " the environment variable SPARK_LOCAL_DIRS (/tmp by default)"
+            ) from error
+        if _WORKER_LOST.search(str(error)):
+            raise UserError(f"a Python worker of Spark was killed or crashed; {_MEMORY} or more --partitions") from error
+        raise UserError(f"Spark gave up: {_reason_of(error)}; VITRINE_DEBUG=1 shows all that it says") from error
+
+
+def _reason_of(error: Exception) -> str:
+    """The first line of Java's account, without who called whom before it failed.
+
+    >>> _reason_of(Exception("An error occurred while calling o9.x.\\n: a.B: Job aborted, most recent failure: c.D: E\\n\\tat f"))
+    'c.D: E'
+    """
+    lines = [line for line in str(error).splitlines() if line.strip() and "error occurred while calling" not in line]
+    return lines[0].rpartition("most recent failure: ")[2].removeprefix(": ") if lines else type(error).__name__
+
+
+@contextmanager
+def user_errors_of_lost_java() -> Iterator[None]:
+    """Raises a UserError where Java is gone: whatever is asked of it then fails in one of these ways."""
+    try:
+        yield
+    except Py4JJavaError:  # Java's own account, so it is there
+        raise
+    except (Py4JError, ConnectionError, EOFError) as error:
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        raise UserError(f"the Java that Spark runs on was killed or crashed; {_MEMORY}{notes}") from error

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from contract.text import PRIMES, QUOTES
+from contract.profiles import PRIMES, QUOTES
 
 # Numeric entities are told apart below this code point: all of Latin, Greek, Cyrillic, Arabic, Hebrew, punctuation.
 NUM_CODE_POINTS: Final = 0x3000

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from pyspark import SparkContext
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark import Accumulator, SparkContext
 
 from contract.progress import Progress
 
@@ -13,16 +14,24 @@ _INTERVAL_S: Final = 0.2
 
 
 @contextmanager
-def watch_tasks(context: SparkContext, *, group: str, num_tasks: int, label: str) -> Iterator[None]:
-    """Shows how many of `num_tasks` the jobs of this group have finished, while the body runs."""
+def watch_tasks(
+    context: SparkContext, *, group: str, num_tasks: int, label: str, rows: Accumulator[int] | None = None
+) -> Iterator[None]:
+    """Shows how many of `num_tasks` the jobs of this group have finished, while the body runs.
+
+    And how many rows: what the tasks have added by the time they end. A task that runs twice adds twice, so the number
+    serves to be shown, and nothing else.
+    """
     context.setJobGroup(group, label, interruptOnCancel=True)
     progress = Progress(label)
     stop = threading.Event()
 
     def show_until_stopped() -> None:
-        while not stop.wait(_INTERVAL_S):
-            done = min(_num_done(context, group), num_tasks)
-            progress.show(done / num_tasks, f"{done} of {num_tasks} tasks")
+        with suppress(Py4JError, OSError):  # Java is gone, as the body will hear
+            while not stop.wait(_INTERVAL_S):
+                done = min(_num_done(context, group), num_tasks)
+                told = f"{rows.value:,} rows, " if rows is not None else ""
+                progress.show(done / num_tasks, f"{told}{done} of {num_tasks} tasks")
 
     thread = threading.Thread(target=show_until_stopped, daemon=True)
     thread.start()

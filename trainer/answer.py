@@ -12,8 +12,9 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
 from contract.errors import UserError
+from contract.profiles import Profile, find_profile
 from contract.settings import exit_code, parse_settings
-from contract.text import Profile, clean, find_profile
+from contract.text import clean
 from trainer.config import AskConfig
 from trainer.examples import Encoder
 from trainer.model import load_adapter, load_tokenizer

@@ -6,7 +6,8 @@ from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
-from contract.text import Profile, clean
+from contract.profiles import Profile
+from contract.text import clean
 
 QUESTION: Final = "What is {title}?"
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.joined import beyond_ascii, join, texts_at
-from contract.text import _is_mojibake, _mojibake_places
+from contract.mojibake import is_mojibake, suspect_places
 
 # Characters that ftfy's rules speak of, and plain ones to stand beside them.
 _CHARACTERS = sorted({character for text in ftfy.badness.MOJIBAKE_CATEGORIES.values() for character in text})
@@ -25,11 +25,11 @@ _FRAGMENTS = st.one_of(
 @given(st.lists(st.lists(_FRAGMENTS, max_size=6).map("".join), max_size=20))
 def test_what_ftfy_calls_bad_is_suspect(texts: list[str]) -> None:
     joined = join(pa.array(texts, pa.string()))
-    suspects = set(texts_at(joined, _mojibake_places(beyond_ascii(joined))).tolist())
+    suspects = set(texts_at(joined, suspect_places(beyond_ascii(joined))).tolist())
     assert {position for position, text in enumerate(texts) if ftfy.badness.is_bad(text)} <= suspects
 
 
 @settings(max_examples=800, deadline=None)
 @given(st.lists(st.lists(st.one_of(_FRAGMENTS, st.text("aZ .!5", max_size=12)), max_size=12).map("".join), max_size=20))
 def test_the_faster_pattern_says_what_ftfy_says(texts: list[str]) -> None:
-    assert _is_mojibake(pa.array(texts, pa.string())).to_pylist() == [ftfy.badness.is_bad(text) for text in texts]
+    assert is_mojibake(pa.array(texts, pa.string())).to_pylist() == [ftfy.badness.is_bad(text) for text in texts]

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import UserError
-from contract.text import NATURAL, PROFILES, SEED, Profile, clean, clean_array, find_profile
+from contract.profiles import NATURAL, PROFILES, SEED, Profile, find_profile
+from contract.text import clean, clean_array
 
 # What real catalogues are made of, so that random texts hit the rules.
 _FRAGMENTS = st.sampled_from(

@@ -48,6 +48,15 @@ NASTY: Final[dict[str, tuple[bytes, str]]] = {
     "content is a list": (_distinct("list", content=["a"]), "not_a_record"),
     "uid is a whole number": (_distinct("seven", uid=7), KEPT),
     "uid is beyond 64 bits": (_distinct("many", uid=10**30), KEPT),
+    "more digits than Python reads": (_distinct("digits", x=1)[:-2] + b"7" * 4_400 + b"}", KEPT),
+    "more digits than Python reads, and a lone surrogate": (
+        _distinct("more digits", x=1)[:-2] + b"7" * 4_400 + b', "y": "\\ud800"}',
+        KEPT,
+    ),
+    "an id of more digits than Python reads": (
+        b'{"uid": ' + b"7" * 4_400 + b', "title": "t", "content": "c"}',
+        "not_a_record",
+    ),
     "uid is a fraction": (_distinct("half", uid=0.5), "not_a_record"),
     "uid is a boolean": (_distinct("true", uid=True), "not_a_record"),
     "title is a boolean": (_distinct("bool", title=True), "not_a_record"),

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.columns import REASONS, REJECTED
-from contract.text import PROFILES, SEED, clean_array, replace_lone_surrogates
+from contract.profiles import PROFILES, SEED
+from contract.text import clean_array, replace_lone_surrogates
 from contract.verify import verify
 from spark_jobs.fields import KEPT, FieldNames
 from spark_jobs.filters import Filters

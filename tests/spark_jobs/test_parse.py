@@ -36,6 +36,11 @@ def reason_of(row: dict) -> str:
     return nasty.KEPT if row["reason"] == KEPT else REASONS[row["reason"]]
 
 
+def read_whole_number(digits: str) -> int | float:
+    """The number, as a float where Python would refuse to read it as an int."""
+    return int(digits) if len(digits) < 4_300 else float(digits)
+
+
 def reference(line: bytes) -> tuple[str, str, str]:
     """(what becomes of it, cleaned title, cleaned content)."""
 
@@ -43,7 +48,7 @@ def reference(line: bytes) -> tuple[str, str, str]:
         raise ValueError(name)
 
     try:
-        value = json.loads(line.decode(), parse_constant=refuse)
+        value = json.loads(line.decode(), parse_constant=refuse, parse_int=read_whole_number)
     except (ValueError, RecursionError):
         return "not_json", "", ""
     if not isinstance(value, dict):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from contract.text import NATURAL, SEED
+from contract.profiles import NATURAL, SEED
 from trainer.prompt import prompt_form, title_in
 
 
