@@ -48,6 +48,8 @@ def change_texts(joined: bytes, places: np.ndarray, change: Callable[[pa.StringA
 
 def texts_at(joined: bytes, places: np.ndarray) -> np.ndarray:
     """Positions, ascending and each once, of the texts in which these bytes lie."""
+    if not len(places):
+        return places
     return np.unique(np.searchsorted(_ends(joined), places))
 
 

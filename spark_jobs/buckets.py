@@ -119,10 +119,7 @@ def key_words(table: pa.Table) -> np.ndarray:
 def _flush(held: list[pa.RecordBatch], num_buckets: int) -> Iterator[pa.RecordBatch]:
     table = settle(pa.Table.from_batches(held))
     for bucket, first, end in bounds_of(key_words(table)[:, 0], num_buckets):
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, ROW_SCHEMA, options=_IPC_OPTIONS) as writer:
-            writer.write_table(table.slice(first, end - first))
-        yield _piece(bucket, rows=sink.getvalue().to_pybytes())
+        yield _piece(bucket, rows=stream_of(table.slice(first, end - first)))
 
 
 def bounds_of(words: np.ndarray, num_buckets: int) -> Iterator[tuple[int, int, int]]:
@@ -141,6 +138,14 @@ def bucket_of(words: np.ndarray, num_buckets: int) -> np.ndarray:
     array([0, 0, 1, 1])
     """
     return ((words >> np.uint64(32)).astype(np.int64) * num_buckets) >> 32
+
+
+def stream_of(table: pa.Table) -> bytes:
+    """The rows as a compressed Arrow stream, to travel in one value."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=_IPC_OPTIONS) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def _piece(bucket: int, *, statistics: bytes = b"", rows: bytes = b"") -> pa.RecordBatch:

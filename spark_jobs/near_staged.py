@@ -11,10 +11,19 @@ from typing import Final
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from contract.columns import KEY, REJECTED, SPLITS, TITLE, UID
-from spark_jobs.shards import OPEN_SCHEMAS, SCHEMAS, Slice, StagedBucket, StagedFile, read_slices, write_staged
+from contract.columns import KEY, REJECTED, SPLITS
+from spark_jobs.fields import REASON_CODE
+from spark_jobs.shards import (
+    OPEN_SCHEMAS,
+    SCHEMAS,
+    Slice,
+    StagedBucket,
+    StagedFile,
+    read_slices,
+    rejected_table,
+    write_staged,
+)
 
 NEAR_DUPLICATE: Final = "near_duplicate"
 
@@ -82,7 +91,9 @@ def stage_survivors(bucket: NumberedBucket, *, dropped: np.ndarray, staging: str
         is_dropped = np.zeros(table.num_rows, bool)
         is_dropped[dropped[file.places(dropped)] - file.first] = True
         tables[file.split] = table.filter(~is_dropped).select(SCHEMAS[file.split].names)
-        rejected.append(_rejected(table.filter(is_dropped), sources))
+        lost = table.filter(is_dropped)
+        lost = lost.append_column("raw", pa.nulls(lost.num_rows, pa.binary()))
+        rejected.append(rejected_table(lost, np.full(lost.num_rows, REASON_CODE[NEAR_DUPLICATE]), sources))
     num_dropped = sum(table.num_rows for table in rejected)
     if bucket.rejected:  # behind the dropped ones: of these a line with the same key is a duplicate
         rejected.append(read_staged(bucket.rejected, staging))
@@ -96,19 +107,6 @@ def stage_survivors(bucket: NumberedBucket, *, dropped: np.ndarray, staging: str
         if rows.num_rows
     }
     return Survivors(bucket.bucket, files, num_dropped)
-
-
-def _rejected(rows: pa.Table, sources: Sequence[str]) -> pa.Table:
-    columns = {
-        "reason": pa.array([NEAR_DUPLICATE] * rows.num_rows, pa.string()),
-        "source": pa.array(sources, pa.string()).take(rows["source"].combine_chunks()),
-        "offset": rows["offset"],
-        UID: rows[UID],
-        TITLE: pc.coalesce(rows["raw_title"], rows[TITLE]),
-        "raw": pa.nulls(rows.num_rows, pa.binary()),
-        KEY: rows[KEY],
-    }
-    return pa.table(columns, schema=OPEN_SCHEMAS[REJECTED])
 
 
 def with_survivors(bucket: StagedBucket, survivors: Survivors) -> StagedBucket:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from contract import storage
 from contract.columns import CONTENT, KEY, TITLE, UID
-from spark_jobs.buckets import bounds_of
+from spark_jobs.buckets import bounds_of, stream_of
 from spark_jobs.near import Banding, hash_bands, plan_bands, shingles_of
 from spark_jobs.near_candidates import Candidates, link_equal, plan_candidates
 from spark_jobs.near_join import group_records
@@ -31,8 +31,6 @@ from spark_jobs.steps import Job, collect, result_of, task_numbers, tasks_of, us
 from spark_jobs.watch import watch_tasks
 
 ENTRIES_PER_PARTITION: Final = 2**21  # a band of a record each, of 16 bytes; a task sorts them in about 100 MB
-
-_IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def drop_near_duplicates(
@@ -125,7 +123,7 @@ def send_candidates(
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
             for task, table in _candidates_of(buckets[number], job.staging, candidates):
-                yield pa.record_batch({"partition": pa.array([task], pa.int32()), "records": [_stream_of(table)]})
+                yield pa.record_batch({"partition": pa.array([task], pa.int32()), "records": [stream_of(table)]})
 
     return tasks.mapInArrow(send, "partition int, records binary")
 
@@ -142,13 +140,6 @@ def _candidates_of(bucket: NumberedBucket, staging: str, candidates: Candidates)
         table = table.append_column("component", pa.array(candidates.components[places]))
         for task in np.unique(tasks):
             yield int(task), table.filter(tasks == task)
-
-
-def _stream_of(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=_IPC_OPTIONS) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
 
 
 def find_near_duplicates(pieces: DataFrame, *, num_tasks: int, threshold: float) -> DataFrame:

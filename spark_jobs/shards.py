@@ -117,7 +117,7 @@ def stage_bucket(
     }
     is_rejected = reasons != KEPT
     rejected = table.take(pa.array(order[is_rejected]))
-    tables[REJECTED] = _rejected(rejected, reasons[is_rejected], sources)
+    tables[REJECTED] = rejected_table(rejected, reasons[is_rejected], sources)
 
     attempt = f"{bucket:06d}-{uuid.uuid4().hex}"
     staged = {
@@ -140,8 +140,8 @@ def stage_bucket(
     )
 
 
-def _rejected(rows: pa.Table, reasons: np.ndarray, sources: Sequence[str]) -> pa.Table:
-    """REJECTED_SCHEMA, and the key, of rows that did not get through; titles as they were read."""
+def rejected_table(rows: pa.Table, reasons: np.ndarray, sources: Sequence[str]) -> pa.Table:
+    """REJECTED_SCHEMA, and the key, of rows that did not get through, by these codes; titles as they were read."""
     titles = pc.if_else(pc.equal(rows[TITLE], ""), None, rows[TITLE])
     columns = {
         "reason": pa.array(REASONS, pa.string()).take(pa.array(reasons)),
