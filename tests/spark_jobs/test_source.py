@@ -9,7 +9,7 @@ import pytest
 from contract.errors import UserError
 from contract.manifest import Source
 from spark_jobs.readers import open_source
-from spark_jobs.source import MAX_RANGE_BYTES, Part, list_sources, plan_parts
+from spark_jobs.source import MAX_RANGE_BYTES, MAX_TASKS_A_FILE, Part, list_sources, plan_parts
 
 
 def names(sources: tuple[Source, ...]) -> list[str]:
@@ -82,7 +82,7 @@ def test_files_that_cannot_be_cut_are_shared_by_blocks(
 ) -> None:
     sources = [Source(f"{number}{name}", 5, "") for number in range(num_files)]
     parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=max_line_bytes)
-    assert len(parts) >= parallelism
+    assert len(parts) >= min(parallelism, num_files * MAX_TASKS_A_FILE)
     for number in range(num_files):
         of_file = [part for part in parts if part.source == number]
         if len(of_file) == 1:
