@@ -38,10 +38,19 @@ class TrainConfig:
     engine: Literal["auto", "native", "plain"] = setting(
         "auto", help="what computes: native (fast, for GPUs), plain (transformers and PEFT), auto picks and says why"
     )
-    base_precision: Literal["nf4", "bf16", "fp8"] = setting(
-        "nf4", help="how the native engine holds the base: nf4 (least memory), bf16 (the same function), fp8 (fastest)"
+    base_precision: Literal["nf4", "bf16", "fp8", "auto"] = setting(
+        "nf4",
+        help="how the native engine holds the base: nf4 (least memory), bf16 (the same function), fp8 (fastest), or"
+        " auto: the fastest in a trial whose loss is that of nf4",
     )
-    tokens_per_batch: int = setting(8_192, help="tokens that the native engine computes at once on each GPU")
+    compute_type: Literal["auto", "bf16", "fp16", "fp32"] = setting(
+        "auto", help="type of activations: auto is bf16 on GPUs that have it, fp16 on other GPUs, fp32 without a GPU"
+    )
+    tokens_per_batch: int | None = setting(
+        None,
+        help="tokens that the native engine computes at once on each GPU (default: as many as fit, found in a trial;"
+        " where not even a pack fits, all layers are computed again in the backward pass)",
+    )
 
     learning_rate: float = setting(2e-4, help="peak learning rate")
     warmup_steps: int = setting(5, help="optimizer steps from zero to the peak learning rate")
@@ -74,7 +83,7 @@ class TrainConfig:
             problems.append(
                 f"tokens_per_step = {self.tokens_per_step}, expected a multiple of max_length = {self.max_length}"
             )
-        if self.engine == "native" and self.tokens_per_batch < self.max_length:
+        if self.engine == "native" and values.get("tokens_per_batch", self.max_length) < self.max_length:
             problems.append(
                 f"tokens_per_batch = {self.tokens_per_batch}, expected at least max_length = {self.max_length}"
             )

@@ -3,24 +3,41 @@
 Whichever it is, the PEFT model holds the adapter that is saved and loaded.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from accelerate.utils import broadcast_object_list
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from torch.nn import Parameter
 
+from contract import storage
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.examples import Pack
 from trainer.model import answer_loss, plain_leak
-from trainer.native import NativeModel, build_native, largest_leak, make_batches
+from trainer.native import (
+    NativeModel,
+    Precision,
+    Trial,
+    build_native,
+    fit_to_memory,
+    largest_leak,
+    make_batches,
+    park_adapter,
+    try_precisions,
+)
+from trainer.native.trial import LARGEST_LOSS_DIFFERENCE
+from trainer.run import TRIALS_NAME
 
 # Of the logits' largest value. A leak gives about 1. Rounding gives 1e-6 in float32; in bfloat16 up to 0.03, measured
 # on 22 layers of random weights, because SDPA takes another kernel for the packed mask than for the causal one.
-_LARGEST_LEAK = {torch.float32: 1e-2, torch.bfloat16: 0.1}
+# float16 rounds to an eighth of bfloat16's steps.
+_LARGEST_LEAK = {torch.float32: 1e-2, torch.float16: 0.03, torch.bfloat16: 0.1}
 
 
 class Engine(Protocol):
@@ -86,6 +103,8 @@ class NativeEngine:
     model: PeftModel
     native: NativeModel
     tokens_per_batch: int
+    precision: Precision
+    trials: tuple[Trial, ...] = ()  # that chose the precision, if any did
     name: str = "native"
 
     def parameters(self) -> list[Parameter]:
@@ -108,16 +127,19 @@ class NativeEngine:
         self.native.load_peft_state(get_peft_model_state_dict(self.model, save_embedding_layers=False))
 
 
-def choose_engine(model: PeftModel, config: TrainConfig) -> tuple[Engine, str]:
-    """The engine that the settings ask for, and why it is that one. UserError where it cannot be."""
+def choose_engine(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence[Pack]]) -> tuple[Engine, str]:
+    """The engine that the settings ask for, and why it is that one. UserError where it cannot be.
+
+    `sample` gives packs of the data set, for a trial of the base's precisions.
+    """
     if config.engine == "plain":
         return PlainEngine(model), "as asked for"
     if config.engine == "native":
-        return _native(model, config), "as asked for"
+        return _named(_native(model, config, sample), "as asked for")
     if model.device.type != "cuda":
         return PlainEngine(model), "there is no GPU"
     try:
-        return _native(model, config), "this GPU and this base can do it"
+        return _named(_native(model, config, sample), "this GPU and this base can do it")
     except UserError as error:
         return PlainEngine(model), f"the native engine cannot: {error}"
 
@@ -132,10 +154,52 @@ def check_isolation(engine: Engine, *, vocabulary: int) -> None:
         )
 
 
-def _native(model: PeftModel, config: TrainConfig) -> NativeEngine:
+def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
+    """The engine and all that was decided about it, in words."""
+    lines = [
+        f"{trial.precision}: {'not measured' if trial.tokens_per_s is None else f'{trial.tokens_per_s:,.0f} tokens/s'}"
+        f", {trial.verdict}{' (chosen)' if trial.is_chosen else ''}"
+        for trial in engine.trials
+    ]
+    recomputed = ", all layers computed again in the backward pass" if engine.native.num_recomputed else ""
+    what = f"base in {engine.precision}, {engine.tokens_per_batch:,} tokens at once{recomputed}"
+    return engine, "\n  ".join([f"{why}; {what}", *lines])
+
+
+def write_trials(run: Path, trials: Sequence[Trial]) -> None:
+    """RUN/precision.json: how each precision of the base did, and which one was chosen."""
+    document = {
+        "largest_loss_difference": LARGEST_LOSS_DIFFERENCE,
+        "trials": [asdict(trial) for trial in trials],
+    }
+    storage.write_bytes(str(run / TRIALS_NAME), f"{json.dumps(document, indent=1)}\n".encode())
+
+
+def chosen_precision(run: Path) -> Precision:
+    """The precision that a run's trial chose; UserError where the run has none."""
+    try:
+        trials = json.loads((run / TRIALS_NAME).read_text())["trials"]
+        return next(trial["precision"] for trial in trials if trial["is_chosen"])
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        raise UserError(
+            f"{run / TRIALS_NAME} does not say which precision this run chose ({error}): give --base-precision"
+        ) from error
+
+
+def _native(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence[Pack]]) -> NativeEngine:
     if config.lora_dropout:
         raise UserError(f"the native engine has no dropout, and lora_dropout = {config.lora_dropout}")
-    if model.device.type == "cuda" and torch.cuda.get_device_capability(model.device) < (8, 0):
-        raise UserError("its kernels need a GPU of compute capability 8.0 or more")
-    native = build_native(model, precision=config.base_precision)
-    return NativeEngine(model, native, config.tokens_per_batch)
+    max_length, most = config.max_length, config.tokens_per_step
+    trials: tuple[Trial, ...] = ()
+    if config.base_precision == "auto":
+        trials = tuple(try_precisions(model, sample(), max_length=max_length, most=most))
+        # Ranks have GPUs alike, but clocks differ: all take what the first one found.
+        chosen = broadcast_object_list([next(trial.precision for trial in trials if trial.is_chosen)])[0]
+    else:
+        chosen = config.base_precision
+    native = build_native(model, precision=chosen)
+    tokens = config.tokens_per_batch
+    if tokens is None:
+        native, tokens = fit_to_memory(native, max_length=max_length, most=most)
+    park_adapter(model)
+    return NativeEngine(model, native, tokens, chosen, trials)

@@ -1,13 +1,16 @@
-"""The training loop, one function to read from top to bottom, and the steps it is made of.
+"""The training loop, one function to read from top to bottom.
 
 Every rank takes the same steps. A step: collect this rank's packs, agree on the step's answer tokens, sum the loss
-over them, add the adapter's gradients of all ranks, update. The sums are over tokens, so packing, micro-batches and
-the number of ranks do not weigh in the result.
+over them, add the adapter's gradients of all ranks, update (`trainer.step`). The sums are over tokens, so packing,
+micro-batches and the number of ranks do not weigh in the result.
+
+The GPU is never waited for while it has nothing else to do: the counts of a step are asked for before the step before
+it is launched, and its loss is read after the next one is.
 """
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +18,6 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from peft import PeftModel
 
 from contract.errors import UserError
 from trainer.checkpoint import Progress, save_checkpoint
@@ -23,6 +25,7 @@ from trainer.config import TrainConfig
 from trainer.engine import Engine
 from trainer.metrics import METRICS_NAME, StepMetrics, append_metrics, forget_after, log_line
 from trainer.prefetch import prefetch
+from trainer.step import Awaited, StepCounts, Trainee, count_step, mark, train_step
 from trainer.stream import Cursor, PackStream, StepPacks, merge_places
 
 _STEPS_AHEAD = 4
@@ -30,68 +33,34 @@ _STEPS_AHEAD = 4
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class Trainee:
-    """What is trained, and with what."""
-
-    model: PeftModel
-    engine: Engine
-    optimizer: torch.optim.Optimizer
-    accelerator: Accelerator
-
-
-@dataclass(frozen=True)
-class StepCounts:
-    """What a step learns, over all ranks."""
-
-    records: int
-    tokens: int
-    answer_tokens: int
-    cut_records: int
-    cut_tokens: int
-
-
 def fit(
     trainee: Trainee, stream: PackStream, config: TrainConfig, *, start: Progress, identity: dict[str, Any]
 ) -> Progress:
     """Trains from `start` to the end, with checkpoints on the way and one at the end; returns where it ended."""
     run, accelerator = Path(config.run), trainee.accelerator
-    metrics_path = run / METRICS_NAME
     if accelerator.is_main_process:
-        forget_after(metrics_path, last_step=start.step)
+        forget_after(run / METRICS_NAME, last_step=start.step)
     step, cursor, saved = start.step, start.cursor, start.step
+    reporter = _Reporter(config, accelerator, mark(accelerator.device))
     trainee.model.train()
 
     while cursor.epoch < config.epochs and not _is_last(step, config):
         ahead = prefetch(_with_batches(stream.epoch(cursor), trainee.engine), ahead=_STEPS_AHEAD)
-        for (mine, batches), wait_s in _timed(ahead):
-            started = time.perf_counter() - wait_s
-            counts = count_step(mine, accelerator)
+        for mine, batches, counts in _counted(_timed(ahead, reporter), accelerator):
             if counts.records:
                 step += 1
-                rate = learning_rate(config, step=step, share=_share_done(config, stream, cursor, step - 1))
-                loss, grad_norm = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
-                metrics = StepMetrics(
-                    step=step,
-                    epoch=cursor.epoch,
-                    loss=loss,
-                    grad_norm=grad_norm,
-                    learning_rate=rate,
-                    **vars(counts),
-                    step_s=time.perf_counter() - started,
-                    wait_s=wait_s,
-                    peak_memory_bytes=_peak_memory(accelerator.device),
-                )
-                if accelerator.is_main_process:
-                    append_metrics(metrics_path, metrics)
-                if step % config.log_every == 0:
-                    share = _share_done(config, stream, cursor, step)
-                    accelerator.print(f"{share:4.0%}  {log_line(metrics)}", flush=True)
+                share = _share_done(config, stream, cursor, step - 1)
+                rate = learning_rate(config, step=step, share=share)
+                numbers = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
+                reporter.add(_Launched(step, cursor.epoch, share, rate, counts, numbers, reporter.take_wait_s()))
             cursor = _advance(cursor, mine, stream, records=counts.records)
             if counts.records and step % config.save_every == 0:
+                reporter.flush()
                 saved = _save(run, trainee, Progress(step, cursor), identity)
+                reporter.before = mark(accelerator.device)
             if cursor.records == stream.num_records or _is_last(step, config):
                 break
+        reporter.flush()
         ahead.close()
         if cursor.records == stream.num_records:
             cursor = Cursor(epoch=cursor.epoch + 1)
@@ -101,52 +70,72 @@ def fit(
     return Progress(step, cursor)
 
 
-def train_step(
-    trainee: Trainee, batches: Sequence[Any], config: TrainConfig, *, rate: float, step: int, counts: StepCounts
-) -> tuple[float, float]:
-    """One update from all ranks' batches of this step: the mean loss of an answer token, and the gradient's norm."""
-    engine, optimizer, accelerator = trainee.engine, trainee.optimizer, trainee.accelerator
-    parameters = engine.parameters()
-    torch.manual_seed(hash((config.seed, step, accelerator.process_index)) % 2**31)  # dropout, the same after a resume
-    loss_sum = torch.zeros((), device=accelerator.device)
-    for batch in batches:
-        loss = engine.loss(batch)
-        (loss / max(1, counts.answer_tokens)).backward()
-        loss_sum += loss.detach()
-    loss_sum = _sum_over_ranks(parameters, loss_sum, accelerator)
-    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-    loss_mean, norm = loss_sum.item() / max(1, counts.answer_tokens), grad_norm.item()  # host sync
-    if not (math.isfinite(loss_mean) and math.isfinite(norm)):
-        raise UserError(
-            f"step {step}: loss {loss_mean}, gradient norm {norm}; the update was not made."
-            " Lower --learning-rate, or go on from the last checkpoint with --resume"
-        )
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss_mean, norm
-
-
-def count_step(mine: StepPacks, accelerator: Accelerator) -> StepCounts:
-    """What all ranks together learn in this step. Collective: every rank calls it, also with empty packs."""
-    examples = [example for pack in mine.packs for example in pack.examples]
-    counts = torch.tensor(
-        [
-            len(examples),
-            sum(pack.num_tokens for pack in mine.packs),
-            sum(pack.num_answer_tokens for pack in mine.packs),
-            sum(example.num_cut > 0 for example in examples),
-            sum(example.num_cut for example in examples),
-        ],
-        device=accelerator.device,
-    )
-    return StepCounts(*accelerator.reduce(counts, reduction="sum").tolist())
-
-
 def learning_rate(config: TrainConfig, *, step: int, share: float) -> float:
     """Linear from zero over the warm-up steps, then linear towards zero with the share of the run that is done."""
     return config.learning_rate * min(1.0, step / max(1, config.warmup_steps)) * (1.0 - share)
+
+
+@dataclass(frozen=True)
+class _Launched:
+    """A step whose loss is on its way."""
+
+    step: int
+    epoch: int
+    share: float  # of the run, before it
+    rate: float
+    counts: StepCounts
+    numbers: Awaited
+    wait_s: float  # for packs, since the step before was launched
+
+
+@dataclass
+class _Reporter:
+    """Writes down each step once the next one is launched, or when it is told to."""
+
+    config: TrainConfig
+    accelerator: Accelerator
+    before: Awaited  # from which the next step's time is measured
+    held: _Launched | None = None
+    wait_s: float = 0.0
+
+    def take_wait_s(self) -> float:
+        """The seconds that were waited for packs since this was last asked."""
+        wait_s, self.wait_s = self.wait_s, 0.0
+        return wait_s
+
+    def add(self, launched: _Launched) -> None:
+        """Holds this step back and writes down the one before."""
+        self.flush()
+        self.held = launched
+
+    def flush(self) -> None:
+        """Writes down what is held; UserError where its loss is no number."""
+        if self.held is None:
+            return
+        launched, self.held = self.held, None
+        loss_sum, norm = launched.numbers.get()
+        loss = loss_sum / max(1, launched.counts.answer_tokens)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise UserError(
+                f"step {launched.step}: loss {loss}, gradient norm {norm}; the update was not made."
+                " Lower --learning-rate, or go on from the last checkpoint with --resume"
+            )
+        step_s, self.before = launched.numbers.seconds_after(self.before), launched.numbers
+        metrics = StepMetrics(
+            step=launched.step,
+            epoch=launched.epoch,
+            loss=loss,
+            grad_norm=norm,
+            learning_rate=launched.rate,
+            **vars(launched.counts),
+            step_s=step_s,
+            wait_s=launched.wait_s,
+            peak_memory_bytes=_peak_memory(self.accelerator.device),
+        )
+        if self.accelerator.is_main_process:
+            append_metrics(Path(self.config.run) / METRICS_NAME, metrics)
+        if launched.step % self.config.log_every == 0:
+            self.accelerator.print(f"{launched.share:4.0%}  {log_line(metrics)}", flush=True)
 
 
 def _share_done(config: TrainConfig, stream: PackStream, cursor: Cursor, step: int) -> float:
@@ -176,38 +165,32 @@ def _save(run: Path, trainee: Trainee, progress: Progress, identity: dict[str, A
     return progress.step
 
 
-def _sum_over_ranks(
-    parameters: list[torch.nn.Parameter], loss_sum: torch.Tensor, accelerator: Accelerator
-) -> torch.Tensor:
-    """Adds gradients and loss over all ranks, in one piece; a rank with empty packs adds zeros. Collective."""
-    gradients = []
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-        gradients.append(parameter.grad)
-    if accelerator.num_processes == 1:
-        return loss_sum
-    flat = torch.cat([loss_sum.view(1), *(gradient.reshape(-1).float() for gradient in gradients)])
-    flat = accelerator.reduce(flat, reduction="sum")
-    parts = flat[1:].split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
-    return flat[0]
-
-
 def _with_batches(steps: Iterator[StepPacks], engine: Engine) -> Iterator[tuple[StepPacks, list[Any]]]:
     for step in steps:
         yield step, engine.batches(step.packs)
 
 
-def _timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
-    """Each item with the seconds that its consumer waited for it."""
+def _counted(
+    steps: Iterator[tuple[StepPacks, list[Any]]], accelerator: Accelerator
+) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
+    """Each step with what all ranks learn in it, asked for one step ahead. Collective."""
+    held: tuple[StepPacks, list[Any], Awaited] | None = None
+    for mine, batches in steps:
+        following = mine, batches, count_step(mine, accelerator)
+        if held is not None:
+            yield held[0], held[1], StepCounts(*held[2].get())
+        held = following
+
+
+def _timed(items: Iterator[Item], reporter: _Reporter) -> Iterator[Item]:
+    """The items; the reporter is told how long their consumer waits for them."""
     while True:
         started = time.perf_counter()
         item = next(items, None)
+        reporter.wait_s += time.perf_counter() - started
         if item is None:
             return
-        yield item, time.perf_counter() - started
+        yield item
 
 
 def _peak_memory(device: torch.device) -> int | None:

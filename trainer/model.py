@@ -24,6 +24,7 @@ from trainer.examples import Pack
 # Shapes: T tokens of a pack, A answer tokens of a pack, V words of the vocabulary.
 
 IGNORED: Final = -100
+_DTYPES: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
@@ -34,12 +35,12 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
         raise _no_such_base(base, error) from error
 
 
-def load_base(base: str, *, device: torch.device) -> PreTrainedModel:
-    """The frozen base in NF4 with its other weights in the compute type: bfloat16 on a GPU that has it, else float32.
+def load_base(base: str, *, device: torch.device, compute_type: str = "auto") -> PreTrainedModel:
+    """The frozen base in NF4 with its other weights in the compute type.
 
     Weights that are stored in 4 bit are taken as they are, others are quantised on load.
     """
-    dtype = compute_dtype(device)
+    dtype = compute_dtype(device) if compute_type == "auto" else _DTYPES[compute_type]
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -75,9 +76,10 @@ def load_base(base: str, *, device: torch.device) -> PreTrainedModel:
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """The type of activations on this device."""
-    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if has_bf16 else torch.float32
+    """The type of activations on this device: bfloat16 on a GPU that has it, float16 on others, float32 elsewhere."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:

@@ -16,8 +16,9 @@ from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig
 from trainer.metrics import METRICS_NAME
 
 ADAPTER_NAME: Final = "adapter"
+TRIALS_NAME: Final = "precision.json"
 _TINY_NAME: Final = "base"
-_OWN_NAMES: Final = (CONFIG_NAME, ADAPTER_NAME, _TINY_NAME, "checkpoints", METRICS_NAME, "evaluation.json")
+_OWN_NAMES: Final = (CONFIG_NAME, ADAPTER_NAME, _TINY_NAME, "checkpoints", METRICS_NAME, TRIALS_NAME, "evaluation.json")
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
 

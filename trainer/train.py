@@ -4,29 +4,33 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 import transformers
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.settings import exit_code, parse_settings
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
 from trainer.config import TINY_BASE, TrainConfig, load_train_config
-from trainer.engine import Engine, check_isolation, choose_engine
+from trainer.engine import Engine, NativeEngine, check_isolation, choose_engine, chosen_precision, write_trials
 from trainer.examples import Encoder
-from trainer.loop import Trainee, fit
+from trainer.loop import fit
 from trainer.model import add_lora, load_base, load_tokenizer
 from trainer.plan import Rank
 from trainer.run import ADAPTER_NAME, base_in_the_making, base_of, check_run, claim_run
+from trainer.step import Trainee, make_optimizer
 from trainer.stream import Cursor, PackStream
 from trainer.tiny import make_tiny_base
 
 log = logging.getLogger(__name__)
+
+_WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,6 +48,7 @@ def train(config: TrainConfig) -> None:
     if not manifest.num_rows("train"):
         raise UserError(f"the train split of {config.data} is empty: there is nothing to learn")
     accelerator = Accelerator()
+    check_strategy(accelerator)
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(config.seed)
     run = Path(config.run)
@@ -55,6 +60,8 @@ def train(config: TrainConfig) -> None:
         if accelerator.is_main_process:
             make_tiny_base(config.data, manifest, folder=Path(base), seed=config.seed)
     accelerator.wait_for_everyone()
+    if config.resume and config.base_precision == "auto":
+        config = replace(config, base_precision=chosen_precision(run))
     # Whatever can be wrong is found before anything of an earlier run is touched.
     trainee, stream = build(config, manifest, accelerator, base=base)
     identity = _identity(config, manifest, trainee.engine)
@@ -65,6 +72,8 @@ def train(config: TrainConfig) -> None:
         accelerator.print(f"going on from {last}")
     if accelerator.is_main_process:
         claim_run(config, manifest)
+        if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
+            write_trials(run, trainee.engine.trials)
     accelerator.wait_for_everyone()
     accelerator.print(_plan_text(config, stream, trainee))
 
@@ -83,16 +92,7 @@ def build(
 ) -> tuple[Trainee, PackStream]:
     """The 4-bit base with its adapter, and this rank's stream of packs."""
     tokenizer = load_tokenizer(base)
-    model = add_lora(load_base(base, device=accelerator.device), config)
-    engine, why = choose_engine(model, config)
-    accelerator.print(f"engine {engine.name}: {why}")
-    check_isolation(engine, vocabulary=len(tokenizer))
-    optimizer = torch.optim.AdamW(
-        engine.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=accelerator.device.type == "cuda",
-    )
+    model = add_lora(load_base(base, device=accelerator.device, compute_type=config.compute_type), config)
     stream = PackStream(
         config.data,
         manifest,
@@ -103,13 +103,31 @@ def build(
         seed=config.seed,
         limit=config.limit,
     )
-    return Trainee(model, engine, optimizer, accelerator), stream
+    engine, why = choose_engine(
+        model, config, sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs
+    )
+    accelerator.print(f"engine {engine.name}: {why}")
+    check_isolation(engine, vocabulary=len(tokenizer))
+    return Trainee(model, engine, make_optimizer(engine, config), accelerator), stream
+
+
+def check_strategy(accelerator: Accelerator) -> None:
+    """Raises UserError where the launcher would cut up or move the base: only whole copies on every GPU are right."""
+    strategy = accelerator.distributed_type
+    if strategy not in _WHOLE_COPIES:
+        raise UserError(
+            f"accelerate is configured for {strategy.value}, expected one whole copy of the base on each GPU: cut up,"
+            " a 4-bit base is damaged (its bytes are no numbers to be split or cast), and up to 8B parameters it fits"
+            " on every GPU anyway. Run 'vitrine train', or 'accelerate launch --multi_gpu'"
+        )
 
 
 def _identity(config: TrainConfig, manifest: Manifest, engine: Engine) -> dict[str, Any]:
     """What must not change between a checkpoint and its resume."""
     free = ("data", "run", "resume", "overwrite", "max_steps", "save_every", "log_every", "tokens_per_batch", "engine")
     settings = {name: value for name, value in asdict(config).items() if name not in free}
+    if isinstance(engine, NativeEngine):
+        settings["base_precision"] = engine.precision
     return settings | {"dataset_id": manifest.dataset_id, "engine": engine.name}
 
 

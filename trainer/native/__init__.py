@@ -3,9 +3,22 @@
 Pack -> `make_batches` (in the loader's thread) -> Batch -> `NativeModel.loss` -> gradient of one flat adapter.
 """
 
+from trainer.native.adapter import park_adapter
 from trainer.native.batch import Batch, make_batches
 from trainer.native.frozen import Precision
 from trainer.native.isolation import largest_leak
 from trainer.native.model import NativeModel, build_native
+from trainer.native.trial import Trial, fit_to_memory, try_precisions
 
-__all__ = ["Batch", "NativeModel", "Precision", "build_native", "largest_leak", "make_batches"]
+__all__ = [
+    "Batch",
+    "NativeModel",
+    "Precision",
+    "Trial",
+    "build_native",
+    "fit_to_memory",
+    "largest_leak",
+    "make_batches",
+    "park_adapter",
+    "try_precisions",
+]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 
 from contract.errors import UserError
@@ -85,6 +86,13 @@ def write_state(values_LP: Tensor, state: Mapping[str, Tensor], layout: Layout) 
 def read_state(values_LP: Tensor, layout: Layout) -> dict[str, Tensor]:
     """A PEFT state with copies of all matrices."""
     return {name: place.detach().clone() for name, place in layout.named(values_LP)}
+
+
+def park_adapter(model: PeftModel) -> None:
+    """Moves the PEFT model's own copy of the adapter off the GPU, where nobody computes with it any more."""
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.cpu()
 
 
 def lora_settings(config: Any) -> tuple[int, float]:  # a peft.LoraConfig

@@ -17,6 +17,10 @@ from contract.errors import UserError
 Precision = Literal["nf4", "bf16", "fp8"]
 FP8: Final = torch.float8_e4m3fn
 FP8_LARGEST: Final = 448.0
+# The factor of a product that is rounded to 16 bit before a sum in 16 bit, and taken back in that sum. Without it the
+# product lies on the sum's own grid, as often as not half-way between its steps: there the smallest third addend, what
+# a young adapter says, would decide to which side the sum is rounded, and so count many times over.
+OFF_GRID: Final = 0.7548776662466927  # any number that is no fraction of small numbers will do (1 / the plastic ratio)
 _SMALLEST: Final = 1e-30  # keeps the scale of a row of zeros from being zero
 
 
@@ -45,8 +49,11 @@ def parts(x_TK: Tensor | Rows8 | None) -> tuple[Tensor | None, Tensor | None]:
 class Frozen(Protocol):
     """A frozen matrix W of N rows and K columns."""
 
-    def product(self, x_TK: Tensor | Rows8) -> Tensor:
-        """x W^T, T x N."""
+    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+        """x W^T * factor, T x N."""
+
+    def product_32(self, x_TK: Tensor) -> Tensor:
+        """x W^T in float32, for a sum that is rounded once."""
 
     def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
         """The gradient of x, T x K: grad W."""
@@ -58,10 +65,18 @@ class Dense:
 
     weight_NK: Tensor
 
-    def product(self, x_TK: Tensor | Rows8) -> Tensor:
-        """x W^T."""
+    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+        """x W^T * factor; cuBLAS applies the factor before it rounds."""
         assert isinstance(x_TK, Tensor)
-        return x_TK @ self.weight_NK.T
+        if factor == 1:
+            return x_TK @ self.weight_NK.T
+        return torch.addmm(x_TK.new_empty(1), x_TK, self.weight_NK.T, beta=0, alpha=factor)
+
+    def product_32(self, x_TK: Tensor) -> Tensor:
+        """x W^T in float32."""
+        if x_TK.device.type == "cuda" and x_TK.dtype != torch.float32:
+            return torch.mm(x_TK, self.weight_NK.T, out_dtype=torch.float32)
+        return x_TK.float() @ self.weight_NK.float().T
 
     def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
         """grad W."""
@@ -77,9 +92,13 @@ class Packed4:
     dtype: torch.dtype
     factor_K: Tensor | None = None  # multiplies the columns of W
 
-    def product(self, x_TK: Tensor | Rows8) -> Tensor:
-        """x W^T."""
-        return Dense(self.dense()).product(x_TK)
+    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+        """x W^T * factor."""
+        return Dense(self.dense()).product(x_TK, factor=factor)
+
+    def product_32(self, x_TK: Tensor) -> Tensor:
+        """x W^T in float32."""
+        return Dense(self.dense()).product_32(x_TK)
 
     def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
         """grad W."""
@@ -107,9 +126,13 @@ class Scaled8:
     weight_KN: Rows8
     dtype: torch.dtype
 
-    def product(self, x_TK: Tensor | Rows8) -> Tensor:
-        """x W^T; x is quantised here if it is not yet."""
-        return _scaled_product(x_TK, self.weight_NK, dtype=self.dtype)
+    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+        """x W^T * factor; x is quantised here if it is not yet."""
+        return _scaled_product(x_TK, self.weight_NK, dtype=self.dtype, factor=factor)
+
+    def product_32(self, x_TK: Tensor) -> Tensor:
+        """x W^T in float32, after a rounding off the grid: cuBLAS gives no float32 for rows with scales."""
+        return self.product(x_TK, factor=OFF_GRID).float() / OFF_GRID
 
     def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
         """grad W."""
@@ -155,16 +178,16 @@ def has_fp8(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
 
 
-def _scaled_product(x_TK: Tensor | Rows8, weight_NK: Rows8, *, dtype: torch.dtype) -> Tensor:
-    """x W^T. Where there is no FP8 unit, the same values in float32: slow, for tests."""
+def _scaled_product(x_TK: Tensor | Rows8, weight_NK: Rows8, *, dtype: torch.dtype, factor: float = 1.0) -> Tensor:
+    """x W^T * factor. Where there is no FP8 unit, the same values in float32: slow, for tests."""
     x_TK = x_TK if isinstance(x_TK, Rows8) else quantize_rows(x_TK)
     if not has_fp8(x_TK.values_TK.device):
-        return (x_TK.dense(torch.float32) @ weight_NK.dense(torch.float32).T).to(dtype)
+        return (x_TK.dense(torch.float32) @ weight_NK.dense(torch.float32).T * factor).to(dtype)
     return torch._scaled_mm(
         x_TK.values_TK,
         weight_NK.values_TK.T,
         scale_a=x_TK.scale_T1,
-        scale_b=weight_NK.scale_T1.T,
+        scale_b=weight_NK.scale_T1.T if factor == 1 else weight_NK.scale_T1.T * factor,
         out_dtype=dtype,
         use_fast_accum=True,
     )

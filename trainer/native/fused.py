@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.native.adapter import Lora
-from trainer.native.frozen import Rows8, Scaled8, parts
+from trainer.native.frozen import OFF_GRID, Rows8, Scaled8, parts
 from trainer.native.kernels import attention, low, mlp, rope, rows
 from trainer.native.layer import Layer, Tables, folded
 
@@ -36,13 +36,14 @@ class _FusedLayer(torch.autograd.Function):  # its ctx takes any attribute
         mixed_TQ, lse_HT = attention.attention_forward(qkv_TN, tables.batch.blocks_B3, layer)
         low_out_TR, mixed = rows.low_product(mixed_TQ, out.down_MK.T, scaling=scaling, to_fp8=to_fp8)
 
-        attended = rows.Addend(weights[1].product(mixed), low_out_TR, out.up_NR)
+        attended = rows.Addend(weights[1].product(mixed, factor=OFF_GRID), low_out_TR, out.up_NR)
         middle = rows.norm_forward(x_TC, attended, gate_up.down_MK, eps=eps, scaling=scaling, to_fp8=to_fp8)
         gate_up_T2F = weights[2].product(middle.input)
         swiglu, low_down_TR = mlp.swiglu_forward(
             gate_up_T2F, middle.rstd_T, middle.low_TM, gate_up.up_NR, down.down_MK, scaling=scaling, to_fp8=to_fp8
         )
-        y_TC = low.add_low(middle.sum_TC, weights[3].product(swiglu), low_down_TR, down.up_NR)
+        base_TC = weights[3].product(swiglu, factor=OFF_GRID)
+        y_TC = low.add_low(middle.sum_TC, base_TC, low_down_TR, down.up_NR)
 
         kept_TN = base_TN if layer.head_norms is not None else qkv_TN
         ctx.save_for_backward(
@@ -55,24 +56,23 @@ class _FusedLayer(torch.autograd.Function):  # its ctx takes any attribute
     @staticmethod
     def backward(ctx: Any, grad_TC: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         layer: Layer = ctx.layer
-        values_P = ctx.saved_tensors[-1]
+        saved = ctx.saved_tensors  # once: where layers are computed again, a second look is an error
+        values_P = saved[-1]
         grad_P = torch.zeros(values_P.shape, device=values_P.device)  # float32: sums of products are added to it
         loras, grads = layer.layout.split(values_P), layer.layout.split(grad_P)
-        middle = _mlp_backward(ctx, grad_TC.contiguous(), loras, grads)
-        return _attention_backward(ctx, *middle, loras, grads), grad_P, None, None
+        middle = _mlp_backward(layer, saved, grad_TC.contiguous(), loras, grads)
+        grad_x_TC = _attention_backward(ctx, saved, *middle, loras, grads)
+        return grad_x_TC, grad_P, None, None
 
 
 def _mlp_backward(
-    ctx: Any, grad_TC: Tensor, loras: list[Lora], grads: list[Lora]
+    layer: Layer, saved: tuple[Tensor, ...], grad_TC: Tensor, loras: list[Lora], grads: list[Lora]
 ) -> tuple[Tensor, Tensor, Tensor | Rows8]:
     """From the gradient of the layer's output to that of its middle, with what the product before the middle needs.
 
     Adds the gradients of A and B to `grads`.
     """
-    (
-        *_, middle_TC, rstd_T, low_gate_up_TM, gate_up_T2F, swiglu_values, swiglu_scale, low_down_TR, _,
-    ) = ctx.saved_tensors  # fmt: skip
-    layer: Layer = ctx.layer
+    *_, middle_TC, rstd_T, low_gate_up_TM, gate_up_T2F, swiglu_values, swiglu_scale, low_down_TR, _ = saved
     _, out, gate_up, down = loras
     _, _, gate_up_grad, down_grad = grads
     gate_up = folded(gate_up, layer.mlp_norm_C)
@@ -97,10 +97,16 @@ def _mlp_backward(
 
 
 def _attention_backward(
-    ctx: Any, grad_TC: Tensor, low_TR: Tensor, grad: Tensor | Rows8, loras: list[Lora], grads: list[Lora]
+    ctx: Any,
+    saved: tuple[Tensor, ...],
+    grad_TC: Tensor,
+    low_TR: Tensor,
+    grad: Tensor | Rows8,
+    loras: list[Lora],
+    grads: list[Lora],
 ) -> Tensor | None:
     """From the gradient of the layer's middle to that of its input, which is None where nobody asks for it."""
-    x_TC, rstd_T, low_qkv_TM, kept_TN, qkv_TN, mixed_TQ, lse_HT, low_out_TR, *_ = ctx.saved_tensors
+    x_TC, rstd_T, low_qkv_TM, kept_TN, qkv_TN, mixed_TQ, lse_HT, low_out_TR, *_ = saved
     layer: Layer = ctx.layer
     tables: Tables = ctx.tables
     (qkv, out, _, _), (qkv_grad, out_grad, _, _) = loras, grads

@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainer.native.batch import IGNORED
 from trainer.native.reference import rms_norm
 
-_CHUNK_TOKENS: Final = 4096  # logits of a chunk: 262 MB for 32,000 words in 16 bit
+_CHUNK_LOGITS: Final = 2**27  # of one chunk: 268 MB in 16 bit, 4,194 tokens of 32,000 words
 
 # Logits (A x V) and targets to each row's loss; the logits become the gradient of the sum.
 EntropyInPlace = Callable[[Tensor, Tensor], Tensor]
@@ -47,8 +47,9 @@ class _ChunkedLoss(torch.autograd.Function):  # its ctx takes any attribute
     def forward(ctx: Any, h_AC: Tensor, targets_A: Tensor, head_VC: Tensor, entropy: EntropyInPlace) -> Tensor:
         grad_AC = torch.empty_like(h_AC)
         loss = torch.zeros((), device=h_AC.device)
-        for first in range(0, len(targets_A), _CHUNK_TOKENS):
-            chunk = slice(first, first + _CHUNK_TOKENS)
+        num_tokens = max(1, _CHUNK_LOGITS // len(head_VC))
+        for first in range(0, len(targets_A), num_tokens):
+            chunk = slice(first, first + num_tokens)
             logits_AV = h_AC[chunk] @ head_VC.T
             loss += entropy(logits_AV, targets_A[chunk]).sum()
             torch.mm(logits_AV, head_VC, out=grad_AC[chunk])

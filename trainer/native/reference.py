@@ -60,8 +60,8 @@ def rotate(x_THD: Tensor, tables: Tables) -> Tensor:
 
 
 def attention(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, batch: Batch) -> Tensor:
-    """Causal attention within each document. FlashAttention on a GPU, document after document elsewhere."""
-    if q_THD.device.type == "cuda" and q_THD.dtype != torch.float32:
+    """Causal attention within each document. FlashAttention where there is one, document after document elsewhere."""
+    if has_flash(q_THD):
         # torch 2.11: heads of keys and values are shared without repeating them, where their number divides.
         longest = batch.longest
         mixed = varlen_attn(q_THD, k_TGD, v_TGD, batch.starts, batch.starts, longest, longest, window_size=(-1, 0))
@@ -71,34 +71,46 @@ def attention(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, batch: Batch) -> Tens
     return torch.cat([_document_attention(*document) for document in documents])
 
 
+def has_flash(x: Tensor) -> bool:
+    """Whether FlashAttention takes tensors of this type on this device."""
+    is_gpu = x.device.type == "cuda" and torch.cuda.get_device_capability(x.device) >= (8, 0)
+    return is_gpu and x.dtype != torch.float32
+
+
 def _document_attention(q_SHD: Tensor, k_SGD: Tensor, v_SGD: Tensor) -> Tensor:
     """The same for one document of S tokens."""
-    q_HSD, k_GSD, v_GSD = (heads.transpose(0, 1)[None] for heads in (q_SHD, k_SGD, v_SGD))
-    mixed_HSD = functional.scaled_dot_product_attention(q_HSD, k_GSD, v_GSD, is_causal=True, enable_gqa=True)
+    # Repeated by hand: with `enable_gqa`, torch 2.11 takes no memory-efficient kernel, and S x S scores are kept.
+    shared = q_SHD.shape[1] // k_SGD.shape[1]
+    k_SHD, v_SHD = (heads.repeat_interleave(shared, 1) for heads in (k_SGD, v_SGD))
+    q_HSD, k_HSD, v_HSD = (heads.transpose(0, 1)[None] for heads in (q_SHD, k_SHD, v_SHD))
+    mixed_HSD = functional.scaled_dot_product_attention(q_HSD, k_HSD, v_HSD, is_causal=True)
     return mixed_HSD[0].transpose(0, 1)
 
 
 def _project(x_TK: Tensor, layer: Layer, index: int, lora: Lora) -> Sequence[Tensor]:
     """One product with its LoRA part, split into its projections."""
     product = layer.shape.products[index]
-    base_TN = _FrozenProduct.apply(x_TK, layer.weights[index])
     low_TM = x_TK @ lora.down_MK.T * layer.scaling
     lows = low_TM.split(layer.layout.rank, 1)
     ups = lora.up_NR.split(product.nums_out)
-    bases = base_TN.split(product.nums_out, 1)
-    return [base + low @ up.T for base, low, up in zip(bases, lows, ups, strict=True)]
+    addend_TN = torch.cat([low @ up.T for low, up in zip(lows, ups, strict=True)], 1)
+    return _FrozenProduct.apply(x_TK, addend_TN, layer.weights[index]).split(product.nums_out, 1)
 
 
 class _FrozenProduct(torch.autograd.Function):  # its ctx takes any attribute
-    """x W^T, which saves neither x nor W in the compute type."""
+    """x W^T + addend, rounded once; saves neither x nor W in the compute type.
+
+    Rounded before the sum, a value in 16 bit would lie on a grid from which an addend of less than half a step cannot
+    move it: what a young adapter says would be lost for most values, not blurred.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x_TK: Tensor, weight: Frozen) -> Tensor:
+    def forward(ctx: Any, x_TK: Tensor, addend_TN: Tensor, weight: Frozen) -> Tensor:
         """T x N."""
         ctx.weight = weight
-        return weight.product(x_TK)
+        return weight.product_32(x_TK).add_(addend_TN).to(x_TK.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad_TN: Tensor) -> tuple[Tensor, None]:
-        """T x K."""
-        return ctx.weight.product_back(grad_TN.contiguous()), None
+    def backward(ctx: Any, grad_TN: Tensor) -> tuple[Tensor, Tensor, None]:
+        """T x K and T x N."""
+        return ctx.weight.product_back(grad_TN.contiguous()), grad_TN, None

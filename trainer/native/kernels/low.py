@@ -4,18 +4,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.frozen import Rows8, parts
+from trainer.native.frozen import OFF_GRID, Rows8, parts
 from trainer.native.kernels.sizes import block, rank_block
 
 _TOKENS_A_PROGRAM = 1024  # of a gradient's sum: fewer give more sums to add, more leave processors idle
 
 
 def add_low(x_TN: Tensor, base_TN: Tensor, low_TR: Tensor, up_NR: Tensor) -> Tensor:
-    """x + base + low up^T, written over `base_TN`."""
+    """x + base / OFF_GRID + low up^T, rounded once, written over `base_TN`."""
     num_rows, num_columns = x_TN.shape
     rank, columns = up_NR.shape[1], block(num_columns, most=128)
     _add_low[(num_rows // 64, num_columns // columns)](
         x_TN, base_TN, low_TR, up_NR,
+        1 / OFF_GRID,
         N=num_columns, R=rank, P=rank_block(rank), BT=64, BN=columns,
     )  # fmt: skip
     return base_TN
@@ -65,6 +66,7 @@ def _gradient(
 @triton.jit
 def _add_low(
     x_ptr, base_ptr, low_ptr, up_ptr,
+    unscale,
     N: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0).to(tl.int64) * BT
@@ -74,7 +76,7 @@ def _add_low(
     at = first * N + rows[:, None] * N + columns[None, :]
     low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
     up = tl.load(up_ptr + columns[None, :] * R + ranks[:, None], mask=ranks[:, None] < R, other=0.0)
-    total = tl.load(x_ptr + at).to(tl.float32) + tl.load(base_ptr + at).to(tl.float32)
+    total = tl.load(x_ptr + at).to(tl.float32) + tl.load(base_ptr + at).to(tl.float32) * unscale
     total = tl.dot(low, up, total, input_precision="ieee")
     tl.store(base_ptr + at, total.to(base_ptr.dtype.element_ty))
 

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.frozen import Rows8, empty_rows8, parts
+from trainer.native.frozen import OFF_GRID, Rows8, empty_rows8, parts
 from trainer.native.kernels.sizes import block, rank_block
 
 _ROWS = 64
@@ -21,7 +21,7 @@ _ROWS = 64
 
 @dataclass(frozen=True)
 class Addend:
-    """A product's output that is still to be added to the residual stream: base + low up^T."""
+    """A product's output that is still to be added to the residual stream: base / OFF_GRID + low up^T."""
 
     base_TC: Tensor
     low_TR: Tensor
@@ -99,7 +99,7 @@ def _enter(
     rank = 1 if addend is None else addend.up_CR.shape[1]
     _rows_forward[(num_rows // _ROWS,)](
         x_TN, base, low_in, up, sum_TN, thin_NM, low_TM, *parts(input8), rstd_T,
-        eps or 0.0, scaling, thin_NM.stride(0), thin_NM.stride(1),
+        eps or 0.0, scaling, 1 / OFF_GRID, thin_NM.stride(0), thin_NM.stride(1),
         N=num_columns, M=num_low, P=rank_block(num_low), R=rank, PR=rank_block(rank),
         BT=_ROWS, BN=block(num_columns, most=128),
         HAS_ADDEND=addend is not None, HAS_NORM=eps is not None, TO_FP8=to_fp8,
@@ -131,7 +131,7 @@ def _leave(
 @triton.jit
 def _rows_forward(
     x_ptr, base_ptr, low_in_ptr, up_ptr, sum_ptr, thin_ptr, low_ptr, x8_ptr, scale_ptr, rstd_ptr,
-    eps, scaling, thin_stride_n, thin_stride_m,
+    eps, scaling, unscale, thin_stride_n, thin_stride_m,
     N: tl.constexpr, M: tl.constexpr, P: tl.constexpr, R: tl.constexpr, PR: tl.constexpr,
     BT: tl.constexpr, BN: tl.constexpr, HAS_ADDEND: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
@@ -152,7 +152,7 @@ def _rows_forward(
         x = tl.load(x_ptr + at)
         if HAS_ADDEND:
             up = tl.load(up_ptr + columns[None, :] * R + up_ranks[:, None], mask=up_ranks[:, None] < R, other=0.0)
-            total = x.to(tl.float32) + tl.load(base_ptr + first * N + at).to(tl.float32)
+            total = x.to(tl.float32) + tl.load(base_ptr + first * N + at).to(tl.float32) * unscale
             x = tl.dot(low_in, up, total, input_precision="ieee").to(dtype)
             tl.store(sum_ptr + at, x)
         thin_at = columns[:, None] * thin_stride_n + ranks[None, :] * thin_stride_m

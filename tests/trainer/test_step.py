@@ -1,0 +1,115 @@
+"""A step's update: what it waits for, what it leaves undone, how it stays in the range of float16."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from tests.trainer.native_models import make_packs, make_peft_model
+from trainer import step as unit
+from trainer.config import TrainConfig
+from trainer.engine import NativeEngine, PlainEngine
+from trainer.metrics import read_metrics
+from trainer.native import build_native
+from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
+from trainer.stream import StepPacks
+from trainer.train import train
+
+CONFIG = TrainConfig(data="-", run="-", weight_decay=0.0)
+PACKS = tuple(make_packs([[17, 70, 5], [64, 1, 33]]))
+
+
+def make_trainee(dtype: torch.dtype = torch.float32) -> Trainee:
+    model = make_peft_model("llama").to(dtype)
+    engine = NativeEngine(model, build_native(model, precision="bf16"), tokens_per_batch=256, precision="bf16")
+    return Trainee(model, engine, make_optimizer(engine, CONFIG), Accelerator(cpu=True))
+
+
+def take_step(trainee: Trainee, *, step: int = 1) -> list[float]:
+    counts = StepCounts(*count_step(StepPacks(PACKS, {}), trainee.accelerator).get())
+    batches = trainee.engine.batches(PACKS)
+    return train_step(trainee, batches, CONFIG, rate=1e-3, step=step, counts=counts).get()
+
+
+def adapter(trainee: Trainee) -> torch.Tensor:
+    (values,) = trainee.engine.parameters()
+    return values.detach().clone()
+
+
+def test_counts_are_of_records_and_of_answer_tokens() -> None:
+    counts = StepCounts(*count_step(StepPacks(PACKS, {}), Accelerator(cpu=True)).get())
+
+    assert (counts.records, counts.tokens) == (6, 17 + 70 + 5 + 64 + 1 + 33)
+    assert counts.answer_tokens == sum(pack.num_answer_tokens for pack in PACKS)
+    assert StepCounts(*count_step(StepPacks((), {}), Accelerator(cpu=True)).get()) == StepCounts(0, 0, 0, 0, 0)
+
+
+def test_after_a_step_that_is_no_number_nothing_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by the next step, which is launched before anybody has read of this one."""
+    trainee = make_trainee()
+    take_step(trainee)
+    before = adapter(trainee)
+    monkeypatch.setattr(NativeEngine, "loss", lambda self, _: self.parameters()[0].sum() * torch.nan)
+    assert not torch.isfinite(torch.tensor(take_step(trainee))).any()
+    assert torch.equal(adapter(trainee), before)
+
+    monkeypatch.undo()
+    assert torch.isfinite(torch.tensor(take_step(trainee))).all()
+    assert torch.equal(adapter(trainee), before)
+
+
+@pytest.mark.parametrize("first_scale", [2.0**10, 2.0**16, 2.0**40])
+def test_the_loss_scale_does_not_change_what_is_learnt(first_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is too large is lowered until the same records' gradients are in range: none is passed over."""
+    monkeypatch.setattr(unit, "_FIRST_SCALE", first_scale)
+    exact, trainee = make_trainee(), make_trainee(torch.float16)
+    for step in (1, 2, 3):
+        assert take_step(trainee, step=step) == pytest.approx(take_step(exact, step=step), rel=5e-3)
+    moved, right = adapter(trainee) - adapter(make_trainee()), adapter(exact) - adapter(make_trainee())
+    assert torch.cosine_similarity(moved.flatten(), right.flatten(), dim=0) > 0.99
+    assert trainee.optimizer.param_groups[0]["loss_scale"] <= 2.0**24
+
+
+def test_the_loss_scale_grows_again_and_is_kept_with_the_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit, "_STEPS_TO_GROW", 2)
+    trainee = make_trainee(torch.float16)
+    for step in (1, 2, 3):
+        take_step(trainee, step=step)
+    again = make_trainee(torch.float16)
+    again.optimizer.load_state_dict(trainee.optimizer.state_dict())
+
+    for optimizer in (trainee.optimizer, again.optimizer):
+        (group,) = optimizer.param_groups
+        assert (group["loss_scale"], group["steps_at_loss_scale"]) == (2.0**17, 1)
+    assert "loss_scale" not in make_trainee().optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize("engine", ["native", "plain"])
+def test_a_run_in_float16_has_the_losses_of_one_in_float32(prepared, micro_base: Path, tmp_path: Path, engine) -> None:
+    losses = []
+    for compute_type in ("fp32", "fp16"):
+        run = tmp_path / compute_type
+        settings = {"max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 30}
+        train(
+            TrainConfig(
+                data=prepared.root,
+                run=str(run),
+                base=str(micro_base),
+                engine=engine,
+                compute_type=compute_type,
+                **settings,
+            )
+        )
+        losses.append([line["loss"] for line in read_metrics(run)])
+    assert len(losses[0]) >= 3
+    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+
+
+def test_plain_and_native_engines_have_the_same_optimizer() -> None:
+    engine = PlainEngine(make_peft_model("llama"))
+    (group,), (native,) = make_optimizer(engine, CONFIG).param_groups, make_trainee().optimizer.param_groups
+    assert {name: value for name, value in group.items() if name != "params"} == {
+        name: value for name, value in native.items() if name != "params"
+    }
+    assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in native["params"])
