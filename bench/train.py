@@ -1,6 +1,7 @@
 """Tokens a second of 4-bit LoRA training: the stock recipes and the native engine, on the same made-up records.
 
-TinyLlama-1.1B's shape with random weights (time and memory do not depend on their values), r = 16 on all linear layers.
+TinyLlama-1.1B's shape with random weights (time and memory do not depend on their values), r = 16 on all linear layers;
+ours also at Llama-3.1-8B's, and memory at 2,048 tokens a step beside Unsloth's.
 Each variant runs in a process of its own, since Unsloth patches the libraries of the others.
 
     python -m bench.train --tokenizer FOLDER [--only ours] [--steps 100] [--parity-steps 300]
@@ -21,9 +22,10 @@ from typing import Any, Final
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-_RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).parent / "results"
 _MATRIX_WEIGHTS: Final = 1.034e9  # of this shape, embedding apart
-_FLOP_A_TOKEN: Final = 4 * _MATRIX_WEIGHTS  # a frozen base needs no gradient of its weights
+_MATRIX_WEIGHTS_8B: Final = 7.504e9
+_FLOP_A_WEIGHT: Final = 4  # and token: a frozen base needs no gradient of its weights
 _SHAPE: Final = {
     "vocab_size": 32_000,
     "hidden_size": 2_048,
@@ -44,37 +46,66 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", choices=("ours", "peers"))
     parser.add_argument("--steps", type=int, default=100, help="measured steps of ours in bf16")
     parser.add_argument("--parity-steps", type=int, default=300, help="measured steps of ours in nf4 and fp8")
-    parser.add_argument("--out", type=Path, default=_RESULTS / "train-h200.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train-h200.json")
     options = parser.parse_args(arguments)
 
     with tempfile.TemporaryDirectory() as folder:
         make_model(folder, tokenizer=options.tokenizer)
         peak = matrix_peak()
         torch.cuda.empty_cache()
-        report = {"machine": machine(peak), "versions": versions(), "results": []}
+        report: dict[str, Any] = {"machine": machine(peak), "versions": versions(), "results": []}
         for command in commands(options, folder):
             if result := run(command):
-                result["matrix_peak_share"] = result["tokens_per_s"] * _FLOP_A_TOKEN / peak
+                result["matrix_peak_share"] = result["tokens_per_s"] * flop_a_token(result["variant"]) / peak
                 report["results"].append(result)
+                report["fp8_loss_difference_to_nf4"] = fp8_difference(report["results"])
                 options.out.write_text(json.dumps(report, indent=1) + "\n")  # each time: a later one may hang
     print(table(report["results"]))
 
 
 def commands(options: argparse.Namespace, folder: str) -> list[list[str]]:
     """The arguments of each variant's process."""
+    one_pack = ["unsloth", "--packed", "--packs", "1", "--steps", "14", "--warm-up", "4"]
     peers = [
         ["bench.train_peers", "trl", "--steps", "7", "--warm-up", "2"],
         ["bench.train_peers", "trl", "--packed", "--steps", "18", "--warm-up", "5"],
         ["bench.train_peers", "unsloth", "--steps", "14", "--warm-up", "4"],
         ["bench.train_peers", "unsloth", "--packed", "--steps", "9", "--warm-up", "3"],
+        ["bench.train_peers", *one_pack],
+        ["bench.train_peers", *one_pack, "--checkpointing"],
     ]
     ours = [
         ["bench.train_ours", "bf16", "--steps", str(options.steps)],
         ["bench.train_ours", "fp8", "--steps", str(options.parity_steps)],
         ["bench.train_ours", "nf4", "--steps", str(options.parity_steps)],
+        ["bench.train_ours", "nf4", "--steps", "30", "--tokens", "2048"],
+        ["bench.train_ours", "nf4", "--steps", "30", "--tokens", "2048", "--recomputed", "22"],
     ]
+    large = [["bench.train_ours", precision, "--steps", "100", "--tokens", "16384"] for precision in ("bf16", "fp8")]
     chosen = {"ours": ours, "peers": peers, None: ours + peers}[options.only]
-    return [[*command, "--model", folder] for command in chosen]
+    with_model = [[*command, "--model", folder] for command in chosen]
+    return with_model + ([] if options.only == "peers" else large)
+
+
+def fp8_difference(results: list[dict[str, Any]]) -> dict[str, float] | None:
+    """How far the losses in FP8 are from those in NF4 on the same records, as shares; None until both are there."""
+    losses = {result["variant"]: result["losses"] for result in results}
+    if "ours, nf4" not in losses or "ours, fp8" not in losses:
+        return None
+    right, found = losses["ours, nf4"], losses["ours, fp8"]
+    apart = [abs(loss - exact) / exact for loss, exact in zip(found, right, strict=True)]
+    return {
+        "steps": len(apart),
+        "most": max(apart),
+        "mean": sum(apart) / len(apart),
+        "of_the_means": abs(sum(found) - sum(right)) / sum(right),
+        "last_50": abs(sum(found[-50:]) - sum(right[-50:])) / sum(right[-50:]),
+    }
+
+
+def flop_a_token(variant: str) -> float:
+    """Floating-point operations that a token must cost."""
+    return _FLOP_A_WEIGHT * (_MATRIX_WEIGHTS_8B if "8B" in variant else _MATRIX_WEIGHTS)
 
 
 def run(command: list[str]) -> dict[str, Any] | None:
@@ -137,13 +168,13 @@ def versions() -> dict[str, str]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """One line a variant."""
-    lines = [f"{'':24}{'tokens/s':>10}{'peak':>7}{'GiB':>7}{'step, s (least-most)':>24}{'steps':>7}{'loss':>9}"]
+    lines = [f"{'':44}{'tokens/s':>10}{'peak':>7}{'GiB':>7}{'step, s (least-most)':>24}{'steps':>7}{'loss':>9}"]
     for result in results:
         step = result["step_s"]
         spread = f"{step['median']:.3f} ({step['least']:.3f}-{step['most']:.3f})"
         last = sum(result["losses"][-10:]) / max(1, len(result["losses"][-10:]))
         lines.append(
-            f"{result['variant']:24}{result['tokens_per_s']:>10,.0f}{result['matrix_peak_share']:>7.0%}"
+            f"{result['variant']:44}{result['tokens_per_s']:>10,.0f}{result['matrix_peak_share']:>7.0%}"
             f"{result['peak_memory_gib']:>7.1f}{spread:>24}{result['steps']:>7}{last:>9.4f}"
         )
     return "\n".join(lines)

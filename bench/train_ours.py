@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from bench.train_records import MAX_LENGTH, make_examples, make_texts
 from trainer.examples import Example, Pack, pack
 from trainer.model import load_base
-from trainer.native import Batch, NativeModel, build_native, make_batches
+from trainer.native import Batch, NativeModel, build_native, make_batches, park_adapter
 from trainer.prefetch import prefetch
 
 WARM_UP = 5
@@ -30,12 +30,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--model", help="folder of a TinyLlama-shaped model; without it Llama-3.1-8B's shape is made")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=32_768)
+    parser.add_argument("--recomputed", type=int, default=0, help="layers that keep only their input")
     parser.add_argument("--profile", type=Path, help="write a table of kernels here")
     options = parser.parse_args(arguments)
 
     torch.manual_seed(0)
     model, examples, max_length = small(options.model) if options.model else large()
-    native = build_native(model, precision=options.precision)
+    native = build_native(model, precision=options.precision, num_recomputed=options.recomputed)
+    park_adapter(model)
     batches = prefetch(batches_of(examples, tokens=options.tokens, max_length=max_length), ahead=4)
     optimizer = torch.optim.AdamW(native.parameters(), lr=2e-4, weight_decay=0.01, fused=True)
 
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> None:
         write_profile(options.profile, native, optimizer, batches)
     times_s = [first.elapsed_time(second) / 1000 for first, second in itertools.pairwise(marks)]
     report = {
-        "variant": f"ours, {options.precision}" + ("" if options.model else ", 8B"),
+        "variant": variant(options),
         "tokens_per_s": sum(real) / sum(times_s),
         "steps": options.steps,
         "tokens_per_step": sum(real) / options.steps,
@@ -67,6 +69,14 @@ def main(arguments: list[str]) -> None:
     batches.close()
 
 
+def variant(options: argparse.Namespace) -> str:
+    """The name of what is measured."""
+    parts = ["ours", options.precision, *([] if options.model else ["8B"])]
+    if options.model and options.tokens != 32_768:
+        parts.append(f"{options.tokens:,} tokens")
+    return ", ".join([*parts, *([f"{options.recomputed} layers recomputed"] if options.recomputed else [])])
+
+
 def small(folder: str) -> tuple[PeftModel, list[Example], int]:
     """The base of this folder in NF4, and records with the catalogue's lengths."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -76,15 +86,19 @@ def small(folder: str) -> tuple[PeftModel, list[Example], int]:
 
 def large() -> tuple[PeftModel, list[Example], int]:
     """Llama-3.1-8B's shape with random 16-bit weights, and documents of 4,096 tokens."""
+    generator = random.Random(0)
+    ids = [generator.choices(range(128_000), k=4_096) for _ in range(64)]
+    return _with_adapter(large_base()), [Example(row, tokens, 40, 0) for row, tokens in enumerate(ids)], 4_096
+
+
+def large_base() -> LlamaForCausalLM:
+    """Llama-3.1-8B's shape with random weights in bfloat16, frozen."""
     config = LlamaConfig(**_8B, num_attention_heads=32, num_key_value_heads=8, rope_parameters={"rope_theta": 5e5})
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda"):
         model = LlamaForCausalLM(config)
     torch.set_default_dtype(torch.float32)
-    model.requires_grad_(False)
-    generator = random.Random(0)
-    ids = [generator.choices(range(128_000), k=4_096) for _ in range(64)]
-    return _with_adapter(model), [Example(row, tokens, 40, 0) for row, tokens in enumerate(ids)], 4_096
+    return model.requires_grad_(False)
 
 
 def _with_adapter(base: torch.nn.Module) -> PeftModel:

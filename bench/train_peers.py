@@ -18,14 +18,17 @@ def main(arguments: list[str]) -> None:
     """Trains and reports tokens a second without padding, times of each step, memory."""
     parser = argparse.ArgumentParser()
     parser.add_argument("library", choices=("trl", "unsloth"))
-    parser.add_argument("--packed", action="store_true", help="packs, 32,768 tokens a step, no checkpointing")
+    parser.add_argument("--packed", action="store_true", help="packs, without checkpointing unless it is asked for")
+    parser.add_argument("--packs", type=int, default=16, help="packs of 2,048 tokens in a step")
+    parser.add_argument("--checkpointing", action="store_true", help="the library's own way to keep fewer activations")
     parser.add_argument("--model", required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--warm-up", type=int, required=True)
     options = parser.parse_args(arguments)
 
     # Unsloth patches the others, so it comes first.
-    model, tokenizer = (load_unsloth if options.library == "unsloth" else load_trl)(options.model)
+    is_unsloth = options.library == "unsloth"
+    model, tokenizer = load_unsloth(options) if is_unsloth else load_trl(options.model)
     trainer = make_trainer(model, tokenizer, options)
     counted, marks = count_tokens(trainer), []
 
@@ -42,10 +45,8 @@ def main(arguments: list[str]) -> None:
     trainer.train()
     marks = marks[options.warm_up - 1 :]
     times_s = [second[0] - first[0] for first, second in itertools.pairwise(marks)]
-    name = {"trl": "TRL", "unsloth": "Unsloth"}[options.library]
-    packed = ", packed + Liger" if options.library == "trl" else ", packed"
     report = {
-        "variant": name + (packed if options.packed else ", recipe"),
+        "variant": variant(options),
         "tokens_per_s": (marks[-1][1] - marks[0][1]) / sum(times_s),
         "steps": len(times_s),
         "tokens_per_step": (marks[-1][1] - marks[0][1]) / len(times_s),
@@ -56,12 +57,21 @@ def main(arguments: list[str]) -> None:
     print("RESULT", json.dumps(report))
 
 
-def load_unsloth(folder: str) -> tuple[Any, Any]:
-    """A 4-bit model with its adapter, without checkpointing, which is faster where memory allows."""
+def variant(options: argparse.Namespace) -> str:
+    """The name of what is measured."""
+    parts = ["Unsloth" if options.library == "unsloth" else "TRL"]
+    parts.append("recipe" if not options.packed else "packed" if options.library == "unsloth" else "packed + Liger")
+    if options.packed and options.packs != 16:
+        parts.append(f"{options.packs} x {WINDOW:,}")
+    return ", ".join([*parts, *(["checkpointing"] if options.checkpointing else [])])
+
+
+def load_unsloth(options: argparse.Namespace) -> tuple[Any, Any]:
+    """A 4-bit model with its adapter."""
     from unsloth import FastLanguageModel
 
     model, tokenizer = FastLanguageModel.from_pretrained(
-        folder, max_seq_length=WINDOW, dtype=torch.bfloat16, load_in_4bit=True
+        options.model, max_seq_length=WINDOW, dtype=torch.bfloat16, load_in_4bit=True
     )
     model = FastLanguageModel.get_peft_model(
         model,
@@ -70,7 +80,7 @@ def load_unsloth(folder: str) -> tuple[Any, Any]:
         lora_alpha=16,
         lora_dropout=0,
         bias="none",
-        use_gradient_checkpointing=False,
+        use_gradient_checkpointing="unsloth" if options.checkpointing else False,
         random_state=0,
     )
     return model, tokenizer
@@ -93,7 +103,7 @@ def load_trl(folder: str) -> tuple[Any, Any]:
 
 
 def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
-    """SFTTrainer: batches of 2 x 4 padded rows as in the recipe, or of 16 packs."""
+    """SFTTrainer: batches of 2 x 4 padded rows as in the recipe, or of packs."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
@@ -109,11 +119,11 @@ def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any
         settings = {"packing_strategy": "wrapped", "use_liger_kernel": True}
     config = SFTConfig(
         output_dir="/tmp/vitrine-bench-peer",
-        per_device_train_batch_size=16 if options.packed else 2,
+        per_device_train_batch_size=options.packs if options.packed else 2,
         gradient_accumulation_steps=1 if options.packed else 4,
         max_length=WINDOW,
         packing=options.packed,
-        gradient_checkpointing=options.library == "trl" and not options.packed,
+        gradient_checkpointing=options.checkpointing or (options.library == "trl" and not options.packed),
         bf16=True,
         optim="adamw_8bit",
         max_steps=options.steps,

@@ -1,0 +1,122 @@
+"""Training as on a T4 of 16 GB, on another GPU: float16, no kernels of ours, no FlashAttention, 15 GiB of memory.
+
+What the trainer asks the GPU for (compute capability, bfloat16) is answered as a T4 answers; of torch's attentions
+only the memory-efficient one, which a T4 has, is left. Times are the real GPU's and say nothing of a T4.
+
+    python -m bench.train_t4 [--model FOLDER] [--tokens-per-step 16384] [--steps 20]
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import torch
+from accelerate import Accelerator
+from bitsandbytes.nn import Linear4bit, Params4bit
+from peft import PeftModel
+from torch import nn
+
+from bench.train_ours import large_base
+from bench.train_records import MAX_LENGTH, make_examples, make_texts
+from trainer.config import TrainConfig
+from trainer.engine import NativeEngine, check_isolation, choose_engine
+from trainer.examples import Example, Pack, pack
+from trainer.model import add_lora, load_base, load_tokenizer
+from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
+from trainer.stream import StepPacks
+
+MEMORY_BYTES = 15 * 2**30
+
+
+def main(arguments: list[str]) -> None:
+    """Trains and reports what fitted, memory and losses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="folder of a TinyLlama-shaped model; without it Llama-3.1-8B's shape is made")
+    parser.add_argument("--tokens-per-step", type=int, default=16_384)
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args(arguments)
+
+    answer_as_a_t4()
+    config = TrainConfig(data="-", run="-", tokens_per_step=options.tokens_per_step)
+    model, packs = small(options.model, config) if options.model else large(config)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(MEMORY_BYTES / torch.cuda.get_device_properties(0).total_memory)
+    engine, why = choose_engine(model, config, sample=lambda: packs[: config.packs_per_step])
+    check_isolation(engine, vocabulary=model.config.vocab_size)
+    assert isinstance(engine, NativeEngine)
+    trainee = Trainee(model, engine, make_optimizer(engine, config), Accelerator())
+    torch.cuda.reset_peak_memory_stats()
+
+    losses, times_s, num_tokens = [], [], 0
+    for step in range(1, options.steps + 1):
+        first = (step - 1) * config.packs_per_step % (len(packs) - config.packs_per_step + 1)
+        mine = packs[first : first + config.packs_per_step]
+        counts = StepCounts(*count_step(StepPacks(tuple(mine), {}), trainee.accelerator).get())
+        started = time.perf_counter()
+        rate = config.learning_rate * min(1, step / config.warmup_steps)
+        loss_sum, _ = train_step(trainee, engine.batches(mine), config, rate=rate, step=step, counts=counts).get()
+        times_s.append(time.perf_counter() - started)
+        losses.append(round(loss_sum / counts.answer_tokens, 5))
+        num_tokens += counts.tokens
+    report = {
+        "variant": f"ours as on a T4, {'TinyLlama' if options.model else 'Llama-3.1-8B'}, {options.tokens_per_step:,}",
+        "engine": why,
+        "steps": options.steps,
+        "tokens_per_step": num_tokens / options.steps,
+        "step_s_on_this_gpu": statistics.median(times_s),
+        "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
+        "peak_reserved_gib": torch.cuda.max_memory_reserved() / 2**30,
+        "loss_scale": trainee.optimizer.param_groups[0]["loss_scale"],
+        "losses": losses,
+    }
+    print("RESULT", json.dumps(report), flush=True)
+
+
+def answer_as_a_t4() -> None:
+    """Makes torch say what it says on a T4, and takes away the attentions that a T4 has not."""
+    torch.cuda.get_device_capability = lambda *_: (7, 5)
+    torch.cuda.is_bf16_supported = lambda **_: False
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.backends.cuda.enable_math_sdp(False)
+
+
+def small(folder: str, config: TrainConfig) -> tuple[PeftModel, list[Pack]]:
+    """The base of this folder, and records with the catalogue's lengths."""
+    tokenizer = load_tokenizer(folder)
+    examples = make_examples(tokenizer, make_texts(tokenizer, 2_000))
+    model = load_base(folder, device=torch.device("cuda"))
+    return add_lora(model, config), pack(examples, max_length=MAX_LENGTH)
+
+
+def large(config: TrainConfig) -> tuple[PeftModel, list[Pack]]:
+    """Llama-3.1-8B's shape in NF4, and documents as long as a pack."""
+    model = large_base().to(torch.float16)
+    for parent in list(model.model.modules()):
+        for name, module in list(parent.named_children()):
+            if isinstance(module, nn.Linear):
+                setattr(parent, name, quantized(module))
+    ids = torch.randint(128_000, (64, MAX_LENGTH), generator=torch.Generator().manual_seed(0)).tolist()
+    return add_lora(model, config), [Pack((Example(row, tokens, 40, 0),)) for row, tokens in enumerate(ids)]
+
+
+def quantized(module: nn.Linear) -> Linear4bit:
+    """The layer in NF4 with quantised scales, as `load_base` makes it."""
+    packed = Linear4bit(
+        module.in_features,
+        module.out_features,
+        bias=False,
+        quant_type="nf4",
+        compute_dtype=torch.float16,
+        device="meta",
+    )
+    packed.weight = Params4bit(
+        module.weight.data.cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True
+    )
+    return packed.to("cuda")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
