@@ -1,8 +1,9 @@
 """Time and memory of preparing a catalogue: `vitrine prepare`, a plain script, Polars, DuckDB and datatrove, in turn.
 
 All read the same JSON lines, unescape and clean titles and contents, drop empty records and exact duplicates, and write
-zstd Parquet pieces of 100,000 rows, each in processes of its own, start-up included, on the same cores. The rounds are
-interleaved, and each begins with another variant. The input is in the page cache.
+zstd Parquet pieces of 100,000 rows, each in processes of its own, start-up included, on the same cores. Polars and
+DuckDB do so in two ways: with the steps of the plain script, and with all of ours (bench/prepare_steps.py). The rounds
+are interleaved, and each begins with another variant. The input is in the page cache.
 
     python -m bench.prepare                                    # 2,248,619 lines, 3 rounds: an hour or two
     python -m bench.prepare --rows 200000 --rounds 1           # a quick look

@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from bench.prepare_work import COLUMNS, NOT_KEPT, SHARD_ROWS, parse_work
+from bench.prepare_work import BLANKS, COLUMNS, NOT_KEPT, SHARD_ROWS, parse_work
 
 _STATEMENT: Final = """
 COPY (
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
 
 def _cleaned(name: str) -> str:
     unescaped = f"CASE WHEN contains({name}, '&') THEN unescape({name}) ELSE {name} END"
-    return f"trim(regexp_replace({unescaped}, '{NOT_KEPT}', ' ', 'g'))"
+    return f"trim(regexp_replace(regexp_replace({unescaped}, '{NOT_KEPT}', ' ', 'g'), '{BLANKS}', ' ', 'g'))"
 
 
 if __name__ == "__main__":

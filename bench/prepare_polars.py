@@ -2,14 +2,16 @@
 
 Polars has no unescape. Python's, for the texts that hold an `&`, took 5.3 s for 600,000 lines, and over whole batches
 7.2 s; `replace_many` with a table of 10,000 entities, which is not quite HTML5, took 2.6 s for 200,000 lines against
-2.0 s. The engine in memory takes as long and as much memory.
+2.0 s. A table of just the entities that occur, as in bench/prepare_polars_query.py, saves less than a tenth of the time
+here and takes more memory, since all lines have to be read first. The engine in memory takes as long and as much
+memory.
 """
 
 import html
 import os
 import sys
 
-from bench.prepare_work import COLUMNS, NOT_KEPT, SHARD_ROWS, parse_work
+from bench.prepare_work import BLANKS, COLUMNS, NOT_KEPT, SHARD_ROWS, parse_work
 
 
 def main(arguments: list[str]) -> None:
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> None:
         raw = pl.col(name)
         unescaped = raw.map_elements(html.unescape, return_dtype=pl.String)
         texts = pl.when(raw.str.contains("&", literal=True)).then(unescaped).otherwise(raw)
-        return texts.str.replace_all(NOT_KEPT, " ").str.strip_chars().alias(name)
+        return texts.str.replace_all(NOT_KEPT, " ").str.replace_all(BLANKS, " ").str.strip_chars().alias(name)
 
     is_filled = [pl.col(name).str.len_bytes() > 0 for name in ("title", "content")]
     (

@@ -78,6 +78,8 @@ VARIANTS: Final[Mapping[str, Callable[[Setting], Variant]]] = {
     "plain": partial(peer, name="plain Python", module="bench.prepare_plain"),
     "polars": partial(peer, name="Polars", module="bench.prepare_polars"),
     "duckdb": partial(peer, name="DuckDB", module="bench.prepare_duckdb"),
+    "polars-all": partial(peer, name="Polars, our steps", module="bench.prepare_polars_all"),
+    "duckdb-all": partial(peer, name="DuckDB, our steps", module="bench.prepare_duckdb_all"),
     "datatrove": partial(peer, name="datatrove", module="bench.prepare_datatrove"),
     "ours-gz": ours_compressed,
     "ours-one": ours_on_one_core,

@@ -87,11 +87,9 @@ def prepare(config: PrepareConfig) -> Manifest:
             raise refuse_to_replace(found, config, sources=sources)
         print(f"nothing to do: {config.output} holds this data set already ({found.dataset_id})", file=sys.stderr)
         if not has_card(found, config.output):
-            print(
-                f"its data card ({CARD_HTML}, {CARD_JSON}) is missing: the run was stopped before it was written;"
-                " --overwrite makes both again",
-                file=sys.stderr,
-            )
+            print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): --overwrite makes it again", file=sys.stderr)
+        with user_errors_of_writing(config.output):
+            sweep(found, output=config.output)
         return found
 
     progress = Progress("prepare")
@@ -103,10 +101,10 @@ def prepare(config: PrepareConfig) -> Manifest:
             manifest, kept, read = _run(job, spark)
         with user_errors_of_writing(config.output):
             publish_over(found, manifest, output=config.output)
+            sweep(manifest, output=config.output)
             card = make_card(manifest, read=read, kept=kept, command=command)
             for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
                 storage.write_bytes(storage.join(config.output, name), text.encode())
-            sweep(manifest, output=config.output)
     progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
     return manifest
 

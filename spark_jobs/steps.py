@@ -202,14 +202,16 @@ def user_errors_of_tasks() -> Iterator[None]:
                 " the environment variable SPARK_LOCAL_DIRS (/tmp by default)"
             ) from error
         if _WORKER_LOST.search(str(error)):
-            raise UserError(f"a Python worker of Spark was killed or crashed; {_MEMORY} or more --partitions") from error
+            raise UserError(
+                f"a Python worker of Spark was killed or crashed; {_MEMORY} or more --partitions"
+            ) from error
         raise UserError(f"Spark gave up: {_reason_of(error)}; VITRINE_DEBUG=1 shows all that it says") from error
 
 
 def _reason_of(error: Exception) -> str:
     """The first line of Java's account, without who called whom before it failed.
 
-    >>> _reason_of(Exception("An error occurred while calling o9.x.\\n: a.B: Job aborted, most recent failure: c.D: E\\n\\tat f"))
+    >>> _reason_of(Exception("error occurred while calling f\\n: a.B: most recent failure: c.D: E\\n\\tat g"))
     'c.D: E'
     """
     lines = [line for line in str(error).splitlines() if line.strip() and "error occurred while calling" not in line]

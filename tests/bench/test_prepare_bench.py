@@ -123,6 +123,9 @@ def runs_of(variant_kept: int, wall_s: Sequence[float] = (1.0,), peak_memory_byt
         ({"ours": runs_of(1000), "Polars": runs_of(1005)}, None),
         ({"ours": runs_of(1000), "Polars": runs_of(1006)}, "Polars kept 1006"),
         ({"ours": runs_of(1000), "Polars": runs_of(994)}, "Polars kept 994"),
+        ({"Polars, our steps": runs_of(1001), "DuckDB, our steps": runs_of(999)}, None),
+        ({"Polars, our steps": runs_of(1002)}, "Polars, our steps kept 1002 records, expected 1000 within 0.1%"),
+        ({"DuckDB, our steps": runs_of(998)}, "DuckDB, our steps kept 998"),
         ({"ours": runs_of(999)}, "truth says 1000"),
         ({"ours": runs_of(1000), "ours, .json.gz": runs_of(1001)}, "ours, .json.gz kept 1001 records, and ours 1000"),
         ({"ours": runs_of(1000), "ours, near-duplicates": runs_of(900)}, None),
@@ -143,17 +146,28 @@ def test_without_a_truth_the_contestants_are_compared_with_each_other() -> None:
     assert differences(runs, truth={}) == ["DuckDB kept 1020 records, expected 1001 within 0.5%"]
 
 
+def test_without_a_truth_the_same_steps_are_compared_with_ours() -> None:
+    runs = {"ours": runs_of(1000), "Polars": runs_of(1003), "plain Python": runs_of(1003)}
+
+    assert differences({**runs, "Polars, our steps": runs_of(1001)}, truth={}) == []
+    [problem] = differences({**runs, "Polars, our steps": runs_of(1003)}, truth={})
+    assert problem == "Polars, our steps kept 1003 records, expected 1000 within 0.1%"
+
+
 def test_ratios_are_of_medians_with_the_spread_over_rounds() -> None:
-    runs = {"ours": runs_of(9, (10.0, 30.0, 11.0)), "Polars": runs_of(9, (20.0, 20.0, 10.0))}
+    runs = {"ours": runs_of(9, (10.0, 30.0, 11.0)), "Polars, our steps": runs_of(9, (20.0, 20.0, 10.0))}
 
     of_polars, of_memory = ratios(runs)
 
-    assert (of_polars["of"], of_polars["to"], of_polars["is_met"]) == ("ours", "Polars", True)
+    assert (of_polars["of"], of_polars["to"], of_polars["is_met"]) == ("ours", "Polars, our steps", True)
     assert [of_polars[name] for name in ("ratio", "least", "most")] == pytest.approx([11 / 20, 10 / 20, 30 / 20])
     assert (of_memory["to"], of_memory["ratio"]) == ("5 GB", 0.2)
 
 
-@pytest.mark.parametrize("aim", AIMS, ids=lambda aim: f"{aim.of} to {aim.to}")
+LIMITED = [aim for aim in AIMS if aim.at_most is not None or aim.at_least is not None]
+
+
+@pytest.mark.parametrize("aim", LIMITED, ids=lambda aim: f"{aim.of} to {aim.to}")
 def test_an_aim_is_met_on_one_side_of_its_limit_only(aim: Aim) -> None:
     met = []
     for factor in (0.99, 1.01):
@@ -165,6 +179,15 @@ def test_an_aim_is_met_on_one_side_of_its_limit_only(aim: Aim) -> None:
         assert ("NOT met" in ratio_table([row])) == (not row["is_met"])
 
     assert met == ([True, False] if aim.at_most else [False, True])
+
+
+@pytest.mark.parametrize("peer", ["Polars", "DuckDB"])
+def test_a_ratio_to_a_peer_that_does_less_is_shown_without_an_aim(peer: str) -> None:
+    found = ratios({"ours": runs_of(9, (30.0,)), peer: runs_of(9, (20.0,))})
+
+    [row] = [row for row in found if row["to"] == peer]
+    assert (row["ratio"], row["is_met"]) == (1.5, None)
+    assert "1.50 (1.50-1.50), no aim: less work" in ratio_table([row])
 
 
 def test_the_table_shows_medians_with_their_spread() -> None:

@@ -1,28 +1,27 @@
 """Tasks that fail and are tried again, and jobs that are killed."""
 
-import contextlib
+import doctest
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark import TaskContext
 
-from contract.manifest import find_manifest
+from contract.manifest import find_manifest, read_manifest
+from contract.verify import verify
 from spark_jobs import steps
-from tests.spark_jobs.catalogues import all_records, catalogue, check_files, write
+from tests.spark_jobs.catalogues import catalogue, write
 from tests.spark_jobs.conftest import Prepare
+from tests.spark_jobs.processes import IS_LINUX, KILLS, start
 
 pytestmark = pytest.mark.spark
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def failing_at_first(function: Callable[..., Any], marks: Path) -> Callable[..., Any]:
@@ -38,7 +37,7 @@ def failing_at_first(function: Callable[..., Any], marks: Path) -> Callable[...,
     return fail_at_first
 
 
-@pytest.mark.parametrize("step", ["rows_of_lines", "rows_of_pieces", "stage_bucket", "write_shard"])
+@pytest.mark.parametrize("step", ["rows_of_fields", "rows_of_pieces", "stage_bucket", "write_shard"])
 def test_tasks_that_are_tried_again_change_nothing(
     run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -68,13 +67,6 @@ def test_a_task_that_always_fails_leaves_no_manifest(
     run(source, tmp_path / "out")
 
 
-def start(source: Path, output: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "spark_jobs.prepare", "--input", str(source), "--output", str(output)]
-    command += ["--master", "local[2]", "--shard-rows", "200", "--partitions", "12"]
-    with log.open("wb") as file:
-        return subprocess.Popen(command, cwd=ROOT, stderr=file, start_new_session=True)
-
-
 def has_begun(output: Path, kind: str) -> bool:
     return bool(list(output.glob(f"{kind}*")))
 
@@ -86,73 +78,56 @@ def test_a_job_killed_at_any_moment_leaves_no_data_set_and_the_next_one_succeeds
     output = tmp_path / "out"
     moments = random.Random(3)
     killed_in = []
-    # Two anywhere before the first file, five after staging began, five after the first shard.
-    for stage in ["start"] * 2 + [".staging-*/*"] * 5 + ["train/*"] * 5:
+    for stage in ["start"] * KILLS + [".staging-*/*"] * 2 * KILLS + ["train/*"] * 2 * KILLS:
         present = set(output.glob(stage)) if stage != "start" else set()
-        process = start(source, output, tmp_path / "log")
+        process = start(source, output, tmp_path / "log").process
         while stage != "start" and set(output.glob(stage)) <= present and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(moments.uniform(0, 4.0 if stage == "start" else 0.6))
+        time.sleep(moments.uniform(0, 4.0 if stage == "start" else 0.4))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         manifest = find_manifest(str(output))
         killed_in.append((stage, "published" if manifest else "not published"))
         if manifest:  # it had just finished, so it must be whole; take it away to go on
             assert manifest.dataset_id == expected.dataset_id
-            assert len(all_records(output)) == manifest.rows.kept
+            assert verify(str(output)).is_sound
             (output / "manifest.json").unlink()
-    assert sum(state == "not published" for _, state in killed_in) >= 8, killed_in
+    assert sum(state == "not published" for _, state in killed_in) >= 3 * KILLS, killed_in
     assert has_begun(output, ".staging-"), "no kill left anything behind"
 
-    process = start(source, output, tmp_path / "log")
-    assert process.wait() == 0, (tmp_path / "log").read_text()
-    manifest = find_manifest(str(output))
-    assert manifest is not None
-    assert manifest.dataset_id == expected.dataset_id
-    check_files(output, manifest)
+    assert run(source, output, shard_rows=200, partitions=12, val_share=0.01, test_share=0.01) == replace(
+        expected, created_at=read_manifest(str(output)).created_at
+    )
     assert not has_begun(output, ".staging-")
 
 
-def processes_naming(word: str) -> list[str]:
-    """Command lines of running processes that have this in their environment."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended, or is another user's
-            if word.encode() in (path / "environ").read_bytes():
-                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes as Linux shows them")
+@pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("delay_s", [0.3, 1.5, 2.5, 4.0])
 def test_a_signal_while_spark_starts_leaves_no_process_and_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, delay_s: float
+    tmp_path: Path, number: signal.Signals, delay_s: float
 ) -> None:
-    mark = f"vitrine-test-{uuid.uuid4().hex}"
-    monkeypatch.setenv("VITRINE_TEST_MARK", mark)
-    process = start(write(tmp_path / "in.json", catalogue(20_000)), tmp_path / "out", tmp_path / "log")
+    job = start(write(tmp_path / "in.json", catalogue(20_000)), tmp_path / "out", tmp_path / "log")
     time.sleep(delay_s)
-    process.send_signal(number)
-    assert process.wait(30) == 128 + number, (tmp_path / "log").read_text()
-    said = [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("reading")]
-    assert said == ["stopped; what was done so far is swept by the next run"] * (number == signal.SIGINT)
-    end = time.monotonic() + 5
-    while processes_naming(mark) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert processes_naming(mark) == []
+    job.process.send_signal(number)
+    assert job.process.wait(30) == 128 + number, job.said()
+    assert job.said() == ["stopped; what was done so far is swept by the next run"] * (number == signal.SIGINT)
+    job.wait_for_nobody()
     assert not has_begun(tmp_path / "out", ".staging-")
 
 
 @pytest.mark.slow
 def test_an_interrupt_ends_the_job_in_a_line_and_tidily(tmp_path: Path) -> None:
-    source = write(tmp_path / "in.json", catalogue(4_000))
     output = tmp_path / "out"
-    process = start(source, output, tmp_path / "log")
-    while not has_begun(output, ".staging-") and process.poll() is None:
+    job = start(write(tmp_path / "in.json", catalogue(4_000)), output, tmp_path / "log")
+    while not has_begun(output, ".staging-") and job.process.poll() is None:
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait() == 128 + signal.SIGINT
-    said = [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("reading")]
-    assert said == ["stopped; what was done so far is swept by the next run"]
+    os.killpg(job.process.pid, signal.SIGINT)
+    assert job.process.wait() == 128 + signal.SIGINT
+    assert job.said() == ["stopped; what was done so far is swept by the next run"]
     assert find_manifest(str(output)) is None
+
+
+def test_docstrings_tell_the_truth() -> None:
+    result = doctest.testmod(steps)
+    assert (result.failed, result.attempted > 0) == (0, True)

@@ -12,6 +12,7 @@ import pytest
 from contract.columns import REASONS, REJECTED, SPLITS
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
+from contract.names import CARD_HTML, CARD_JSON
 from contract.text import clean
 from spark_jobs import prepare as preparing
 from spark_jobs import steps
@@ -53,66 +54,6 @@ def test_a_duplicate_tells_its_own_uid_and_title(run: Prepare, tmp_path: Path) -
     assert [record["uid"] for record in all_records(tmp_path / "out")] == ["a"]
     found = [(row["uid"], row["title"]) for row in records(tmp_path / "out", REJECTED)]
     assert found == [("b", "<b>Mug</b>"), ("c", "Mug!"), ("d", "Mug")]
-
-
-def as_one_file(folder: Path, lines: list[bytes]) -> Path:
-    return write(folder / "in.json", lines)
-
-
-def as_files_in_another_order(folder: Path, lines: list[bytes]) -> Path:
-    lines = random.Random(1).sample(lines, len(lines))
-    for number, name in enumerate(("b.json", "_a.json", ".c.json")):
-        write(folder / "in" / name, lines[number::3])
-    return folder / "in"
-
-
-def as_gzip(folder: Path, lines: list[bytes]) -> Path:
-    (folder / "in.json.gz").write_bytes(gzip.compress(b"\n".join(lines)))
-    return folder / "in.json.gz"
-
-
-def shards_of(manifest: Manifest) -> dict[str, list[str]]:
-    return {split: [shard.sha256 for shard in shards] for split, shards in manifest.splits.items()}
-
-
-@pytest.fixture(scope="module")
-def one_answer() -> dict[str, dict]:
-    """What the first run said, for the others to agree with."""
-    return {}
-
-
-@pytest.mark.parametrize(
-    ("write_input", "partitions", "master"),
-    [
-        (as_one_file, None, "local[2]"),
-        (as_one_file, 1, "local[2]"),
-        (as_one_file, 50, "local[2]"),
-        (as_gzip, 3, "local[2]"),
-        (as_one_file, 3, "local[1]"),
-        (as_files_in_another_order, 3, "local[1]"),
-    ],
-)
-def test_one_answer(
-    run: Prepare,
-    tmp_path: Path,
-    one_answer: dict[str, dict],
-    monkeypatch: pytest.MonkeyPatch,
-    write_input: object,
-    partitions: int | None,
-    master: str,
-) -> None:
-    monkeypatch.setattr("spark_jobs.source.MIN_RANGE_BYTES", 10_000)  # so that a small file has several ranges
-    lines = catalogue(1_000) + [line for line, reason in nasty.NASTY.values() if reason in ("no_title", nasty.KEPT)]
-    source = write_input(tmp_path, lines)  # type: ignore[operator]
-    manifest = run(source, tmp_path / "out", master=master, partitions=partitions, shard_rows=70)
-    answer = {"id": manifest.dataset_id, "shards": shards_of(manifest), "counts": dict(manifest.rows.rejected)}
-    assert one_answer.setdefault("answer", answer) == answer
-    if write_input is as_one_file:
-        rejected = [
-            {name: value for name, value in row.items() if name != "source"}
-            for row in records(tmp_path / "out", REJECTED)
-        ]
-        assert one_answer.setdefault("rejected", {"rows": rejected}) == {"rows": rejected}
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 11, 20, 21])
@@ -207,10 +148,10 @@ def test_another_preparation_that_publishes_meanwhile_wins(
         manifest = original(*args)  # type: ignore[arg-type]
         monkeypatch.setattr(preparing, "_run", original)
         run(write(tmp_path / "theirs.json", catalogue(30)), tmp_path / "elsewhere")
-        for path in (tmp_path / "elsewhere").rglob("*.parquet"):
-            (output / path.relative_to(tmp_path / "elsewhere")).parent.mkdir(exist_ok=True)
-            path.rename(output / path.relative_to(tmp_path / "elsewhere"))
-        (tmp_path / "elsewhere" / "manifest.json").rename(output / "manifest.json")
+        elsewhere = tmp_path / "elsewhere"
+        for name in (*read_manifest(str(elsewhere)).files(), CARD_JSON, CARD_HTML):
+            (output / name).parent.mkdir(exist_ok=True)
+            (elsewhere / name).rename(output / name)
         return manifest
 
     monkeypatch.setattr(preparing, "_run", run_while_another_publishes)
@@ -300,13 +241,6 @@ def test_an_output_that_is_a_file_is_refused(run: Prepare, tmp_path: Path) -> No
     source = write(tmp_path / "in.json", catalogue(5))
     with pytest.raises(UserError, match=r"cannot write to .*in\.json/out: .*in\.json is no folder"):
         run(source, source / "out")
-
-
-def test_a_key_that_repeats_ten_thousand_times(run: Prepare, tmp_path: Path) -> None:
-    lines = [nasty.line(uid=f"{number:05d}", content="The same. " * 50) for number in range(10_000)]
-    manifest = run(write(tmp_path / "in.json", lines), tmp_path / "out", shard_rows=4_000)
-    assert (manifest.rows.kept, manifest.rows.rejected["duplicate"]) == (1, 9_999)
-    assert [record["uid"] for record in all_records(tmp_path / "out")] == ["00000"]
 
 
 def test_other_settings_of_the_split_give_another_data_set(run: Prepare, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Publication and sweeping, without Spark."""
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Rows, Shard, Source, find_manifest, publish, read_manifest
+from contract.names import CARD_HTML, CARD_JSON
 from spark_jobs import publish as publishing
 from spark_jobs.config import PrepareConfig
-from spark_jobs.publish import delete_staging, is_up_to_date, publish_over, refuse_to_replace, sweep
+from spark_jobs.publish import delete_staging, has_card, is_up_to_date, publish_over, refuse_to_replace, sweep
 
 SOURCES = (Source("in.json", 3, "now"),)
 
@@ -109,7 +111,7 @@ def test_sweep_deletes_what_no_manifest_names_and_nothing_else(tmp_path: Path) -
         "train/.part-00000-bbbbbbbb.parquet.x7.tmp",
         ".manifest.json.q1.tmp",
     ]
-    foreign = ["notes.txt", "train/mine.parquet", "card.html", "other/part-00000-bbbbbbbb.parquet", ".git/config"]
+    foreign = ["notes.txt", "train/mine.parquet", "card.txt", "other/part-00000-bbbbbbbb.parquet", ".git/config"]
     for name in (*stale, *foreign):
         write(tmp_path / name, age_s=100)
     publish_over(None, manifest, output=str(tmp_path))
@@ -140,6 +142,38 @@ def test_up_to_date_means_same_input_settings_and_files(tmp_path: Path) -> None:
     assert not is_up_to_date(manifest, config, sources=(Source("in.json", 3, "later"),))
     (tmp_path / manifest.splits["train"][0].path).unlink()
     assert not is_up_to_date(manifest, config, sources=SOURCES)
+
+
+def test_a_card_counts_where_both_files_are_there_and_tell_of_this_data_set(tmp_path: Path) -> None:
+    manifest = make(tmp_path, "a")
+    publish_over(None, manifest, output=str(tmp_path))
+    assert not has_card(manifest, str(tmp_path))
+    (tmp_path / CARD_JSON).write_text(json.dumps({"dataset_id": manifest.dataset_id}))
+    assert not has_card(manifest, str(tmp_path))
+    (tmp_path / CARD_HTML).write_text("<p>")
+    assert has_card(manifest, str(tmp_path))
+    for text in ('{"dataset_id": "other"}', "{", "[]", "[" * 100_000, ""):
+        (tmp_path / CARD_JSON).write_text(text)
+        assert not has_card(manifest, str(tmp_path)), text[:20]
+
+
+def test_publication_takes_the_old_card_away(tmp_path: Path) -> None:
+    for mark in "ab":
+        for name in (CARD_JSON, CARD_HTML):
+            (tmp_path / name).write_text("of the old one")
+        publish_over(find_manifest(str(tmp_path)), make(tmp_path, mark), output=str(tmp_path))
+        assert not (tmp_path / CARD_JSON).exists()
+        assert not (tmp_path / CARD_HTML).exists()
+
+
+def test_a_job_that_loses_leaves_the_winners_card(tmp_path: Path) -> None:
+    publish(str(tmp_path), make(tmp_path, "b"), replace=True)
+    (tmp_path / CARD_HTML).write_text("the winner's")
+    ours = make(tmp_path, "c")
+    (tmp_path / ours.splits["train"][0].path).unlink()  # swept by the winner
+    with pytest.raises(UserError, match="another preparation has published"):
+        publish_over(None, ours, output=str(tmp_path))
+    assert (tmp_path / CARD_HTML).read_text() == "the winner's"
 
 
 def test_a_refusal_says_what_differs_and_what_to_do(tmp_path: Path) -> None:
