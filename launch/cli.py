@@ -62,12 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments for {arguments.command}: {shlex.join(rest)}")
 
     def run() -> int:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop either way, tidy up
         names = {field.name for field in dataclasses.fields(command.settings)}
         overrides = {name: value for name, value in vars(arguments).items() if name in names}
         load = load_train_config if command.settings is TrainConfig else partial(load_settings, command.settings)
         return command.run(load(file=arguments.config, overrides=overrides), arguments)
 
-    return exit_code(run, debug=arguments.debug)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        return exit_code(run, debug=arguments.debug)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _synth(options: SynthOptions, _: argparse.Namespace) -> int:

@@ -81,6 +81,8 @@ def _checked_path(output: str) -> Path:
     path = Path(output)
     if "://" in output or path.is_dir():
         raise ValueError(f"output is {output!r}, expected a local file such as catalogue.json or catalogue.json.gz")
+    if path.suffix in (".zst", ".bz2"):
+        raise ValueError(f"output is {output!r}, and only .gz is compressed here; name it .json or .json.gz")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

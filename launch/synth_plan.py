@@ -34,6 +34,7 @@ _CONTENT_CHARS = (
     (0, 12), (0.05, 47), (0.25, 194), (0.5, 398), (0.75, 805), (0.95, 1_728), (0.985, 2_150), (0.999, 5_700),
     (0.99995, 16_000), (1, 165_000),
 )  # fmt: skip
+MAX_MEAN_CONTENT_CHARS = 100_000
 _MEAN_CONTENT_CHARS = 619
 
 _ISBN_SHARE = 0.38  # of the lines; the catalogue begins with them, and they are books
@@ -59,8 +60,11 @@ class SynthConfig:
             wrong.append(f"rows is {self.rows}, expected 1 to {_MAX_ROWS:,}")
         if not 0 <= self.broken <= 1:
             wrong.append(f"broken is {self.broken}, expected a share from 0 to 1")
-        if self.mean_content_chars < 1:
-            wrong.append(f"mean_content_chars is {self.mean_content_chars}, expected 1 or more (the default is 619)")
+        if not 1 <= self.mean_content_chars <= MAX_MEAN_CONTENT_CHARS:
+            wrong.append(
+                f"mean_content_chars is {self.mean_content_chars}, expected 1 to {MAX_MEAN_CONTENT_CHARS:,}"
+                " (the default is 619)"
+            )
         if wrong:
             raise ValueError("cannot make this catalogue: " + "; ".join(wrong))
 

@@ -123,7 +123,7 @@ class PrepareConfig:
                 bool(_MASTER.fullmatch(self.master)),
                 "local, local[N] or local[*], spark://HOST:PORT, yarn, k8s://URL",
             ),
-            ("partitions", self.partitions is None or self.partitions >= 1, "at least 1"),
+            ("partitions", self.partitions is None or 1 <= self.partitions <= 100_000, "from 1 to 100,000"),
         ]
 
     def _checks_of_filters(self) -> list[tuple[str, bool, str]]:
@@ -133,6 +133,17 @@ class PrepareConfig:
             *(
                 (name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
                 for name in ("min_title_chars", "max_title_chars", "min_content_chars", "max_content_chars")
+            ),
+            *(
+                (
+                    shortest,
+                    None in (least := getattr(self, shortest), most := getattr(self, longest)) or least <= most,
+                    f"at most {longest} = {most!r}",
+                )
+                for shortest, longest in (
+                    ("min_title_chars", "max_title_chars"),
+                    ("min_content_chars", "max_content_chars"),
+                )
             ),
             (
                 "languages",

@@ -1,5 +1,6 @@
 """Which records are worth learning, judged by their cleaned texts. Off by default; each has a reason of its own."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -121,7 +122,7 @@ def _has_wrong_length(texts: pa.StringArray, shortest: int, longest: int | None)
 
 
 def _words(text: str) -> list[str]:
-    return text.lower().replace(",", " ").replace(".", " ").split()
+    return re.findall(r"\w+", text.lower())
 
 
 def _is_foreign(text: str, languages: tuple[str, ...]) -> bool:

@@ -28,6 +28,8 @@ def read_part(source: Source, part: Part, *, names: FieldNames, max_line_bytes: 
     UserError with the file's name where it changed since it was listed or is damaged.
     """
     kind = kind_of(source)
+    if not source.bytes:
+        return
     with open_source(source) as file:
         if kind.format == "parquet":
             yield from read_parquet(file, part, path=source.path, names=names, max_line_bytes=max_line_bytes)

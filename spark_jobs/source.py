@@ -13,6 +13,7 @@ import fsspec
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Source
+from contract.names import MANIFEST_NAME
 
 MIN_RANGE_BYTES: Final = 2**20
 MAX_RANGE_BYTES: Final = 32 * 2**20  # a task holds the cleaned records of its range
@@ -80,6 +81,10 @@ def _list(url: str) -> list[Source]:
         _require_open(path)
     if not found:
         raise UserError(f"no such input: {url}; expected a file, a folder or a glob")
+    if made := [name for name in found if name.endswith(f"/{MANIFEST_NAME}")]:
+        raise UserError(
+            f"the input {url} holds a data set that is prepared already: {made[0]}; name the catalogue's files"
+        )
     return [_source(filesystem, info) for info in found.values()]
 
 
@@ -142,10 +147,12 @@ def plan_parts(sources: Sequence[Source], *, parallelism: int, max_line_bytes: i
     """
     total = sum(source.bytes for source in sources)
     size = min(max(total // (6 * parallelism) + 1, MIN_RANGE_BYTES), MAX_RANGE_BYTES)
-    num_whole = sum(not kind_of(source).can_seek for source in sources)
+    num_whole = sum(bool(source.bytes) and not kind_of(source).can_seek for source in sources)
     parts = []
     for number, source in enumerate(sources):
         kind = kind_of(source)
+        if not source.bytes:
+            continue
         if kind.can_seek:
             parts += [Part(number, start, min(start + size, source.bytes)) for start in range(0, source.bytes, size)]
         else:

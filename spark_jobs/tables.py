@@ -68,7 +68,9 @@ class _CsvReader:
         self._path = path
         start = file.read(_HEADER_BYTES)
         header = start.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].decode(errors="replace")
-        self._delimiter = max(_DELIMITERS, key=lambda delimiter: _num_named(header, delimiter, names))
+        self._delimiter = max(
+            _DELIMITERS, key=lambda delimiter: (_num_named(header, delimiter, names), header.count(delimiter))
+        )
         found = _split_header(header, self._delimiter)
         self._columns = _columns(names, found, path=path)
         self._file = pa.PythonFile(_Joined(start, file), mode="r")

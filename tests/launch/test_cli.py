@@ -145,6 +145,20 @@ def test_a_signal_stops_all_processes_of_a_command(number: signal.Signals) -> No
     assert error == "stopped\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_catalogue_that_is_not_to_be_finished_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "launch.cli", "synth", "--rows", "3000000", "--output", str(tmp_path / "c.json")]
+    running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list(tmp_path.iterdir()):
+        time.sleep(0.1)
+
+    running.send_signal(number)
+    said, _ = running.communicate(timeout=60)  # ends only when no process holds the pipe
+
+    assert (running.returncode, said.strip().splitlines()[-1]) == (130, "stopped")
+    assert not list(tmp_path.iterdir())
+
+
 def test_gpus_are_counted_as_cuda_would_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for visible, num in (("0,2", 2), ("", 0), ("-1", 0)):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

@@ -355,6 +355,15 @@ def test_progress_ends_at_all_lines(tmp_path: Path) -> None:
 def test_wrong_settings_are_named_all_at_once() -> None:
     with pytest.raises(ValueError, match=r"rows is 0.*broken is 2.*mean_content_chars is -1"):
         SynthConfig(rows=0, seed=1, broken=2, mean_content_chars=-1)
+    with pytest.raises(ValueError, match="mean_content_chars is 999999999, expected 1 to 100,000"):
+        SynthConfig(rows=1, seed=1, mean_content_chars=999_999_999)
+
+
+@pytest.mark.parametrize("name", ["catalogue.json.zst", "catalogue.bz2"])
+def test_a_name_that_promises_another_compression_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"only \.gz is compressed here"):
+        write_catalogue(str(tmp_path / name), SynthConfig(rows=1, seed=1))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("output", ["s3://bucket/catalogue.json", "."])

@@ -15,6 +15,14 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         assert part in str(caught.value)
 
 
+def test_limits_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(UserError, match=r"min_content_chars = 500, expected at most max_content_chars = 20"):
+        PrepareConfig(input="i", output="o", min_content_chars=500, max_content_chars=20)
+    assert PrepareConfig(input="i", output="o", min_title_chars=5, max_title_chars=5).filters().max_title_chars == 5
+    with pytest.raises(UserError, match=r"partitions = 99999999, expected from 1 to 100,000"):
+        PrepareConfig(input="i", output="o", partitions=99_999_999)
+
+
 def test_only_settings_that_change_the_data_are_told_in_the_manifest() -> None:
     one = PrepareConfig(input="s3://key:secret@bucket/a", output="o", master="local[1]", partitions=3, overwrite=True)
     other = PrepareConfig(input="b", output="p")

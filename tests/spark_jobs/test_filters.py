@@ -40,6 +40,8 @@ def test_lengths_are_in_characters_and_both_ends_are_allowed() -> None:
         ("Red Mug", "RED MUG.", True),
         ("Red Mug", "Red Mug, Red Mug. red mug", True),
         ("Red Mug, large, 250 ml", "large 250 ml", True),
+        ("Red Mug!", "red mug", True),
+        ("Red Mug", "Red mug!", True),
         ("Red Mug", "Red Mug Red", False),
         ("Red Mug", "Mug Red", False),
         ("Red Mug", "Red Mugs", False),

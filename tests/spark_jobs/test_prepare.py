@@ -237,6 +237,12 @@ def test_output_around_the_input_is_refused(run: Prepare, tmp_path: Path) -> Non
         run(tmp_path / "out" / "in.json", tmp_path / "out")
 
 
+def test_output_in_the_input_folder_is_refused(run: Prepare, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "in.json", catalogue(5))
+    with pytest.raises(UserError, match="lies in the input folder"):
+        run(tmp_path / "in", tmp_path / "in" / "out")
+
+
 def test_an_output_that_is_a_file_is_refused(run: Prepare, tmp_path: Path) -> None:
     source = write(tmp_path / "in.json", catalogue(5))
     with pytest.raises(UserError, match=r"cannot write to .*in\.json/out: .*in\.json is no folder"):

@@ -191,6 +191,22 @@ def test_the_delimiter_is_the_one_that_gives_the_columns(delimiter: str, tmp_pat
     assert read(tmp_path / "a.csv")[0] == [("1", "a", "b", "kept")]
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_of_no_bytes_has_no_rows(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "other.json").write_bytes(jsonl(ROWS[:1]))
+    empty, other = sorted(list_sources(str(tmp_path)), key=lambda source: source.bytes)
+    parts = plan_parts([empty, other], parallelism=2, max_line_bytes=MAX_LINE_BYTES)
+    assert {part.source for part in parts} == {1}
+    assert list(read_part(empty, Part(0, 0, None), names=NAMES, max_line_bytes=MAX_LINE_BYTES)) == []
+
+
+def test_a_header_is_told_apart_by_its_likeliest_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("code;product;about\n1;a;b\n")
+    with pytest.raises(UserError, match=r"it has 'code', 'product', 'about'"):
+        read(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_missing_column_is_named_with_those_that_are_there(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(WRITERS[name](ROWS))

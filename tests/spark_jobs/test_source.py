@@ -45,6 +45,12 @@ def test_no_such_file_is_the_users_error(tmp_path: Path) -> None:
         list_sources(str(tmp_path / "nothing.json"))
 
 
+def test_a_data_set_is_no_catalogue(folder: Path) -> None:
+    (folder / "sub" / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"holds a data set that is prepared already: .*sub/manifest\.json"):
+        list_sources(str(folder))
+
+
 def test_an_empty_input_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "a.json").touch()
     with pytest.raises(UserError, match=r"the input is empty: .*a\.json"):
