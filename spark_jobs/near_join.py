@@ -2,10 +2,13 @@
 
 Two sets can reach the threshold only if they share a shingle among the first few of each, in any one order of all
 shingles (prefix filter: Chaudhuri, Ganti, Kaushik, A primitive operator for similarity joins, 2006). With the rarest
-first, few records share one, and what many share, a shop's boilerplate, is not looked at.
+first, few records share one, and what many share, a shop's boilerplate, is not looked at. Most of the
+pairs that are left are told apart by a few bits of each set, which differ in no more places than the sets do (bitmap
+filter: Sandes, Teodoro, Melo, Bitmap filter: speeding up exact set similarity joins with bitwise operations, 2017).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -21,6 +24,10 @@ MAX_COMPARISONS: Final = 64 * 64
 MIN_CENTRES: Final = 4
 
 _BATCH_SHINGLES: Final = 2**20  # looked up at a time
+_BATCH_PAIRS: Final = 2**17  # whose bits are compared at a time
+_NUM_BITS: Final = 512
+_BATCH_RECORDS: Final = 2**14  # whose bits are set at a time
+_ONES: Final = np.array([number.bit_count() for number in range(2**16)], np.uint8)
 _ROUNDING: Final = 1e-6  # far more than the error of a product, far less than a shingle
 
 
@@ -35,6 +42,18 @@ class _Sets:
     @property
     def num_records(self) -> int:
         return len(self.starts) - 1
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """[records, words] of 16 bits: one bit is set for each shingle, the same one for the same shingle."""
+        words = np.empty((self.num_records, _NUM_BITS // 16), np.uint16)
+        for first in range(0, self.num_records, _BATCH_RECORDS):
+            end = min(first + _BATCH_RECORDS, self.num_records)
+            records, shingles = np.divmod(self.codes[self.starts[first] : self.starts[end]], self.num_shingles)
+            is_set = np.zeros((end - first, _NUM_BITS), bool)
+            is_set[records - first, shingles % _NUM_BITS] = True
+            words[first:end] = np.packbits(is_set, axis=1).view(np.uint16)
+        return words
 
     @property
     def sizes(self) -> np.ndarray:
@@ -132,10 +151,21 @@ def _similar_pairs(sets: _Sets, pairs: np.ndarray, threshold: float) -> np.ndarr
     pairs = np.stack(np.divmod(codes, sets.num_records))
     sizes = sets.sizes[pairs]
     pairs = pairs[:, sizes.min(axis=0) >= threshold * sizes.max(axis=0) - _ROUNDING]
+    parts = [
+        _may_be_similar(sets, pairs[:, first : first + _BATCH_PAIRS], threshold)
+        for first in range(0, pairs.shape[1], _BATCH_PAIRS)
+    ]
+    pairs = pairs[:, np.concatenate([*parts, np.empty(0, bool)])]
     ends = np.cumsum(sets.sizes[pairs[1]])
     cuts = np.searchsorted(ends, np.arange(0, ends.max(initial=0), _BATCH_SHINGLES))
     parts = [_jaccard(sets, pairs[:, first:end]) >= threshold for first, end in pairwise(np.unique([*cuts, len(ends)]))]
     return pairs[:, np.concatenate([*parts, np.empty(0, bool)])]
+
+
+def _may_be_similar(sets: _Sets, pairs: np.ndarray, threshold: float) -> np.ndarray:
+    """Whether the bits of each pair differ in so few places that the sets may reach the threshold."""
+    num_different = _ONES[sets.bits[pairs[0]] ^ sets.bits[pairs[1]]].sum(axis=1, dtype=np.int64)
+    return num_different <= (1 - threshold) / (1 + threshold) * sets.sizes[pairs].sum(axis=0) + _ROUNDING
 
 
 def _jaccard(sets: _Sets, pairs: np.ndarray) -> np.ndarray:

@@ -94,17 +94,16 @@ def prepare(config: PrepareConfig) -> Manifest:
 
     progress = Progress("prepare")
     command = ["vitrine", "prepare", *to_argv(config)]
-    with ExitStack() as tidying:
-        with user_errors_of_lost_java(), open_session(config.master) as spark:
-            job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
-            tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
-            manifest, kept, read = _run(job, spark)
-        with user_errors_of_writing(config.output):
-            publish_over(found, manifest, output=config.output)
-            num_swept = sweep(manifest, output=config.output)
-            card = make_card(manifest, read=read, kept=kept, command=command)
-            for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
-                storage.write_bytes(storage.join(config.output, name), text.encode())
+    with ExitStack() as tidying, user_errors_of_lost_java(), open_session(config.master) as spark:
+        job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
+        tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
+        manifest, kept, read = _run(job, spark)
+    with user_errors_of_writing(config.output):
+        publish_over(found, manifest, output=config.output)
+        num_swept = sweep(manifest, output=config.output)
+        card = make_card(manifest, read=read, kept=kept, command=command)
+        for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
+            storage.write_bytes(storage.join(config.output, name), text.encode())
     progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows.rejected.items() if count)
     print(f"rejected: {reasons or 'none'}; {storage.join(config.output, CARD_HTML)} tells more", file=sys.stderr)
@@ -116,8 +115,6 @@ def prepare(config: PrepareConfig) -> Manifest:
 def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
     """UserError where the output is no folder to write to, or the input lies in it."""
     filesystem, root = storage.open_filesystem(config.output)
-    if root.startswith(f"{storage.open_filesystem(config.input)[1]}/"):
-        raise UserError(f"the output {config.output} lies in the input folder {config.input}; choose another output")
     if storage.is_local(filesystem):
         nearest = next(path for path in (Path(root), *Path(root).parents) if os.path.lexists(path))
         try:
@@ -127,7 +124,9 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
                 f"cannot write to {config.output}: {nearest} is no folder that may be written to ({error.strerror});"
                 " choose another output"
             ) from error
-    else:
+    if root.startswith(f"{storage.open_filesystem(config.input)[1]}/"):
+        raise UserError(f"the output {config.output} lies in the input folder {config.input}; choose another output")
+    if not storage.is_local(filesystem):
         root = filesystem.unstrip_protocol(root)
     inside = [source.path for source in sources if source.path.startswith(f"{root}/")]
     if inside:

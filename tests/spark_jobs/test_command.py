@@ -64,8 +64,9 @@ def test_a_whole_run_says_what_it_did_and_nothing_else(tmp_path: Path) -> None:
     manifest = read_manifest(str(tmp_path / "out"))
     check_files(tmp_path / "out", manifest)
     lines = first.stderr.splitlines()
-    assert lines[-1].startswith(f"prepare 1 of 2 records kept, data set {manifest.dataset_id}, in ")
-    assert all(line.startswith(("prepare", "reading", "writing")) for line in lines), first.stderr
+    assert lines[-2].startswith(f"prepare 1 of 2 records kept, data set {manifest.dataset_id}, in ")
+    assert lines[-1] == f"rejected: 1 no_title; {tmp_path}/out/card.html tells more"
+    assert all(line.startswith(("prepare", "reading", "writing")) for line in lines[:-1]), first.stderr
     assert first.stdout == ""
 
     again = command(*arguments)
