@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
 def runs(options: argparse.Namespace, folder: str, base: str, *, num_gpus: int) -> list[tuple[str, int, TrainConfig]]:
     """Name, number of GPUs and settings of each run."""
     config = TrainConfig(
-        data=options.data, run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
+        data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
         tokens_per_batch=_BATCH, max_steps=options.steps, save_every=options.steps // 2, log_every=10,
     )  # fmt: skip
     wanted = [(gpus, precision) for precision in ("nf4", "fp8") for gpus in sorted({1, num_gpus})]

@@ -14,9 +14,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from bench.train_records import MAX_LENGTH, make_examples, make_texts
-from trainer.examples import Example, Pack, pack
+from trainer.examples import Example, Pack
 from trainer.model import load_base
 from trainer.native import Batch, NativeModel, build_native, make_batches, park_adapter
+from trainer.packing import pack
 from trainer.prefetch import prefetch
 
 WARM_UP = 5

@@ -24,13 +24,14 @@ from bench.train import RESULTS, machine, make_model, matrix_peak, versions
 from bench.train_records import MAX_LENGTH, make_examples, make_texts
 from trainer.config import TrainConfig
 from trainer.engine import Engine, NativeEngine, PlainEngine
-from trainer.examples import Pack, pack
+from trainer.examples import Pack
 from trainer.model import add_lora, load_base
 from trainer.native import Precision, build_native
 from trainer.native.frozen import dense_weight
 from trainer.native.reference import reference_layer
+from trainer.packing import pack
 
-_CONFIG: Final = TrainConfig(data="-", run="-")
+_CONFIG: Final = TrainConfig(data=("-",), run="-")
 _PACKS: Final = 4  # a step
 _REFERENCE: Final = "plain, float32"
 _UPDATES: Final = 5  # before the second comparison of gradients

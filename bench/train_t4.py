@@ -22,8 +22,9 @@ from bench.train_ours import large_base
 from bench.train_records import MAX_LENGTH, make_examples, make_texts
 from trainer.config import TrainConfig
 from trainer.engine import NativeEngine, check_isolation, choose_engine
-from trainer.examples import Example, Pack, pack
+from trainer.examples import Example, Pack
 from trainer.model import add_lora, load_base, load_tokenizer
+from trainer.packing import pack
 from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
 from trainer.stream import StepPacks
 
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
 
     answer_as_a_t4()
-    config = TrainConfig(data="-", run="-", tokens_per_step=options.tokens_per_step)
+    config = TrainConfig(data=("-",), run="-", tokens_per_step=options.tokens_per_step)
     model, packs = small(options.model, config) if options.model else large(config)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(MEMORY_BYTES / torch.cuda.get_device_properties(0).total_memory)

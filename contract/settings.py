@@ -65,12 +65,12 @@ def _read_toml(path: str) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, expected: Any) -> tuple[Any, list[str]]:
-    """The value as the field wants it (an int serves as a float, a list as a tuple), and what is wrong with it."""
+    """The value as the field wants it (an int serves as a float, a list or one item as a tuple), and what is wrong."""
     choices = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
     if float in choices and type(value) is int:
         value = float(value)
-    if any(typing.get_origin(choice) is tuple for choice in choices) and isinstance(value, list):
-        value = tuple(value)
+    if any(typing.get_origin(choice) is tuple for choice in choices) and value is not None:
+        value = tuple(value) if isinstance(value, list | tuple) else (value,)
     for choice in choices:
         if typing.get_origin(choice) is typing.Literal:
             if value in typing.get_args(choice):
@@ -123,7 +123,9 @@ def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence
         if bool in (types_of[field.name], *typing.get_args(types_of[field.name])):
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
-            parser.add_argument(option, type=_parser_of(types_of[field.name]), metavar=field.name.upper(), help=text)
+            action = "append" if _is_list(types_of[field.name]) else "store"
+            parse = _parser_of(types_of[field.name])
+            parser.add_argument(option, action=action, type=parse, metavar=field.name.upper(), help=text)
 
 
 def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
@@ -153,7 +155,7 @@ def to_argv(settings: Any) -> list[str]:
         if isinstance(value, bool):
             argv.append(option if value else option.replace("--", "--no-", 1))
         elif value is not None and value != field.default:
-            argv.append(f"{option}={value}")
+            argv += [f"{option}={item}" for item in (value if isinstance(value, tuple) else (value,))]
     return argv
 
 
@@ -162,6 +164,10 @@ def _help(field: "dataclasses.Field[Any]") -> str:
     if field.default in (dataclasses.MISSING, None, True, False, ""):
         return text
     return f"{text} (default: {field.default})"
+
+
+def _is_list(expected: Any) -> bool:
+    return any(typing.get_origin(choice) is tuple for choice in (expected, *typing.get_args(expected)))
 
 
 def _parser_of(expected: Any) -> Callable[[str], Any]:

@@ -25,7 +25,7 @@ from launch import demo, overview, synth, synth_plan, verdict
 from launch.commands import module_argv, train_argv
 from launch.machine import count_gpus
 from spark_jobs.config import PrepareConfig
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config, parse_data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,8 @@ def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:
 
 
 def _train(config: TrainConfig, arguments: argparse.Namespace) -> int:
-    read_manifest(config.data)
+    for text in config.data:
+        read_manifest(parse_data(text)[0])
     num_processes, gpus = arguments.num_processes, 0 if arguments.cpu else count_gpus()
     if num_processes is not None and num_processes < 1:
         raise UserError(f"num_processes = {num_processes}, expected at least 1")

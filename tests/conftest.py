@@ -102,10 +102,11 @@ def micro_base(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> 
     """Folder of a base in 32 bit: a Llama of a few thousand weights."""
     import torch  # not for tests of the sides that have no torch
 
+    from trainer.data import DataSet
     from trainer.tiny import TinyShape, make_tiny_base
 
     torch.set_num_threads(1)  # such small products lose more than they gain by threads
     folder = tmp_path_factory.mktemp("base")
     shape = TinyShape(vocabulary=400, hidden=64, layers=2, head=32, records=200, steps=40, max_length=128)
-    make_tiny_base(prepared.root, prepared.manifest, folder=folder, seed=0, shape=shape)
+    make_tiny_base([DataSet(prepared.root, prepared.manifest)], folder=folder, seed=0, shape=shape)
     return folder

@@ -1,8 +1,10 @@
 """Settings of a training run. Light: read by the command line before anything heavy is imported."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,6 +14,8 @@ from contract.settings import load_settings, setting
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
 CONFIG_NAME: Final = "config.json"  # in the folder of a run
+
+_WEIGHTED: Final = re.compile(r"(?P<root>.+):(?P<weight>\d+(?:\.\d+)?)")
 
 _AT_LEAST_ONE: Final = (
     *("epochs", "max_steps", "limit", "max_length", "tokens_per_step", "tokens_per_batch"),
@@ -23,7 +27,9 @@ _AT_LEAST_ONE: Final = (
 class TrainConfig:
     """What to train on, from which base, how long and how; UserError lists every value out of range."""
 
-    data: str = setting(help="folder or URL of the prepared data set")
+    data: tuple[str, ...] = setting(
+        help="folder or URL of the prepared data set; several times to mix several, as FOLDER:WEIGHT"
+    )
     run: str = setting(help="folder of the run: adapter, checkpoints, metrics")
     base: str = setting(DEFAULT_BASE, help="model hub name, local folder, or 'tiny' for one made on the spot")
     resume: bool = setting(False, help="go on from the last checkpoint of this run")
@@ -31,7 +37,8 @@ class TrainConfig:
 
     epochs: int = setting(1, help="times that each record is learnt")
     max_steps: int | None = setting(None, help="stop after this many optimizer steps")
-    limit: int | None = setting(None, help="learn only the first LIMIT records of the split")
+    limit: int | None = setting(None, help="learn only the first LIMIT records of each data set")
+    skip_damaged: bool = setting(False, help="leave out records that cannot be read, count them, and go on")
     max_length: int = setting(2048, help="tokens in one pack; longer records are cut and counted")
     tokens_per_step: int = setting(16_384, help="tokens in one optimizer step over all GPUs, padding included")
 
@@ -87,6 +94,9 @@ class TrainConfig:
             problems.append(
                 f"tokens_per_batch = {self.tokens_per_batch}, expected at least max_length = {self.max_length}"
             )
+        problems += [
+            f"data = {text!r}, expected a weight of more than 0" for text in self.data if not parse_data(text)[1]
+        ]
         if "://" in self.run:
             problems.append(f"run = {self.run!r}, expected a local folder")
         if self.resume and self.overwrite:
@@ -98,6 +108,12 @@ class TrainConfig:
     def packs_per_step(self) -> int:
         """Packs in one optimizer step, over all ranks."""
         return self.tokens_per_step // self.max_length
+
+
+def parse_data(text: str) -> tuple[str, Fraction]:
+    """The folder and the weight in `FOLDER:WEIGHT`; without a weight it is 1."""
+    found = _WEIGHTED.fullmatch(text)
+    return (found["root"], Fraction(found["weight"])) if found else (text, Fraction(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +137,7 @@ class EvaluateConfig:
     """Titles to ask a trained run about, before and after training."""
 
     run: str = setting(help="folder of a training run")
-    data: str | None = setting(None, help="prepared data set (default: the one the run was trained on)")
+    data: tuple[str, ...] | None = setting(None, help="prepared data sets (default: those that the run has learnt)")
     seen: int = setting(10, help="titles of the train split")
     unseen: int = setting(5, help="titles of the val and test splits")
     max_new_tokens: int = setting(128, help="longest answer, in tokens")

@@ -4,21 +4,20 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from contract import storage
 from contract.errors import UserError
-from contract.manifest import Manifest, read_manifest
 from contract.progress import Progress
 from contract.settings import exit_code, parse_settings
 from trainer.answer import Answerer, load_answerer
 from trainer.config import EvaluateConfig
+from trainer.data import open_data
 from trainer.examples import Record
-from trainer.plan import Stretch, units_of
 from trainer.rouge import rouge_l
 from trainer.run import read_info
-from trainer.shards import ShardReader
+from trainer.shards import first_records
 
 EVALUATION_NAME = "evaluation.json"
 
@@ -49,30 +48,21 @@ def evaluate(config: EvaluateConfig) -> None:
     """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
     run = Path(config.run)
     info = read_info(run)
-    root = config.data or str(info.config["data"])
-    manifest = read_manifest(root)
-    if manifest.dataset_id != info.dataset_id:
+    data = open_data(config.data or info.config["data"])
+    ids = [data_set.manifest.dataset_id for data_set in data]
+    if ids != info.dataset_ids:
         raise UserError(
-            f"{root} holds data set {manifest.dataset_id}, but this run learnt {info.dataset_id}: no title of it counts"
-            " as seen; name the one that it learnt with --data"
+            f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run learnt"
+            f" {', '.join(info.dataset_ids)}: no title of it counts as seen; name the one that it learnt with --data"
         )
-    seen = min(config.seen, info.config["limit"] or config.seen)
-    asked = [("train", record) for record in first_records(root, manifest, ("train",), seen)]
-    asked += [("unseen", record) for record in first_records(root, manifest, ("val", "test"), config.unseen)]
+    seen = min(config.seen, (info.config["limit"] or config.seen) * len(data))
+    unseen = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
+    asked = [("train", record) for record in first_records(data, seen)]
+    asked += [("unseen", record) for record in first_records(unseen, config.unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
     document = json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False)
     storage.write_bytes(str(run / EVALUATION_NAME), document.encode())
     print(table(comparisons))
-
-
-def first_records(root: str, manifest: Manifest, splits: Sequence[str], limit: int) -> list[Record]:
-    """The first records of these splits: a random sample, since shards are in random order."""
-    records: list[Record] = []
-    for split in splits:
-        units = units_of(manifest.splits[split], limit=max(0, limit - len(records)))
-        reader = ShardReader(root, manifest, split, seed=0)
-        records += reader.read([Stretch(unit, 0, unit.rows) for unit in units], epoch=0)
-    return records
 
 
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:

@@ -3,7 +3,7 @@
 Record (title, content) -> Example (ids of prompt + answer + end token) -> Pack (several examples, at most T tokens)
 """
 
-import bisect
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,6 +59,13 @@ class Encoder:
         self._form = prompt_form(tokenizer)
         self._max_length = max_length
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides on tokens: the tokenizer, the prompt's form, the window."""
+        backend = self._tokenizer.backend_tokenizer.to_str()
+        parts = (backend, self._form.before, self._form.after, self._tokenizer.eos_token_id, self._max_length)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
     def prompt_ids(self, title: str) -> list[int]:
         """The tokens of the prompt for a cleaned title."""
         return self._tokenize([self._form.prompt(title)])[0]
@@ -76,23 +83,4 @@ class Encoder:
         return examples
 
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
-        return self._tokenizer(texts, add_special_tokens=False)["input_ids"]
-
-
-def pack(examples: Sequence[Example], *, max_length: int) -> list[Pack]:
-    """Every example in one pack of at most `max_length` tokens: best fit, longest first, in n log n.
-
-    Best fit decreasing needs at most 11/9 of the fewest packs possible (Johnson 1973).
-    """
-    bins: list[list[Example]] = []
-    room: list[tuple[int, int]] = []  # (tokens left, number of the bin), sorted
-    for example in sorted(examples, key=lambda example: (-len(example.ids), example.row)):
-        place = bisect.bisect_left(room, (len(example.ids), 0))
-        if place < len(room):
-            left, number = room.pop(place)
-        else:
-            left, number = max_length, len(bins)
-            bins.append([])
-        bins[number].append(example)
-        bisect.insort(room, (left - len(example.ids), number))
-    return [Pack(tuple(examples)) for examples in bins]
+        return self._tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []

@@ -11,7 +11,7 @@ it is launched, and its loss is read after the next one is.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from trainer.engine import Engine
 from trainer.metrics import METRICS_NAME, StepMetrics, append_metrics, forget_after, log_line
 from trainer.prefetch import prefetch
 from trainer.step import Awaited, StepCounts, Trainee, count_step, mark, train_step
-from trainer.stream import Cursor, PackStream, StepPacks, merge_places
+from trainer.stream import Cursor, PackStream, StepPacks
 
 _STEPS_AHEAD = 4
 
@@ -40,7 +40,7 @@ def fit(
     run, accelerator = Path(config.run), trainee.accelerator
     if accelerator.is_main_process:
         forget_after(run / METRICS_NAME, last_step=start.step)
-    step, cursor, saved = start.step, start.cursor, start.step
+    step, cursor, saved = start.step, stream.own(start.cursor), start.step
     reporter = _Reporter(config, accelerator, mark(accelerator.device))
     trainee.model.train()
 
@@ -53,7 +53,7 @@ def fit(
                 rate = learning_rate(config, step=step, share=share)
                 numbers = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
                 reporter.add(_Launched(step, cursor.epoch, share, rate, counts, numbers, reporter.take_wait_s()))
-            cursor = _advance(cursor, mine, stream, records=counts.records)
+            cursor = cursor.after([mine], packs_per_step=stream.packs_per_step, records=counts.records)
             if counts.records and step % config.save_every == 0:
                 reporter.flush()
                 saved = _save(run, trainee, Progress(step, cursor), identity)
@@ -148,16 +148,11 @@ def _is_last(step: int, config: TrainConfig) -> bool:
     return config.max_steps is not None and step >= config.max_steps
 
 
-def _advance(cursor: Cursor, mine: StepPacks, stream: PackStream, *, records: int) -> Cursor:
-    lanes = {**cursor.lanes, **mine.places}
-    return Cursor(cursor.epoch, cursor.packs + stream.packs_per_step, cursor.records + records, lanes)
-
-
 def _save(run: Path, trainee: Trainee, progress: Progress, identity: dict[str, Any]) -> int:
     """Collective: every rank says where its lanes stand, rank 0 writes."""
     cursor = progress.cursor
-    lanes = merge_places(gather_object([dict(cursor.lanes)]))
-    progress = Progress(progress.step, Cursor(cursor.epoch, cursor.packs, cursor.records, lanes))
+    lanes = {lane: place for rank in gather_object([dict(cursor.lanes)]) for lane, place in rank.items()}
+    progress = Progress(progress.step, replace(cursor, lanes=lanes))
     if trainee.accelerator.is_main_process:
         trainee.engine.give_adapter()
         save_checkpoint(run, trainee.model, trainee.optimizer, progress, identity=identity)

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from contract import storage
 from contract.errors import UserError
-from contract.manifest import Manifest
 from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig
+from trainer.data import DataSet
 from trainer.metrics import METRICS_NAME
 
 ADAPTER_NAME: Final = "adapter"
@@ -27,7 +27,7 @@ class RunInfo:
     """RUN/config.json: how a run was made, and what its answers need."""
 
     config: Mapping[str, Any]
-    dataset_id: str
+    dataset_ids: list[str]
     text_profile: str
     versions: Mapping[str, str]
 
@@ -48,7 +48,7 @@ def check_run(config: TrainConfig) -> None:
         raise UserError(f"{run} is not empty and holds no run: give another folder")
 
 
-def claim_run(config: TrainConfig, manifest: Manifest) -> None:
+def claim_run(config: TrainConfig, data: Sequence[DataSet]) -> None:
     """Makes the folder that of this training: deletes what an earlier run left, writes RUN/config.json."""
     run = Path(config.run)
     if not config.resume:
@@ -59,7 +59,10 @@ def claim_run(config: TrainConfig, manifest: Manifest) -> None:
             run.mkdir(parents=True, exist_ok=True)
             os.replace(base_in_the_making(run), run / _TINY_NAME)
     info = RunInfo(
-        asdict(config), manifest.dataset_id, manifest.text_profile, {name: version(name) for name in _PACKAGES}
+        asdict(config),
+        [data_set.manifest.dataset_id for data_set in data],
+        data[0].manifest.text_profile,
+        {name: version(name) for name in _PACKAGES},
     )
     storage.write_bytes(str(run / CONFIG_NAME), f"{json.dumps(asdict(info), indent=1)}\n".encode())
 

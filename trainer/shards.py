@@ -1,85 +1,89 @@
-"""Reading records from a data set's shards."""
+"""Records from the shards of data sets: those of a lane, in the order in which they are learnt, or simply the first."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from contract import storage
-from contract.columns import CONTENT, SHARD_SCHEMA, TITLE
-from contract.errors import UserError
-from contract.manifest import Manifest
+from contract.columns import CONTENT, TITLE
+from trainer.data import DataSet, first_rows
 from trainer.examples import Record
-from trainer.plan import Stretch, Unit, row_order
+from trainer.plan import Address, Lane, Stretch, Unit, row_order, units_of
+from trainer.row_groups import DamagedShardError, RowGroups
 
 
 @dataclass
-class ShardReader:
-    """Reads stretches of one split. Keeps the shard and the row groups that it read last."""
+class LaneReader:
+    """Reads records of one lane. Keeps the row group that it read last of each data set."""
 
-    root: str
-    manifest: Manifest
-    split: str
+    groups: RowGroups
+    lane: Lane
     seed: int
-    _file: tuple[int, pq.ParquetFile] | None = field(default=None, init=False)
-    _unit: tuple[Unit, pa.Table] | None = field(default=None, init=False)
+    skip_damaged: bool = False
+    _kept: dict[int, "_KeptUnit"] = field(default_factory=dict, init=False)
 
-    def read(self, stretches: Sequence[Stretch], *, epoch: int) -> list[Record]:
-        """The records of these stretches, in the epoch's order."""
-        records = []
-        for stretch in stretches:
-            order = row_order(stretch.unit, seed=self.seed, epoch=epoch)[stretch.start : stretch.stop]
-            table = self._read_unit(stretch.unit).take(order)
-            base = sum(shard.rows for shard in self.manifest.splits[self.split][: stretch.unit.shard])
-            rows = (base + stretch.unit.first + position for position in order)
-            columns = zip(rows, table[TITLE].to_pylist(), table[CONTENT].to_pylist(), strict=True)
-            records += [Record(*values) for values in columns]
+    def read(self, addresses: Sequence[Address]) -> dict[Address, Record]:
+        """The records at these addresses, in their order, which must be that of the lane, but for damaged ones."""
+        records: dict[Address, Record] = {}
+        for block, group in itertools.groupby(addresses, key=lambda address: address.block):
+            of_block = list(self._block(block))
+            found = ((address, of_block[address.index]) for address in group)
+            records |= {address: record for address, record in found if record is not None}
         return records
 
-    def _read_unit(self, unit: Unit) -> pa.Table:
-        if self._unit is None or self._unit[0] != unit:
-            self._unit = unit, self._load_unit(unit)
-        return self._unit[1]
+    def _block(self, number: int) -> Iterator[Record | None]:
+        for stretch in self.lane.block(number):
+            unit = self._unit(stretch)
+            if unit.table is None:
+                yield from itertools.repeat(None, stretch.num)
+            else:
+                yield from _records(unit.table.slice(stretch.start, stretch.num), unit.rows[stretch.start :])
 
-    def _load_unit(self, unit: Unit) -> pa.Table:
-        """Rows `first` to `first + rows` of a shard, from the row groups that hold them."""
-        file = self._open(unit.shard)
-        path = self.manifest.splits[self.split][unit.shard].path
-        first, groups, skipped = 0, [], 0
-        for group in range(file.metadata.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            if first < unit.first + unit.rows and first + rows > unit.first:
-                groups.append(group)
-            elif not groups:
-                skipped += rows
-            first += rows
+    def _unit(self, stretch: Stretch) -> "_KeptUnit":
+        kept = self._kept.get(stretch.unit.source)
+        if kept is None or (kept.unit, kept.cycle) != (stretch.unit, stretch.cycle):
+            kept = self._kept[stretch.unit.source] = self._load(stretch.unit, stretch.cycle)
+        return kept
+
+    def _load(self, unit: Unit, cycle: int) -> "_KeptUnit":
+        order = row_order(unit, seed=self.seed, cycle=cycle)
+        base = first_row(self.groups.data, unit)
         try:
-            table = file.read_row_groups(groups, columns=[TITLE, CONTENT])
-        except (OSError, pa.ArrowException) as error:
-            raise _damaged(path, str(error)) from error
-        return table.slice(unit.first - skipped, unit.rows)
-
-    def _open(self, index: int) -> pq.ParquetFile:
-        if self._file is None or self._file[0] != index:
-            self._file = index, self._open_shard(index)
-        return self._file[1]
-
-    def _open_shard(self, index: int) -> pq.ParquetFile:
-        shard = self.manifest.splits[self.split][index]
-        filesystem, path = storage.open_filesystem(storage.join(self.root, shard.path))
-        try:
-            file = pq.ParquetFile(filesystem.open(path, "rb"), page_checksum_verification=True)
-        except FileNotFoundError as error:
-            raise _damaged(shard.path, "the file is missing") from error
-        except (OSError, pa.ArrowException) as error:
-            raise _damaged(shard.path, str(error)) from error
-        if file.metadata.num_rows != shard.rows:
-            raise _damaged(shard.path, f"{file.metadata.num_rows} rows, the manifest says {shard.rows}")
-        if file.schema_arrow.names != SHARD_SCHEMA.names:
-            raise _damaged(shard.path, f"columns {file.schema_arrow.names}, expected {SHARD_SCHEMA.names}")
-        return file
+            table = self.groups.read(unit).take(order)
+        except DamagedShardError:
+            if not self.skip_damaged:
+                raise
+            table = None
+        return _KeptUnit(unit, cycle, table, [base + position for position in order])
 
 
-def _damaged(path: str, reason: str) -> UserError:
-    return UserError(f"shard {path} cannot be read: {reason}; fetch it again, or prepare the data set again")
+@dataclass(frozen=True)
+class _KeptUnit:
+    """A row group in the order of a cycle; no table where it is damaged."""
+
+    unit: Unit
+    cycle: int
+    table: pa.Table | None
+    rows: list[int]  # numbers of its rows, over all data sets
+
+
+def first_records(data: Sequence[DataSet], limit: int) -> list[Record]:
+    """The first records of data sets, equally many of each: a random sample, since shards are in random order."""
+    groups, records = RowGroups(data), list[Record]()
+    for source, data_set in enumerate(data):
+        share = (limit - len(records)) // (len(data) - source)
+        for unit in units_of(replace(data_set.rows, limit=share), source):
+            records += _records(groups.read(unit), itertools.count(first_row(data, unit)))
+    return records
+
+
+def first_row(data: Sequence[DataSet], unit: Unit) -> int:
+    """The number of a unit's first row, counted over the splits of all data sets, in their order."""
+    shards = data[unit.source].rows.of_shards
+    return first_rows(data)[unit.source] + sum(shards[: unit.shard]) + unit.first
+
+
+def _records(table: pa.Table, rows: Iterable[int]) -> Iterator[Record]:
+    columns = table[TITLE].to_pylist(), table[CONTENT].to_pylist()
+    return (Record(row, *texts) for row, *texts in zip(rows, *columns, strict=False))

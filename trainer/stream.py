@@ -4,23 +4,38 @@ Every item comes with the place that resumes after it: the stream seeks there, i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from contract.manifest import Manifest
-from trainer.examples import Encoder, Pack, pack
-from trainer.plan import Rank, num_lanes, plan_lane, units_of, windows
-from trainer.shards import ShardReader
+from trainer.data import DataSet
+from trainer.examples import Encoder, Example, Pack
+from trainer.packing import choose
+from trainer.plan import Address, Lane, Rank, Rows, num_lanes, plan_epoch, rows_of_epoch
+from trainer.row_groups import RowGroups
+from trainer.shards import LaneReader
 
-EMPTY_PACK = Pack(())
+_AHEAD_TOKENS: Final = 8_192  # that are held beyond a pack, to choose from
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a lane stands: packs already taken from a window. After its last window, that window and all its packs."""
+    """Where a lane stands: the blocks that it has read, and the records of these that it has not yet given."""
 
-    window: int = 0
-    packs: int = 0
+    blocks: int = 0
+    held: tuple[Address, ...] = ()
+
+    def to_json(self) -> list[Any]:
+        """`[blocks, {block: [indices]}]`."""
+        held: dict[str, list[int]] = {}
+        for address in self.held:
+            held.setdefault(str(address.block), []).append(address.index)
+        return [self.blocks, held]
+
+    @staticmethod
+    def from_json(document: Sequence[Any]) -> "Place":
+        """The place that `to_json` wrote."""
+        blocks, held = document
+        return Place(blocks, tuple(Address(int(block), index) for block in held for index in held[block]))
 
 
 @dataclass(frozen=True)
@@ -29,87 +44,126 @@ class Cursor:
 
     epoch: int = 0
     packs: int = 0  # of this epoch, over all lanes, empty ones included
-    records: int = 0  # learnt in this epoch
+    records: int = 0  # learnt or skipped in this epoch
     lanes: Mapping[int, Place] = field(default_factory=dict)  # a lane that is not named stands at its start
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a checkpoint."""
-        lanes = {str(lane): [place.window, place.packs] for lane, place in sorted(self.lanes.items())}
+        lanes = {str(lane): place.to_json() for lane, place in sorted(self.lanes.items())}
         return {"epoch": self.epoch, "packs": self.packs, "records": self.records, "lanes": lanes}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "Cursor":
         """The cursor that `to_json` wrote."""
-        lanes = {int(lane): Place(*place) for lane, place in document["lanes"].items()}
+        lanes = {int(lane): Place.from_json(place) for lane, place in document["lanes"].items()}
         return Cursor(document["epoch"], document["packs"], document["records"], lanes)
+
+    def after(self, steps: Sequence["StepPacks"], *, packs_per_step: int, records: int) -> "Cursor":
+        """The cursor after a step: what some or all ranks took of it, and the records that all of them did."""
+        lanes = {lane: place for step in steps for lane, place in step.places.items()}
+        return Cursor(self.epoch, self.packs + packs_per_step, self.records + records, {**self.lanes, **lanes})
 
 
 @dataclass(frozen=True)
 class StepPacks:
-    """This rank's packs of one step, and where its lanes stand after it."""
+    """This rank's packs of one step, what could not be read before them, and where its lanes stand after it."""
 
     packs: tuple[Pack, ...]
     places: Mapping[int, Place]
+    num_skipped: int = 0
+    is_over: bool = False  # none of its lanes has anything left
+
+    @property
+    def num_records(self) -> int:
+        """Records that this rank learns or skips."""
+        return sum(len(pack.examples) for pack in self.packs) + self.num_skipped
 
 
 @dataclass(frozen=True)
 class PackStream:
-    """Packs of one split of a data set, for one rank."""
+    """Packs of one or several data sets, for one rank."""
 
-    root: str
-    manifest: Manifest
+    data: tuple[DataSet, ...]
     encoder: Encoder
     rank: Rank
     max_length: int
     packs_per_step: int
     seed: int = 0
-    split: str = "train"
-    limit: int | None = None
+    skip_damaged: bool = False
 
     @property
     def num_records(self) -> int:
         """Records of one epoch, over all ranks."""
-        rows = self.manifest.num_rows(self.split)
-        return rows if self.limit is None else min(rows, self.limit)
+        return sum(rows_of_epoch(self._rows))
+
+    def identity(self) -> dict[str, Any]:
+        """What decides on the packs and their order, and so must not change between a cursor and its use."""
+        return {
+            "data": [[each.manifest.dataset_id, each.split, str(each.weight), each.limit] for each in self.data],
+            "text form": self.encoder.fingerprint,
+            "max_length": self.max_length,
+            "packs_per_step": self.packs_per_step,
+            "seed": self.seed,
+        }
+
+    @property
+    def _rows(self) -> list[Rows]:
+        return [data_set.rows for data_set in self.data]
+
+    def own(self, cursor: Cursor) -> Cursor:
+        """What of a cursor this rank goes on from, and alone may change."""
+        lanes = self.rank.lanes(num_lanes(self.num_records, max_length=self.max_length))
+        return replace(cursor, lanes={lane: place for lane, place in cursor.lanes.items() if lane in lanes})
 
     def epoch(self, cursor: Cursor) -> Iterator[StepPacks]:
         """The steps of the cursor's epoch from the cursor on, without end: after the last record come empty packs.
 
         Ranks agree on the end by counting: when the records learnt by all of them make up the epoch.
         """
-        lanes = num_lanes(self.num_records)
-        places = {lane: cursor.lanes.get(lane, Place()) for lane in self.rank.lanes(lanes)}
-        streams = {lane: self._lane(lane, lanes, cursor.epoch, place) for lane, place in places.items()}
+        lanes = num_lanes(self.num_records, max_length=self.max_length)
+        plans = plan_epoch(self._rows, lanes=lanes, seed=self.seed, epoch=cursor.epoch)
+        places = {lane: cursor.lanes.get(lane, Place()) for lane in sorted(self.rank.lanes(lanes))}
+        groups = RowGroups(self.data)
+        streams = {lane: self._lane(plans[lane], place, groups) for lane, place in places.items()}
         first = cursor.packs
         while True:
-            mine = []
+            mine, num_skipped = [], 0
             for number in range(first, first + self.packs_per_step):
                 lane = number % lanes
                 if lane not in streams:
                     continue
-                item, places[lane] = next(streams[lane], (EMPTY_PACK, places[lane]))
+                pack, skipped, places[lane] = next(streams[lane], (Pack(()), 0, places[lane]))
                 if self.rank.owns(number):
-                    mine.append(item)
-            yield StepPacks(tuple(mine), dict(places))
+                    mine.append(pack)
+                    num_skipped += skipped
+            is_over = all(place == Place(plans[lane].num_blocks) for lane, place in places.items())
+            yield StepPacks(tuple(mine), dict(places), num_skipped, is_over)
             first += self.packs_per_step
 
-    def _lane(self, lane: int, lanes: int, epoch: int, place: Place) -> Iterator[tuple[Pack, Place]]:
-        units = units_of(self.manifest.splits[self.split], limit=self.limit)
-        stretches = plan_lane(units, lane=lane, lanes=lanes, seed=self.seed, epoch=epoch)
-        reader = ShardReader(self.root, self.manifest, self.split, self.seed)
-        rows = window_rows(self.max_length)
-        for number, window in enumerate(windows(stretches, window_rows=rows, first=place.window), start=place.window):
-            packs = pack(self.encoder.encode(reader.read(window, epoch=epoch)), max_length=self.max_length)
-            done = place.packs if number == place.window else 0
-            for index, item in enumerate(packs[done:], start=done + 1):
-                yield item, Place(number, index)
+    def _lane(self, lane: Lane, place: Place, groups: RowGroups) -> Iterator[tuple[Pack, int, Place]]:
+        """The lane's packs from a place on, the records skipped before each, and the place after it."""
+        reader = LaneReader(groups, lane, seed=self.seed, skip_damaged=self.skip_damaged)
+        block, held = place.blocks, self._encoded(reader, place.held)
+        num_tokens, num_skipped = sum(len(example.ids) for _, example in held), 0
+        enough = self.max_length + max(_AHEAD_TOKENS, self.max_length // 2)
+        while True:
+            while num_tokens < enough and block < lane.num_blocks:
+                wanted = [Address(block, index) for index in range(lane.num_rows(block))]
+                found = self._encoded(reader, wanted)
+                num_tokens += sum(len(example.ids) for _, example in found)
+                num_skipped += len(wanted) - len(found)
+                held += found
+                block += 1
+            if not held and not num_skipped:
+                return
+            chosen = set(choose([len(example.ids) for _, example in held], max_length=self.max_length)) if held else ()
+            pack = Pack(tuple(held[index][1] for index in sorted(chosen)))
+            held = [each for index, each in enumerate(held) if index not in chosen]
+            num_tokens -= pack.num_tokens
+            yield pack, num_skipped, Place(block, tuple(address for address, _ in held))
+            num_skipped = 0
 
-
-def window_rows(max_length: int) -> int:
-    """Records that are packed together: enough for about 50 packs of descriptions, so that few tokens stay unused."""
-    return max(512, max_length // 4)
-
-
-def merge_places(places: Sequence[Mapping[int, Place]]) -> dict[int, Place]:
-    """All lanes' places from those of every rank."""
-    return {lane: place for rank in places for lane, place in rank.items()}
+    def _encoded(self, reader: LaneReader, addresses: Sequence[Address]) -> list[tuple[Address, Example]]:
+        """The examples at these addresses, without those whose records are damaged."""
+        records = reader.read(addresses)
+        return list(zip(records, self.encoder.encode(list(records.values())), strict=True))

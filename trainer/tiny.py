@@ -13,12 +13,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from contract.manifest import Manifest
 from contract.progress import Progress
-from trainer.examples import Example, Pack, Record, pack
+from trainer.data import DataSet
+from trainer.examples import Example, Pack, Record
 from trainer.model import answer_loss
-from trainer.plan import Stretch, units_of
-from trainer.shards import ShardReader
+from trainer.packing import pack
+from trainer.shards import first_records
 
 _SPECIAL_TOKENS = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 
@@ -43,9 +43,9 @@ class TinyShape:
     learning_rate: float = 2e-3
 
 
-def make_tiny_base(root: str, manifest: Manifest, *, folder: Path, seed: int, shape: TinyShape = TinyShape()) -> None:
+def make_tiny_base(data: Sequence[DataSet], *, folder: Path, seed: int, shape: TinyShape = TinyShape()) -> None:
     """Writes a tokenizer and a pre-trained small Llama in 32 bit to `folder`, in the format of any other base."""
-    records = _first_records(root, manifest, shape.records)
+    records = first_records(data, shape.records)
     tokenizer = _train_tokenizer(records, vocabulary=shape.vocabulary)
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -64,12 +64,6 @@ def make_tiny_base(root: str, manifest: Manifest, *, folder: Path, seed: int, sh
     _pretrain(model, tokenizer, records, shape=shape, seed=seed)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-
-
-def _first_records(root: str, manifest: Manifest, limit: int) -> list[Record]:
-    units = units_of(manifest.splits["train"], limit=limit)
-    reader = ShardReader(root, manifest, "train", seed=0)
-    return reader.read([Stretch(unit, 0, unit.rows) for unit in units], epoch=0)
 
 
 def _train_tokenizer(records: Sequence[Record], *, vocabulary: int) -> PreTrainedTokenizerFast:

@@ -14,11 +14,11 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from contract.errors import UserError
-from contract.manifest import Manifest, read_manifest
 from contract.settings import exit_code, parse_settings
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
 from trainer.config import TINY_BASE, TrainConfig, load_train_config
-from trainer.engine import Engine, NativeEngine, check_isolation, choose_engine, chosen_precision, write_trials
+from trainer.data import DataSet, open_data
+from trainer.engine import NativeEngine, check_isolation, choose_engine, chosen_precision, write_trials
 from trainer.examples import Encoder
 from trainer.loop import fit
 from trainer.model import add_lora, load_base, load_tokenizer
@@ -30,6 +30,11 @@ from trainer.tiny import make_tiny_base
 
 log = logging.getLogger(__name__)
 
+# Settings that may change between a checkpoint and its resume. Of `data` the stream says what must not.
+_FREE: Final = (
+    *("data", "run", "resume", "overwrite", "max_steps", "save_every", "log_every"),
+    *("tokens_per_batch", "skip_damaged"),
+)
 _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 
 
@@ -44,9 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 def train(config: TrainConfig) -> None:
     """Trains from the beginning, or from the last checkpoint, to RUN/adapter."""
-    manifest = read_manifest(config.data)
-    if not manifest.num_rows("train"):
-        raise UserError(f"the train split of {config.data} is empty: there is nothing to learn")
+    data = open_data(config.data, limit=config.limit)
     accelerator = Accelerator()
     check_strategy(accelerator)
     transformers.utils.logging.disable_progress_bar()
@@ -58,20 +61,20 @@ def train(config: TrainConfig) -> None:
     if config.base == TINY_BASE and not config.resume:
         base = str(base_in_the_making(run))
         if accelerator.is_main_process:
-            make_tiny_base(config.data, manifest, folder=Path(base), seed=config.seed)
+            make_tiny_base(data, folder=Path(base), seed=config.seed)
     accelerator.wait_for_everyone()
     if config.resume and config.base_precision == "auto":
         config = replace(config, base_precision=chosen_precision(run))
     # Whatever can be wrong is found before anything of an earlier run is touched.
-    trainee, stream = build(config, manifest, accelerator, base=base)
-    identity = _identity(config, manifest, trainee.engine)
+    trainee, stream = build(config, data, accelerator, base=base)
+    identity = _identity(config, trainee, stream)
     start = Progress(0, Cursor())
     if config.resume and (last := find_last(run)):
         start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
         trainee.engine.take_adapter()
         accelerator.print(f"going on from {last}")
     if accelerator.is_main_process:
-        claim_run(config, manifest)
+        claim_run(config, data)
         if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
             write_trials(run, trainee.engine.trials)
     accelerator.wait_for_everyone()
@@ -88,20 +91,19 @@ def train(config: TrainConfig) -> None:
 
 
 def build(
-    config: TrainConfig, manifest: Manifest, accelerator: Accelerator, *, base: str
+    config: TrainConfig, data: tuple[DataSet, ...], accelerator: Accelerator, *, base: str
 ) -> tuple[Trainee, PackStream]:
     """The 4-bit base with its adapter, and this rank's stream of packs."""
     tokenizer = load_tokenizer(base)
     model = add_lora(load_base(base, device=accelerator.device, compute_type=config.compute_type), config)
     stream = PackStream(
-        config.data,
-        manifest,
+        data,
         Encoder(tokenizer, max_length=config.max_length),
         Rank(accelerator.process_index, accelerator.num_processes),
         max_length=config.max_length,
         packs_per_step=config.packs_per_step,
         seed=config.seed,
-        limit=config.limit,
+        skip_damaged=config.skip_damaged,
     )
     engine, why = choose_engine(
         model, config, sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs
@@ -122,13 +124,12 @@ def check_strategy(accelerator: Accelerator) -> None:
         )
 
 
-def _identity(config: TrainConfig, manifest: Manifest, engine: Engine) -> dict[str, Any]:
+def _identity(config: TrainConfig, trainee: Trainee, stream: PackStream) -> dict[str, Any]:
     """What must not change between a checkpoint and its resume."""
-    free = ("data", "run", "resume", "overwrite", "max_steps", "save_every", "log_every", "tokens_per_batch", "engine")
-    settings = {name: value for name, value in asdict(config).items() if name not in free}
-    if isinstance(engine, NativeEngine):
-        settings["base_precision"] = engine.precision
-    return settings | {"dataset_id": manifest.dataset_id, "engine": engine.name}
+    settings = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    if isinstance(trainee.engine, NativeEngine):
+        settings["base_precision"] = trainee.engine.precision
+    return settings | {"engine": trainee.engine.name} | stream.identity()
 
 
 def _plan_text(config: TrainConfig, stream: PackStream, trainee: Trainee) -> str:

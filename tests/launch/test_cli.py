@@ -99,7 +99,7 @@ def test_a_dry_run_prints_the_engines_own_command(capsys: pytest.CaptureFixture[
 
 
 def test_training_is_launched_by_accelerate_one_process_a_gpu() -> None:
-    config = TrainConfig(data="d", run="r")
+    config = TrainConfig(data=("d",), run="r")
 
     on_gpus = train_argv(config, num_processes=4, use_cpu=False, accelerate=["--main_process_port", "29501"])
     assert on_gpus[1:3] == ["-m", "accelerate.commands.launch"]

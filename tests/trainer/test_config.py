@@ -9,8 +9,8 @@ from trainer.config import TrainConfig
 def test_all_values_out_of_range_are_named_at_once() -> None:
     with pytest.raises(UserError) as raised:
         TrainConfig(
-            data="d", run="r", epochs=0, learning_rate=0.0, lora_dropout=1.0, max_steps=0, max_length=100, resume=True,
-            overwrite=True,
+            data=("d",), run="r", epochs=0, learning_rate=0.0, lora_dropout=1.0, max_steps=0, max_length=100,
+            resume=True, overwrite=True,
         )  # fmt: skip
 
     message = str(raised.value)
@@ -26,4 +26,4 @@ def test_all_values_out_of_range_are_named_at_once() -> None:
 
 
 def test_defaults_are_in_range() -> None:
-    assert TrainConfig(data="d", run="r").packs_per_step == 8
+    assert TrainConfig(data=("d",), run="r").packs_per_step == 8

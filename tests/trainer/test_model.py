@@ -12,8 +12,9 @@ from contract.errors import UserError
 from trainer import model as unit
 from trainer.config import TrainConfig
 from trainer.engine import PlainEngine, check_isolation
-from trainer.examples import Encoder, Pack, Record, pack
+from trainer.examples import Encoder, Pack, Record
 from trainer.model import add_lora, answer_loss, load_base, load_tokenizer
+from trainer.packing import pack
 
 CPU = torch.device("cpu")
 RECORDS = [Record(0, "Red Kettle", "A kettle of steel."), Record(1, "Blue Lamp", "A lamp of glass, 40 cm.")]
@@ -29,7 +30,7 @@ def _packs(micro_base: Path) -> tuple[Pack, list[Pack]]:
 
 @pytest.fixture(name="lora")
 def _lora(micro_base: Path) -> PeftModel:
-    model = add_lora(load_base(str(micro_base), device=CPU), TrainConfig(data="-", run="-", seed=0))
+    model = add_lora(load_base(str(micro_base), device=CPU), TrainConfig(data=("-",), run="-", seed=0))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)  # zero at first, and then nothing depends on lora_A

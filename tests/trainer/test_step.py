@@ -16,7 +16,7 @@ from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_
 from trainer.stream import StepPacks
 from trainer.train import train
 
-CONFIG = TrainConfig(data="-", run="-", weight_decay=0.0)
+CONFIG = TrainConfig(data=("-",), run="-", weight_decay=0.0)
 PACKS = tuple(make_packs([[17, 70, 5], [64, 1, 33]]))
 
 
@@ -93,7 +93,7 @@ def test_a_run_in_float16_has_the_losses_of_one_in_float32(prepared, micro_base:
         settings = {"max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 30}
         train(
             TrainConfig(
-                data=prepared.root,
+                data=(prepared.root,),
                 run=str(run),
                 base=str(micro_base),
                 engine=engine,

@@ -27,7 +27,7 @@ from trainer.train import check_strategy, main, train
 
 def _config(prepared, base: Path, run: Path, **changes) -> TrainConfig:
     values = {"max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 60, "log_every": 1_000}
-    return TrainConfig(data=prepared.root, run=str(run), base=str(base), **{**values, **changes})
+    return TrainConfig(data=(prepared.root,), run=str(run), base=str(base), **{**values, **changes})
 
 
 @pytest.fixture(name="finished", scope="module")
@@ -173,7 +173,7 @@ def test_only_what_was_learnt_counts_as_seen(
     assert "of 60 seen titles" in capsys.readouterr().out  # the run was limited to as many
 
     with pytest.raises(UserError, match="but this run learnt"):
-        evaluate(EvaluateConfig(run=str(finished), data=other_prepared.root))
+        evaluate(EvaluateConfig(run=str(finished), data=(other_prepared.root,)))
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_without_a_loss_to_hold_them_against_no_precision_is_chosen() -> None:
 
 
 def test_precisions_are_tried_on_the_loaded_base(micro_base: Path) -> None:
-    model = add_lora(load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data="-", run="-"))
+    model = add_lora(load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"))
 
     trials = try_precisions(model, make_packs([[17, 70, 5], [64, 33]]), max_length=128, most=256)
 
@@ -96,7 +96,7 @@ def test_a_run_keeps_the_precision_that_its_trial_chose(
 ) -> None:
     run = tmp_path / "run"
     config = TrainConfig(
-        data=prepared.root, run=str(run), base=str(micro_base), engine="native", base_precision="auto",
+        data=(prepared.root,), run=str(run), base=str(micro_base), engine="native", base_precision="auto",
         max_length=128, tokens_per_step=256, limit=30, max_steps=2,
     )  # fmt: skip
     train(config)
