@@ -141,7 +141,7 @@ def test_a_resume_takes_the_settings_that_it_is_not_given_from_the_run(finished:
     config = load_train_config(file=None, overrides={"run": str(finished), "resume": True, "log_every": 7})
 
     began = json.loads((finished / "config.json").read_text())["config"]
-    assert asdict(config) == began | {"resume": True, "log_every": 7}
+    assert asdict(config) == began | {"data": tuple(began["data"]), "resume": True, "log_every": 7}
 
 
 def test_a_loss_that_is_no_number_stops_the_run_before_the_update(
