@@ -53,6 +53,7 @@ _LOCAL_SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "2g",
+    "spark.python.daemon.module": "spark_jobs.daemon",
 }
 
 

@@ -30,7 +30,7 @@ from spark_jobs.tokens import read_tokenizer
 INPUT_BYTES_PER_BUCKET: Final = 64 * 2**20
 MAX_INPUT_BYTES_PER_BUCKET: Final = 512 * 2**20  # a bucket is held in memory, and Arrow's texts end at 2 GiB
 _NO_SPACE: Final = "No space left on device"  # so says Java, too
-_WORKER_LOST: Final = re.compile(r"Python worker|pyspark\.daemon|SocketException|EOFException")  # Java's ways to say so
+_WORKER_LOST: Final = re.compile(r"Python worker|\.daemon|SocketException|EOFException")  # Java's ways to say so
 _STAGED_FILE_LOST: Final = re.compile(rf"FileNotFoundError: .*{re.escape(STAGING_PREFIX)}")
 _MEMORY: Final = "the system may have wanted its memory: run again with fewer cores at once (--master 'local[1]')"
 

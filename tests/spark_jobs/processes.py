@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_MARK: Final = "VITRINE_TEST_MARK"  # in the environment of all processes of a run, by which they are found
+MARK: Final = "VITRINE_TEST_MARK"  # in the environment of all processes of a run, by which they are found
 KILLS: Final = int(os.environ.get("VITRINE_KILLS", "1"))
 IS_LINUX: Final = Path("/proc/self/environ").exists()  # where processes are shown as files
 
@@ -58,6 +58,6 @@ def start(source: Path, output: Path, log: Path, *options: str, **environment: s
     command += ["--master", "local[2]", "--shard-rows", "200", "--partitions", "12", *options]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            command, cwd=ROOT, stderr=file, start_new_session=True, env=os.environ | environment | {_MARK: mark}
+            command, cwd=ROOT, stderr=file, start_new_session=True, env=os.environ | environment | {MARK: mark}
         )
     return Run(process, output, log, mark)
