@@ -205,12 +205,14 @@ def read_text(root: str) -> bytes:
     try:
         return storage.read_bytes(url)
     except FileNotFoundError as error:
+        if storage.is_missing_bucket(error):
+            raise UserError(f"cannot read {url}: there is no bucket {url.split('/')[2]}") from error
         raise UserError(
             f"no {MANIFEST_NAME} in {root}: there is no finished data set; make one with"
             f" 'vitrine prepare --input CATALOGUE --output {root}'"
         ) from error
-    except OSError as error:
-        raise UserError(f"cannot read {url}: {error.strerror or error}") from error
+    except storage.read_errors() as error:
+        raise UserError(f"cannot read {url}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def find_manifest(root: str) -> Manifest | None:

@@ -141,7 +141,7 @@ def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
     except UserError as error:
         if debug or os.environ.get(DEBUG):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}\n", end="", file=sys.stderr)  # in one write: several ranks may speak at once
         if told := os.environ.get(EXIT_CODE_FILE):
             Path(told).write_text(str(USER_ERROR_CODE))
         return USER_ERROR_CODE

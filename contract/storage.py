@@ -4,23 +4,76 @@ A path is an fsspec URL (`s3://bucket/folder`) or a local path. `s3a://` means t
 """
 
 import os
+import sys
 import tempfile
 from pathlib import PurePosixPath
+from typing import Any, Final
 
 import fsspec
 
 from contract.errors import UserError
 
+# Seconds until a connection counts as stalled; and no second try, which is left to who reads.
+_ONE_TRY: Final = {"connect_timeout": 10, "read_timeout": 20, "retries": {"total_max_attempts": 1}}
 
-def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a path and the path on it, without a trailing slash."""
+# What clients of object stores raise that is no OSError. They are optional, and loaded by fsspec where they are used.
+_CLIENT_ERRORS: Final = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("aiohttp", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("requests", "RequestException"),
+)
+_HOPELESS_ERRORS: Final = (
+    *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError"),
+    *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError", "RefreshError"),
+)
+
+
+def open_filesystem(url: str, **options: Any) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of a path and the path on it, without a trailing slash. `options` are those of fsspec."""
     if url.startswith("s3a://"):
         url = "s3" + url.removeprefix("s3a")
     try:
-        filesystem, path = fsspec.core.url_to_fs(url)
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
         raise UserError(f"cannot open {url!r}: {error}") from error
     return filesystem, path.rstrip("/") or "/"
+
+
+def open_to_read(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """As `open_filesystem`, but a request to S3 is made once, and fails when nothing comes for 20 s.
+
+    Settings of fsspec's own (`FSSPEC_S3`, its config files) win over these.
+    """
+    if not url.startswith(("s3://", "s3a://")):
+        return open_filesystem(url)
+    own = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+    filesystem, path = open_filesystem(url, config_kwargs=_ONE_TRY | own)
+    filesystem.retries = 1
+    return filesystem, path
+
+
+def read_errors() -> tuple[type[Exception], ...]:
+    """What reading may raise that is not for this project to mend; to be asked when something was raised.
+
+    OSError, and what clients of object stores raise beside it, if they are loaded.
+    """
+    loaded = ((sys.modules.get(module), name) for module, name in _CLIENT_ERRORS)
+    return OSError, *(getattr(module, name) for module, name in loaded if module is not None)
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Whether it is of no use to try again: no right to read, no credentials, no such bucket."""
+    forbidden = isinstance(error, PermissionError) or getattr(error, "code", None) in (401, 403)
+    return forbidden or type(error).__name__ in _HOPELESS_ERRORS or is_missing_bucket(error)
+
+
+def is_missing_bucket(error: Exception) -> bool:
+    """Whether S3 says that there is no such bucket; s3fs makes a FileNotFoundError of it."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return response.get("Error", {}).get("Code") == "NoSuchBucket"
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:

@@ -10,11 +10,11 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -95,7 +95,8 @@ def _stopping(spark: SparkSession) -> Iterator[SparkSession]:
             spark.stop()
         raise
     except BaseException:
-        spark.stop()
+        with suppress(Py4JError, OSError):  # Java may be gone, which is not what went wrong first
+            spark.stop()
         raise
     hang_up()
     spark.stop()

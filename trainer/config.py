@@ -15,7 +15,9 @@ DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
 CONFIG_NAME: Final = "config.json"  # in the folder of a run
 
-_WEIGHTED: Final = re.compile(r"(?P<root>.+):(?P<weight>\d+(?:\.\d+)?)")
+# Not the port of `hdfs://host:8020`.
+_WEIGHTED: Final = re.compile(r"(?!\w+://[^/]*:\d+$)(?P<root>.+):(?P<weight>\d+(?:\.\d*)?|\.\d+)")
+_SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?) ?((?P<power>[kmgt])(?P<binary>i)?)?b?", re.IGNORECASE)
 
 _AT_LEAST_ONE: Final = (
     *("epochs", "max_steps", "limit", "max_length", "tokens_per_step", "tokens_per_batch"),
@@ -39,6 +41,8 @@ class TrainConfig:
     max_steps: int | None = setting(None, help="stop after this many optimizer steps")
     limit: int | None = setting(None, help="learn only the first LIMIT records of each data set")
     skip_damaged: bool = setting(False, help="leave out records that cannot be read, count them, and go on")
+    cache: str | None = setting(None, help="local folder for whole copies of shards, which runs of a machine may share")
+    cache_limit: str = setting("20GB", help="size that the cache may not exceed, such as 500MB or 20GB, or in bytes")
     max_length: int = setting(2048, help="tokens in one pack; longer records are cut and counted")
     tokens_per_step: int = setting(16_384, help="tokens in one optimizer step over all GPUs, padding included")
 
@@ -69,6 +73,7 @@ class TrainConfig:
 
     seed: int = setting(0, help="seed of the order of records and of the adapter's first values")
     save_every: int = setting(500, help="optimizer steps between checkpoints")
+    ledger: bool = setting(False, help="write down in RUN/ledger which records each step learns")
     log_every: int = setting(10, help="optimizer steps between printed lines; metrics.jsonl has every step")
 
     def __post_init__(self) -> None:
@@ -97,6 +102,14 @@ class TrainConfig:
         problems += [
             f"data = {text!r}, expected a weight of more than 0" for text in self.data if not parse_data(text)[1]
         ]
+        try:
+            parse_size(self.cache_limit)
+        except UserError as error:
+            problems.append(f"cache_limit = {error}")
+        if self.cache is not None and "://" in self.cache:
+            problems.append(f"cache = {self.cache!r}, expected a local folder")
+        if self.cache is None and self.cache_limit != type(self).cache_limit:
+            problems.append(f"cache_limit = {self.cache_limit!r} without a cache")
         if "://" in self.run:
             problems.append(f"run = {self.run!r}, expected a local folder")
         if self.resume and self.overwrite:
@@ -108,6 +121,19 @@ class TrainConfig:
     def packs_per_step(self) -> int:
         """Packs in one optimizer step, over all ranks."""
         return self.tokens_per_step // self.max_length
+
+
+def parse_size(text: str) -> int:
+    """Bytes in a size such as '500MB' (decimal), '2GiB' (binary) or '1000000'; UserError where it is none.
+
+    >>> parse_size("20GB"), parse_size("1.5 MiB")
+    (20000000000, 1572864)
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UserError(f"{text!r}, expected a number of bytes, or one with kB, MB, GB, TB, KiB, MiB, GiB or TiB")
+    unit = 1024 if found["binary"] else 1000
+    return int(Fraction(found["number"]) * unit ** " kmgt".index((found["power"] or " ").lower()))
 
 
 def parse_data(text: str) -> tuple[str, Fraction]:

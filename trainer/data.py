@@ -8,7 +8,7 @@ from itertools import accumulate
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from trainer.config import parse_data
-from trainer.plan import Rows
+from trainer.plan import Rows, rows_of_epoch
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ def open_data(texts: Iterable[str], *, split: str = "train", limit: int | None =
                 f" {data[0].manifest.text_profile!r}: a question could be cleaned by one of them only"
             )
         data.append(DataSet(root, manifest, split, weight, limit))
+    num_rows = rows_of_epoch([data_set.rows for data_set in data])
+    unlearnt = [data_set.root for data_set, num in zip(data, num_rows, strict=True) if not num]
+    if unlearnt:
+        raise UserError(
+            f"data: by these weights an epoch takes no record of {', '.join(unlearnt)}; raise their weights"
+        )
     return tuple(data)
 
 

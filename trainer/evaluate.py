@@ -3,21 +3,23 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from contract import storage
 from contract.errors import UserError
 from contract.progress import Progress
 from contract.settings import exit_code, parse_settings
 from trainer.answer import Answerer, load_answerer
-from trainer.config import EvaluateConfig
-from trainer.data import open_data
+from trainer.config import EvaluateConfig, parse_data
+from trainer.data import DataSet, open_data
 from trainer.examples import Record
+from trainer.plan import num_lanes, rows_of_epoch
 from trainer.rouge import rouge_l
 from trainer.run import read_info
-from trainer.shards import first_records
+from trainer.shards import first_records, learnt_records
 
 EVALUATION_NAME = "evaluation.json"
 
@@ -48,21 +50,28 @@ def evaluate(config: EvaluateConfig) -> None:
     """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
     run = Path(config.run)
     info = read_info(run)
-    data = open_data(config.data or info.config["data"])
+    data = open_data(config.data or info.config["data"], limit=info.config["limit"])
     ids = [data_set.manifest.dataset_id for data_set in data]
     if ids != info.dataset_ids:
         raise UserError(
             f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run learnt"
             f" {', '.join(info.dataset_ids)}: no title of it counts as seen; name the one that it learnt with --data"
         )
-    seen = min(config.seen, (info.config["limit"] or config.seen) * len(data))
+    weights = [parse_data(text)[1] for text in info.config["data"]]
+    data = tuple(replace(each, weight=weight) for each, weight in zip(data, weights, strict=True))
     unseen = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
-    asked = [("train", record) for record in first_records(data, seen)]
+    asked = [("train", record) for record in _seen(data, config.seen, info.config)]
     asked += [("unseen", record) for record in first_records(unseen, config.unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
     document = json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False)
     storage.write_bytes(str(run / EVALUATION_NAME), document.encode())
     print(table(comparisons))
+
+
+def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> list[Record]:
+    num_records = sum(rows_of_epoch([data_set.rows for data_set in data]))
+    lanes = num_lanes(num_records, max_length=settings["max_length"])
+    return learnt_records(data, limit, lanes=lanes, seed=settings["seed"])
 
 
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:

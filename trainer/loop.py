@@ -9,28 +9,22 @@ it is launched, and its loss is read after the next one is.
 """
 
 import math
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from contract.errors import UserError
+from trainer.agreement import agreed_steps
 from trainer.checkpoint import Progress, save_checkpoint
 from trainer.config import TrainConfig
-from trainer.engine import Engine
+from trainer.ledger import LearntStep, cut_ledger, learnt, merge, write_ledger
 from trainer.metrics import METRICS_NAME, StepMetrics, append_metrics, forget_after, log_line
-from trainer.prefetch import prefetch
-from trainer.step import Awaited, StepCounts, Trainee, count_step, mark, train_step
+from trainer.step import Awaited, StepCounts, Trainee, mark, train_step
 from trainer.stream import Cursor, PackStream, StepPacks
-
-_STEPS_AHEAD = 4
-
-Item = TypeVar("Item")
 
 
 def fit(
@@ -40,34 +34,42 @@ def fit(
     run, accelerator = Path(config.run), trainee.accelerator
     if accelerator.is_main_process:
         forget_after(run / METRICS_NAME, last_step=start.step)
-    step, cursor, saved = start.step, stream.own(start.cursor), start.step
+        cut_ledger(run, last_step=start.step)
+    saved, here = start.step, replace(start, cursor=stream.own(start.cursor))
     reporter = _Reporter(config, accelerator, mark(accelerator.device))
+    ledger: list[LearntStep] = []  # this rank's part, since the last checkpoint
     trainee.model.train()
 
-    while cursor.epoch < config.epochs and not _is_last(step, config):
-        ahead = prefetch(_with_batches(stream.epoch(cursor), trainee.engine), ahead=_STEPS_AHEAD)
-        for mine, batches, counts in _counted(_timed(ahead, reporter), accelerator):
+    while here.cursor.epoch < config.epochs and not _is_last(here.step, config):
+        steps = agreed_steps(stream, here.cursor, trainee, on_wait=reporter.waited)
+        for mine, batches, counts in steps:
+            before, here = here, _after(here, mine, counts, stream)
+            reporter.skipped_records += counts.skipped_records
+            cursor, step = before.cursor, here.step
             if counts.records:
-                step += 1
-                share = _share_done(config, stream, cursor, step - 1)
+                share = _share_done(config, stream, before)
                 rate = learning_rate(config, step=step, share=share)
                 numbers = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
-                reporter.add(_Launched(step, cursor.epoch, share, rate, counts, numbers, reporter.take_wait_s()))
-            cursor = cursor.after([mine], packs_per_step=stream.packs_per_step, records=counts.records)
+                reporter.add(_Launched(step, cursor.epoch, share, rate, counts, numbers, *reporter.take()))
+                if config.ledger:
+                    ledger.append(learnt(mine, step=step, epoch=cursor.epoch, first_pack=cursor.packs))
             if counts.records and step % config.save_every == 0:
                 reporter.flush()
-                saved = _save(run, trainee, Progress(step, cursor), identity)
+                saved = _save(run, trainee, here, ledger, identity=identity)
                 reporter.before = mark(accelerator.device)
-            if cursor.records == stream.num_records or _is_last(step, config):
+            if here.cursor.records == stream.num_records or _is_last(step, config):
                 break
+            _check_not_over(counts, here, stream)
         reporter.flush()
-        ahead.close()
-        if cursor.records == stream.num_records:
-            cursor = Cursor(epoch=cursor.epoch + 1)
+        steps.close()
+        if here.cursor.records == stream.num_records:
+            here = replace(here, cursor=Cursor(epoch=here.cursor.epoch + 1))
 
-    if saved != step:
-        _save(run, trainee, Progress(step, cursor), identity)
-    return Progress(step, cursor)
+    if not here.step:
+        raise UserError(f"none of the {stream.num_records:,} records could be read: there is nothing to learn")
+    if saved != here.step:
+        _save(run, trainee, here, ledger, identity=identity)
+    return here
 
 
 def learning_rate(config: TrainConfig, *, step: int, share: float) -> float:
@@ -86,6 +88,7 @@ class _Launched:
     counts: StepCounts
     numbers: Awaited
     wait_s: float  # for packs, since the step before was launched
+    skipped_records: int  # since then, too
 
 
 @dataclass
@@ -97,11 +100,16 @@ class _Reporter:
     before: Awaited  # from which the next step's time is measured
     held: _Launched | None = None
     wait_s: float = 0.0
+    skipped_records: int = 0
 
-    def take_wait_s(self) -> float:
-        """The seconds that were waited for packs since this was last asked."""
-        wait_s, self.wait_s = self.wait_s, 0.0
-        return wait_s
+    def waited(self, seconds: float) -> None:
+        """Adds to the time that was waited for packs."""
+        self.wait_s += seconds
+
+    def take(self) -> tuple[float, int]:
+        """The seconds that were waited for packs, and the records skipped, since this was last asked."""
+        taken, self.wait_s, self.skipped_records = (self.wait_s, self.skipped_records), 0.0, 0
+        return taken
 
     def add(self, launched: _Launched) -> None:
         """Holds this step back and writes down the one before."""
@@ -113,8 +121,9 @@ class _Reporter:
         if self.held is None:
             return
         launched, self.held = self.held, None
+        counts = launched.counts
         loss_sum, norm = launched.numbers.get()
-        loss = loss_sum / max(1, launched.counts.answer_tokens)
+        loss = loss_sum / max(1, counts.answer_tokens)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
                 f"step {launched.step}: loss {loss}, gradient norm {norm}; the update was not made."
@@ -127,7 +136,12 @@ class _Reporter:
             loss=loss,
             grad_norm=norm,
             learning_rate=launched.rate,
-            **vars(launched.counts),
+            records=counts.records,
+            tokens=counts.tokens,
+            answer_tokens=counts.answer_tokens,
+            cut_records=counts.cut_records,
+            cut_tokens=counts.cut_tokens,
+            skipped_records=launched.skipped_records,
             step_s=step_s,
             wait_s=launched.wait_s,
             peak_memory_bytes=_peak_memory(self.accelerator.device),
@@ -138,54 +152,49 @@ class _Reporter:
             self.accelerator.print(f"{launched.share:4.0%}  {log_line(metrics)}", flush=True)
 
 
-def _share_done(config: TrainConfig, stream: PackStream, cursor: Cursor, step: int) -> float:
+def _after(here: Progress, mine: StepPacks, counts: StepCounts, stream: PackStream) -> Progress:
+    """The progress after a step; one in which nothing is learnt is none."""
+    records = counts.records + counts.skipped_records
+    return Progress(
+        here.step + bool(counts.records),
+        here.cursor.after([mine], packs_per_step=stream.packs_per_step, records=records),
+        here.cut_records + counts.cut_records,
+        here.skipped_records + counts.skipped_records,
+    )
+
+
+def _check_not_over(counts: StepCounts, here: Progress, stream: PackStream) -> None:
+    """UserError, on all ranks, if nothing is left to learn though records are missing: no end would ever come."""
+    if counts.ranks_over == stream.rank.world:
+        raise UserError(
+            f"epoch {here.cursor.epoch} is over with {here.cursor.records:,} of {stream.num_records:,} records learnt"
+            " or skipped: the checkpoint that this run went on from does not belong to this data; delete it, and go on"
+            " from the one before it with --resume"
+        )
+
+
+def _share_done(config: TrainConfig, stream: PackStream, here: Progress) -> float:
     """From 0 to 1, by records or by steps, whichever ends the run first."""
-    by_records = (cursor.epoch + cursor.records / max(1, stream.num_records)) / config.epochs
-    return max(by_records, step / config.max_steps if config.max_steps else 0.0)
+    by_records = (here.cursor.epoch + here.cursor.records / max(1, stream.num_records)) / config.epochs
+    return max(by_records, here.step / config.max_steps if config.max_steps else 0.0)
 
 
 def _is_last(step: int, config: TrainConfig) -> bool:
     return config.max_steps is not None and step >= config.max_steps
 
 
-def _save(run: Path, trainee: Trainee, progress: Progress, identity: dict[str, Any]) -> int:
-    """Collective: every rank says where its lanes stand, rank 0 writes."""
-    cursor = progress.cursor
-    lanes = {lane: place for rank in gather_object([dict(cursor.lanes)]) for lane, place in rank.items()}
-    progress = Progress(progress.step, replace(cursor, lanes=lanes))
+def _save(run: Path, trainee: Trainee, here: Progress, ledger: list[LearntStep], *, identity: dict[str, Any]) -> int:
+    """Collective: every rank says where its lanes stand and what it has learnt, rank 0 writes. Empties the ledger."""
+    ranks = gather_object([(dict(here.cursor.lanes), ledger)])
+    lanes = {lane: place for lanes_of_rank, _ in ranks for lane, place in lanes_of_rank.items()}
     if trainee.accelerator.is_main_process:
         trainee.engine.give_adapter()
-        save_checkpoint(run, trainee.model, trainee.optimizer, progress, identity=identity)
+        write_ledger(run, list(merge([part for _, part in ranks])))
+        whole = replace(here, cursor=replace(here.cursor, lanes=lanes))
+        save_checkpoint(run, trainee.model, trainee.optimizer, whole, identity=identity)
+    ledger.clear()
     trainee.accelerator.wait_for_everyone()
-    return progress.step
-
-
-def _with_batches(steps: Iterator[StepPacks], engine: Engine) -> Iterator[tuple[StepPacks, list[Any]]]:
-    for step in steps:
-        yield step, engine.batches(step.packs)
-
-
-def _counted(
-    steps: Iterator[tuple[StepPacks, list[Any]]], accelerator: Accelerator
-) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
-    """Each step with what all ranks learn in it, asked for one step ahead. Collective."""
-    held: tuple[StepPacks, list[Any], Awaited] | None = None
-    for mine, batches in steps:
-        following = mine, batches, count_step(mine, accelerator)
-        if held is not None:
-            yield held[0], held[1], StepCounts(*held[2].get())
-        held = following
-
-
-def _timed(items: Iterator[Item], reporter: _Reporter) -> Iterator[Item]:
-    """The items; the reporter is told how long their consumer waits for them."""
-    while True:
-        started = time.perf_counter()
-        item = next(items, None)
-        reporter.wait_s += time.perf_counter() - started
-        if item is None:
-            return
-        yield item
+    return here.step
 
 
 def _peak_memory(device: torch.device) -> int | None:

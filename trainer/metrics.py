@@ -26,6 +26,7 @@ class StepMetrics:
     answer_tokens: int
     cut_records: int  # longer than the window
     cut_tokens: int
+    skipped_records: int  # that could not be read, since the step before
     step_s: float
     wait_s: float  # of step_s, waiting for packs
     peak_memory_bytes: int | None  # of the GPU, since the run started
@@ -33,8 +34,7 @@ class StepMetrics:
 
 def forget_after(path: Path, *, last_step: int) -> None:
     """Drops the lines after the step that a run goes on from."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["step"] <= last_step]
+    kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= last_step]
     storage.write_bytes(str(path), "".join(f"{line}\n" for line in kept).encode())
 
 
@@ -58,4 +58,10 @@ def read_metrics(run: Path) -> list[Mapping[str, float]]:
     path = run / METRICS_NAME
     if not path.exists():
         raise UserError(f"no {METRICS_NAME} in {run}: it is not the folder of a training run")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file that appears line by line: the last one may be in the making, or cut off by a crash."""
+    text = path.read_text() if path.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()

@@ -3,6 +3,7 @@
 import os
 from typing import Final
 
+import numpy as np
 import torch
 from bitsandbytes.nn import Linear4bit
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -125,15 +126,15 @@ def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tens
 
 
 def pack_tensors(pack: Pack, *, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, positions within each example, and labels (ignored on prompts), each of shape T."""
-    ids: list[int] = []
-    positions: list[int] = []
-    labels: list[int] = []
-    for example in pack.examples:
-        ids += example.ids
-        positions += range(len(example.ids))
-        labels += [IGNORED] * example.num_prompt + example.ids[example.num_prompt :]
-    return torch.tensor(ids, device=device), torch.tensor(positions, device=device), torch.tensor(labels, device=device)
+    """Token ids, positions within each example, and labels (ignored on prompts), each of shape T, of a filled pack."""
+    ids_T = np.concatenate([np.asarray(example.ids, np.int64) for example in pack.examples])
+    lengths = [len(example.ids) for example in pack.examples]
+    starts = np.cumsum([0, *lengths[:-1]])
+    positions_T = np.arange(len(ids_T)) - np.repeat(starts, lengths)
+    num_prompt_T = np.repeat([example.num_prompt for example in pack.examples], lengths)
+    labels_T = np.where(positions_T < num_prompt_T, IGNORED, ids_T)
+    input_ids_T, position_ids_T, label_ids_T = map(torch.from_numpy, (ids_T, positions_T, labels_T))
+    return input_ids_T.to(device), position_ids_T.to(device), label_ids_T.to(device)
 
 
 @torch.no_grad()

@@ -25,19 +25,33 @@ _MIN_LANE_ROWS: Final = 64
 
 
 @dataclass(frozen=True)
+class Worker:
+    """One of several processes that make a rank's packs for it: in turn, `batch` packs each time."""
+
+    index: int = 0
+    num: int = 1
+    batch: int = 1
+    first: int = 0  # the pack of the epoch from which turns are counted
+
+
+@dataclass(frozen=True)
 class Rank:
-    """One process of a run, the only place that ranks come from."""
+    """One process of a run, the only place that ranks come from; or one worker of it."""
 
     index: int
     world: int
+    worker: Worker = Worker()
 
     def lanes(self, num_lanes: int) -> set[int]:
         """The lanes that hold packs of this rank."""
-        return {pack % num_lanes for pack in range(self.index, math.lcm(num_lanes, self.world), self.world)}
+        first, period = self.worker.first, math.lcm(num_lanes, self.world * self.worker.num * self.worker.batch)
+        mine = range(first + (self.index - first) % self.world, first + period, self.world)
+        return {pack % num_lanes for pack in mine if self.owns(pack)}
 
     def owns(self, pack: int) -> bool:
         """Whether this rank learns pack `pack` of the epoch."""
-        return pack % self.world == self.index
+        turn = (pack - self.worker.first) // self.world // self.worker.batch
+        return pack % self.world == self.index and turn % self.worker.num == self.worker.index
 
 
 @dataclass(frozen=True)
@@ -118,9 +132,9 @@ class Lane:
 
     def unit_after(self, stretch: Stretch) -> Unit | None:
         """The unit that is read when this stretch's is used up."""
-        units = [each.unit for each in self.parts[stretch.unit.source]]
-        place = units.index(stretch.unit) + 1
-        return units[place] if place < len(units) else None
+        part = self.parts[stretch.unit.source]
+        place = [(each.unit, each.cycle) for each in part].index((stretch.unit, stretch.cycle)) + 1
+        return part[place].unit if place < len(part) else None
 
 
 def _cut(part: Sequence[Stretch], starts: Sequence[int], first: int, stop: int) -> Iterator[Stretch]:

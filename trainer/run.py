@@ -13,12 +13,16 @@ from contract import storage
 from contract.errors import UserError
 from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig
 from trainer.data import DataSet
+from trainer.ledger import LEDGER_NAME
 from trainer.metrics import METRICS_NAME
 
 ADAPTER_NAME: Final = "adapter"
 TRIALS_NAME: Final = "precision.json"
 _TINY_NAME: Final = "base"
-_OWN_NAMES: Final = (CONFIG_NAME, ADAPTER_NAME, _TINY_NAME, "checkpoints", METRICS_NAME, TRIALS_NAME, "evaluation.json")
+# Besides CONFIG_NAME, in the order in which they are deleted: what a resume goes on from first.
+_OWN_NAMES: Final = (
+    *("checkpoints", ADAPTER_NAME, _TINY_NAME, METRICS_NAME, LEDGER_NAME, TRIALS_NAME, "evaluation.json"),
+)
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
 
@@ -36,7 +40,7 @@ def check_run(config: TrainConfig) -> None:
     """Changes nothing; UserError if this training would touch anything that it was not asked to touch."""
     run = Path(config.run)
     try:
-        is_empty = not run.exists() or not any(run.iterdir())
+        is_empty = not run.exists() or all(_is_left_over(path) for path in run.iterdir())
     except OSError as error:
         raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
     has_run = _is_run(run)
@@ -48,16 +52,19 @@ def check_run(config: TrainConfig) -> None:
         raise UserError(f"{run} is not empty and holds no run: give another folder")
 
 
-def claim_run(config: TrainConfig, data: Sequence[DataSet]) -> None:
-    """Makes the folder that of this training: deletes what an earlier run left, writes RUN/config.json."""
+def claim_run(config: TrainConfig, data: Sequence[DataSet], *, new_base: Path | None) -> None:
+    """Makes the folder that of this training: deletes what an earlier run left, writes RUN/config.json.
+
+    At whatever point it is killed, the folder is that of a run or empty to the next one. `new_base` is moved into it.
+    """
     run = Path(config.run)
+    run.mkdir(parents=True, exist_ok=True)
     if not config.resume:
         for name in _OWN_NAMES:
-            path = run / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        if config.base == TINY_BASE:
-            run.mkdir(parents=True, exist_ok=True)
-            os.replace(base_in_the_making(run), run / _TINY_NAME)
+            _discard(run / name)
+    for path in (*run.iterdir(), *run.glob("checkpoints/.*.tmp")):
+        if _is_left_over(path) or path.parent != run:
+            _delete(path)
     info = RunInfo(
         asdict(config),
         [data_set.manifest.dataset_id for data_set in data],
@@ -65,6 +72,31 @@ def claim_run(config: TrainConfig, data: Sequence[DataSet]) -> None:
         {name: version(name) for name in _PACKAGES},
     )
     storage.write_bytes(str(run / CONFIG_NAME), f"{json.dumps(asdict(info), indent=1)}\n".encode())
+    if new_base:
+        os.replace(new_base, run / _TINY_NAME)
+
+
+def _discard(path: Path) -> None:
+    """Deletes it at once: what is half gone must not be taken for whole."""
+    gone = path.with_name(f".{path.name}.tmp")
+    if path.exists():
+        _delete(gone)
+        os.replace(path, gone)
+        _delete(gone)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a run that was killed left it half written or half deleted."""
+    return path.name.endswith(".tmp") and path.name.startswith(
+        tuple(f".{name}." for name in (CONFIG_NAME, *_OWN_NAMES))
+    )
 
 
 def base_in_the_making(run: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow as pa
 from contract.columns import CONTENT, TITLE
 from trainer.data import DataSet, first_rows
 from trainer.examples import Record
-from trainer.plan import Address, Lane, Stretch, Unit, row_order, units_of
+from trainer.plan import Address, Lane, Stretch, Unit, plan_epoch, row_order, units_of
 from trainer.row_groups import DamagedShardError, RowGroups
 
 
@@ -44,6 +45,8 @@ class LaneReader:
         kept = self._kept.get(stretch.unit.source)
         if kept is None or (kept.unit, kept.cycle) != (stretch.unit, stretch.cycle):
             kept = self._kept[stretch.unit.source] = self._load(stretch.unit, stretch.cycle)
+        if 2 * stretch.stop > stretch.unit.rows and (following := self.lane.unit_after(stretch)):
+            self.groups.announce(following)  # later than at once, so that few lanes hold two row groups
         return kept
 
     def _load(self, unit: Unit, cycle: int) -> "_KeptUnit":
@@ -58,6 +61,12 @@ class LaneReader:
         return _KeptUnit(unit, cycle, table, [base + position for position in order])
 
 
+def announce_block(groups: RowGroups, lane: Lane, number: int) -> None:
+    """Begins to read what a block of a lane lies in, if there is such a block."""
+    for stretch in lane.block(number) if number < lane.num_blocks else ():
+        groups.announce(stretch.unit)
+
+
 @dataclass(frozen=True)
 class _KeptUnit:
     """A row group in the order of a cycle; no table where it is damaged."""
@@ -66,6 +75,21 @@ class _KeptUnit:
     cycle: int
     table: pa.Table | None
     rows: list[int]  # numbers of its rows, over all data sets
+
+
+def learnt_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int) -> list[Record]:
+    """Records that a run's first epoch learns, the early ones first; without those that cannot be read."""
+    plans = plan_epoch([data_set.rows for data_set in data], lanes=lanes, seed=seed, epoch=0)
+    records: list[Record] = []
+    with closing(RowGroups(data)) as groups:
+        readers = [LaneReader(groups, lane, seed=seed, skip_damaged=True) for lane in plans]
+        for block in range(max(lane.num_blocks for lane in plans)):
+            for reader, lane in zip(readers, plans, strict=True):
+                if len(records) >= limit:
+                    return records[:limit]
+                num = lane.num_rows(block) if block < lane.num_blocks else 0
+                records += reader.read([Address(block, index) for index in range(num)]).values()
+    return records[:limit]
 
 
 def first_records(data: Sequence[DataSet], limit: int) -> list[Record]:

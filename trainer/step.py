@@ -45,6 +45,9 @@ class StepCounts:
     answer_tokens: int
     cut_records: int
     cut_tokens: int
+    skipped_records: int  # that could not be read, and were to be left out
+    ranks_over: int  # that have nothing left to learn in this epoch
+    ranks_failed: int  # that could not make their packs
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,11 @@ def make_optimizer(engine: Engine, config: TrainConfig) -> torch.optim.Optimizer
     return optimizer
 
 
-def count_step(mine: StepPacks, accelerator: Accelerator) -> Awaited:
-    """What all ranks together learn in a step, for `StepCounts`. Collective, also where there are no packs."""
+def count_step(mine: StepPacks, accelerator: Accelerator, *, has_failed: bool = False) -> Awaited:
+    """What all ranks together learn in a step, for `StepCounts`. Collective, also where there are no packs.
+
+    A rank that could not make its packs says so here: it must not leave the others waiting for it.
+    """
     examples = [example for pack in mine.packs for example in pack.examples]
     counts = torch.tensor(
         [
@@ -93,6 +99,9 @@ def count_step(mine: StepPacks, accelerator: Accelerator) -> Awaited:
             sum(pack.num_answer_tokens for pack in mine.packs),
             sum(example.num_cut > 0 for example in examples),
             sum(example.num_cut for example in examples),
+            mine.num_skipped,
+            mine.is_over,
+            has_failed,
         ]
     )
     if accelerator.num_processes == 1:

@@ -3,16 +3,18 @@
 Every item comes with the place that resumes after it: the stream seeks there, it never replays.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from trainer.cache import Cache
 from trainer.data import DataSet
 from trainer.examples import Encoder, Example, Pack
 from trainer.packing import choose
 from trainer.plan import Address, Lane, Rank, Rows, num_lanes, plan_epoch, rows_of_epoch
 from trainer.row_groups import RowGroups
-from trainer.shards import LaneReader
+from trainer.shards import LaneReader, announce_block
 
 _AHEAD_TOKENS: Final = 8_192  # that are held beyond a pack, to choose from
 
@@ -90,6 +92,7 @@ class PackStream:
     packs_per_step: int
     seed: int = 0
     skip_damaged: bool = False
+    cache: Cache | None = None
 
     @property
     def num_records(self) -> int:
@@ -98,9 +101,12 @@ class PackStream:
 
     def identity(self) -> dict[str, Any]:
         """What decides on the packs and their order, and so must not change between a cursor and its use."""
-        return {
-            "data": [[each.manifest.dataset_id, each.split, str(each.weight), each.limit] for each in self.data],
-            "text form": self.encoder.fingerprint,
+        all_weights = sum(each.weight for each in self.data)
+        return self.encoder.identity | {
+            "data sets": [each.manifest.dataset_id for each in self.data],
+            "splits": [each.split for each in self.data],
+            "weights": [str(each.weight / all_weights) for each in self.data],
+            "limits": [each.limit for each in self.data],
             "max_length": self.max_length,
             "packs_per_step": self.packs_per_step,
             "seed": self.seed,
@@ -115,15 +121,21 @@ class PackStream:
         lanes = self.rank.lanes(num_lanes(self.num_records, max_length=self.max_length))
         return replace(cursor, lanes={lane: place for lane, place in cursor.lanes.items() if lane in lanes})
 
-    def epoch(self, cursor: Cursor) -> Iterator[StepPacks]:
+    def epoch(self, cursor: Cursor) -> Generator[StepPacks, None, None]:
         """The steps of the cursor's epoch from the cursor on, without end: after the last record come empty packs.
 
-        Ranks agree on the end by counting: when the records learnt by all of them make up the epoch.
+        Ranks agree on the end by counting: when the records learnt by all of them make up the epoch. It reads ahead in
+        threads, which end when it is closed.
         """
+        with closing(RowGroups(self.data, self.cache)) as groups:
+            yield from self._steps(cursor, groups)
+
+    def _steps(self, cursor: Cursor, groups: RowGroups) -> Iterator[StepPacks]:
         lanes = num_lanes(self.num_records, max_length=self.max_length)
         plans = plan_epoch(self._rows, lanes=lanes, seed=self.seed, epoch=cursor.epoch)
         places = {lane: cursor.lanes.get(lane, Place()) for lane in sorted(self.rank.lanes(lanes))}
-        groups = RowGroups(self.data)
+        for lane, place in places.items():
+            announce_block(groups, plans[lane], min((address.block for address in place.held), default=place.blocks))
         streams = {lane: self._lane(plans[lane], place, groups) for lane, place in places.items()}
         first = cursor.packs
         while True:
@@ -144,7 +156,8 @@ class PackStream:
         """The lane's packs from a place on, the records skipped before each, and the place after it."""
         reader = LaneReader(groups, lane, seed=self.seed, skip_damaged=self.skip_damaged)
         block, held = place.blocks, self._encoded(reader, place.held)
-        num_tokens, num_skipped = sum(len(example.ids) for _, example in held), 0
+        num_tokens = sum(len(example.ids) for _, example in held)
+        num_skipped = len(place.held) - len(held)  # that could be read when they were taken up
         enough = self.max_length + max(_AHEAD_TOKENS, self.max_length // 2)
         while True:
             while num_tokens < enough and block < lane.num_blocks:
@@ -156,7 +169,7 @@ class PackStream:
                 block += 1
             if not held and not num_skipped:
                 return
-            chosen = set(choose([len(example.ids) for _, example in held], max_length=self.max_length)) if held else ()
+            chosen = set(choose((len(example.ids) for _, example in held), max_length=self.max_length)) if held else ()
             pack = Pack(tuple(held[index][1] for index in sorted(chosen)))
             held = [each for index, each in enumerate(held) if index not in chosen]
             num_tokens -= pack.num_tokens

@@ -11,10 +11,11 @@ from typing import Any, Final
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, gather_object
 
 from contract.errors import UserError
 from contract.settings import exit_code, parse_settings
+from trainer.cache import open_cache
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
 from trainer.config import TINY_BASE, TrainConfig, load_train_config
 from trainer.data import DataSet, open_data
@@ -22,7 +23,7 @@ from trainer.engine import NativeEngine, check_isolation, choose_engine, chosen_
 from trainer.examples import Encoder
 from trainer.loop import fit
 from trainer.model import add_lora, load_base, load_tokenizer
-from trainer.plan import Rank
+from trainer.plan import Rank, rows_of_epoch
 from trainer.run import ADAPTER_NAME, base_in_the_making, base_of, check_run, claim_run
 from trainer.step import Trainee, make_optimizer
 from trainer.stream import Cursor, PackStream
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 # Settings that may change between a checkpoint and its resume. Of `data` the stream says what must not.
 _FREE: Final = (
     *("data", "run", "resume", "overwrite", "max_steps", "save_every", "log_every"),
-    *("tokens_per_batch", "skip_damaged"),
+    *("tokens_per_batch", "skip_damaged", "cache", "cache_limit", "ledger"),
 )
 _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 
@@ -57,11 +58,13 @@ def train(config: TrainConfig) -> None:
     run = Path(config.run)
 
     check_run(config)
-    base = base_of(run, config.base)
-    if config.base == TINY_BASE and not config.resume:
-        base = str(base_in_the_making(run))
+    last = find_last(run) if config.resume else None
+    base, new_base = base_of(run, config.base), None
+    if config.base == TINY_BASE and not (last or (config.resume and Path(base).is_dir())):
+        new_base = base_in_the_making(run)
+        base = str(new_base)
         if accelerator.is_main_process:
-            make_tiny_base(data, folder=Path(base), seed=config.seed)
+            make_tiny_base(data, folder=new_base, seed=config.seed)
     accelerator.wait_for_everyone()
     if config.resume and config.base_precision == "auto":
         config = replace(config, base_precision=chosen_precision(run))
@@ -69,24 +72,30 @@ def train(config: TrainConfig) -> None:
     trainee, stream = build(config, data, accelerator, base=base)
     identity = _identity(config, trainee, stream)
     start = Progress(0, Cursor())
-    if config.resume and (last := find_last(run)):
+    if last:
         start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
         trainee.engine.take_adapter()
         accelerator.print(f"going on from {last}")
+    _check_start(start)
     if accelerator.is_main_process:
-        claim_run(config, data)
+        claim_run(config, data, new_base=new_base)
         if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
             write_trials(run, trainee.engine.trials)
     accelerator.wait_for_everyone()
     accelerator.print(_plan_text(config, stream, trainee))
 
     started = time.monotonic()
-    end = fit(trainee, stream, config, start=start, identity=identity)
-    if accelerator.is_main_process:
-        trainee.engine.give_adapter()
-        save_adapter(trainee.model, run / ADAPTER_NAME)
+    try:
+        end = fit(trainee, stream, config, start=start, identity=identity)
+        if accelerator.is_main_process:
+            trainee.engine.give_adapter()
+            save_adapter(trainee.model, run / ADAPTER_NAME)
+    except OSError as error:
+        raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     num_steps, seconds = end.step - start.step, time.monotonic() - started
     accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / ADAPTER_NAME}")
+    if told := _left_out_text(end, config):
+        accelerator.print(told)
     accelerator.end_training()
 
 
@@ -104,6 +113,7 @@ def build(
         packs_per_step=config.packs_per_step,
         seed=config.seed,
         skip_damaged=config.skip_damaged,
+        cache=open_cache(config, data),
     )
     engine, why = choose_engine(
         model, config, sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs
@@ -124,6 +134,26 @@ def check_strategy(accelerator: Accelerator) -> None:
         )
 
 
+def _check_start(start: Progress) -> None:
+    """UserError where ranks would go on from different steps. Collective."""
+    steps = gather_object([start.step])
+    if len(set(steps)) > 1:
+        raise UserError(
+            f"ranks would go on from different steps ({', '.join(map(str, steps))}): the run's folder has to be one"
+            " that all machines share"
+        )
+
+
+def _left_out_text(end: Progress, config: TrainConfig) -> str:
+    """What of the data the whole run, with all its resumes, has not learnt; nothing where that is nothing."""
+    parts = []
+    if end.cut_records:
+        parts.append(f"{end.cut_records:,} records were longer than {config.max_length} tokens and cut")
+    if end.skipped_records:
+        parts.append(f"{end.skipped_records:,} records could not be read and were skipped")
+    return "; ".join(parts)
+
+
 def _identity(config: TrainConfig, trainee: Trainee, stream: PackStream) -> dict[str, Any]:
     """What must not change between a checkpoint and its resume."""
     settings = {name: value for name, value in asdict(config).items() if name not in _FREE}
@@ -135,8 +165,11 @@ def _identity(config: TrainConfig, trainee: Trainee, stream: PackStream) -> dict
 def _plan_text(config: TrainConfig, stream: PackStream, trainee: Trainee) -> str:
     trained = sum(parameter.numel() for parameter in trainee.engine.parameters())
     device = trainee.accelerator.device
+    num_rows = rows_of_epoch([data_set.rows for data_set in stream.data])
+    parts = [f"{num:,} of {each.rows.num:,} of {each.root}" for num, each in zip(num_rows, stream.data, strict=True)]
+    mixture = f" ({', '.join(parts)})" if len(parts) > 1 else ""
     return (
-        f"{stream.num_records:,} records x {config.epochs} epochs in packs of {config.max_length} tokens,"
+        f"{stream.num_records:,} records{mixture} x {config.epochs} epochs in packs of {config.max_length} tokens,"
         f" {config.packs_per_step} packs a step, on {trainee.accelerator.num_processes} x {device.type};"
         f" {trained:,} trained parameters on {config.base} in 4 bit"
     )

@@ -16,6 +16,7 @@ from trainer.native.model import LayerFunction
 from trainer.native.reference import reference_layer
 
 pytest.importorskip("triton")
+from tests.trainer.interpreted import mend_interpreter
 from trainer.native.fused import fused_layer
 from trainer.native.kernels import entropy
 
@@ -26,16 +27,7 @@ runs_kernels = pytest.mark.skipif(not (HAS_GPU or IS_INTERPRETED), reason="run i
 
 
 if IS_INTERPRETED:
-    # Triton 3.6's interpreter makes loop bounds by int() of an array of one element, which NumPy 2.4 refuses.
-    from triton.runtime import interpreter
-
-    patch_tensor = interpreter._patch_lang_tensor
-
-    def patch_tensor_for_numpy(tensor: type, scope: object) -> None:
-        patch_tensor(tensor, scope)
-        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
-
-    interpreter._patch_lang_tensor = patch_tensor_for_numpy
+    mend_interpreter()
 
 
 def gradients(native: NativeModel, lengths: list[list[int]]) -> tuple[float, dict[str, torch.Tensor]]:

@@ -15,6 +15,7 @@ from trainer.plan import (
     Rank,
     Rows,
     Stretch,
+    Worker,
     num_lanes,
     plan_epoch,
     row_order,
@@ -83,6 +84,20 @@ def test_every_pack_has_one_owner_that_reads_its_lane(world: int, lanes: int) ->
         assert pack % lanes in owners[0].lanes(lanes)
     if lanes % world == 0:
         assert sum(len(rank.lanes(lanes)) for rank in ranks) == lanes  # no lane is read twice
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 6, 48])
+@pytest.mark.parametrize("num", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_every_pack_of_a_rank_is_made_by_one_worker_that_reads_its_lane(world: int, num: int, batch: int) -> None:
+    first = 31  # where the run goes on
+    workers = [Rank(world - 1, world, Worker(index, num, batch, first)) for index in range(num)]
+    for turn in range(100):
+        pack = first + (world - 1 - first) % world + turn * world
+        assert [worker.owns(pack) for worker in workers] == [turn // batch % num == index for index in range(num)]
+        assert pack % NUM_LANES in workers[turn // batch % num].lanes(NUM_LANES)
+    if NUM_LANES % (world * num * batch) == 0:
+        assert sum(len(worker.lanes(NUM_LANES)) for worker in workers) == NUM_LANES // world  # no lane is read twice
 
 
 def test_order_changes_with_epoch_and_seed_and_with_nothing_else() -> None:

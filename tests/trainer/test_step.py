@@ -42,7 +42,10 @@ def test_counts_are_of_records_and_of_answer_tokens() -> None:
 
     assert (counts.records, counts.tokens) == (6, 17 + 70 + 5 + 64 + 1 + 33)
     assert counts.answer_tokens == sum(pack.num_answer_tokens for pack in PACKS)
-    assert StepCounts(*count_step(StepPacks((), {}), Accelerator(cpu=True)).get()) == StepCounts(0, 0, 0, 0, 0)
+    assert (counts.skipped_records, counts.ranks_over, counts.ranks_failed) == (0, 0, 0)
+    last = StepPacks((), {}, num_skipped=7, is_over=True)
+    counts = StepCounts(*count_step(last, Accelerator(cpu=True), has_failed=True).get())
+    assert counts == StepCounts(0, 0, 0, 0, 0, skipped_records=7, ranks_over=1, ranks_failed=1)
 
 
 def test_after_a_step_that_is_no_number_nothing_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:

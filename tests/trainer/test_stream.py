@@ -4,13 +4,14 @@ import json
 import random
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer
 
 from contract.errors import UserError
+from tests.trainer.audits import damage_shard
 from trainer.data import DataSet
 from trainer.examples import Encoder
 from trainer.plan import Rank
@@ -115,22 +116,34 @@ def test_epochs_differ_in_order(make_stream) -> None:
 def test_a_damaged_shard_is_named(make_stream, prepared, tmp_path: Path, damage: str) -> None:
     root = tmp_path / "data"
     shutil.copytree(prepared.root, root)
-    shard = prepared.manifest.splits["train"][1]
-    data = bytearray((root / shard.path).read_bytes())
-    if damage == "missing":
-        (root / shard.path).unlink()
-    elif damage == "truncated":
-        (root / shard.path).write_bytes(data[: len(data) // 2])
-    else:
-        contents = pq.ParquetFile(root / shard.path).metadata.row_group(0).column(2)
-        first = contents.dictionary_page_offset or contents.data_page_offset
-        data[first + contents.total_compressed_size - 20] ^= 1
-        (root / shard.path).write_bytes(data)
+    shard = damage_shard(root, prepared.manifest, damage)
     stream = make_stream(Rank(0, 1), data=[DataSet(str(root), prepared.manifest)])
 
-    with pytest.raises(UserError, match=shard.path):
+    with pytest.raises(UserError, match=shard):
         for _, _step in zip(range(MAX_STEPS), stream.epoch(Cursor()), strict=False):
             pass
+
+
+def test_records_whose_shard_is_damaged_while_they_are_held_count_as_skipped(
+    make_stream, prepared, tmp_path: Path
+) -> None:
+    """Else the records of the epoch would never add up."""
+    root = tmp_path / "data"
+    shutil.copytree(prepared.root, root)
+    data = [DataSet(str(root), prepared.manifest)]
+    ledger, cursor = _learn(make_stream, Cursor(), world=2, steps=8, data=data)
+    learnt = [row for _, packs in ledger for pack in packs for row in pack]
+    damage_shard(root, prepared.manifest, "missing")
+
+    num_skipped = 0
+    stream = replace(make_stream(Rank(0, 1), data=data), skip_damaged=True)
+    for _, step in zip(range(MAX_STEPS), stream.epoch(cursor), strict=False):
+        learnt += [example.row for pack in step.packs for example in pack.examples]
+        num_skipped += step.num_skipped
+        if step.is_over:
+            break
+    assert num_skipped == len(set(range(100, 200)) - set(learnt)) > 0
+    assert len(learnt) + num_skipped == 300
 
 
 @pytest.mark.parametrize("world", [1, 3])

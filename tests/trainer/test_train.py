@@ -15,9 +15,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from contract.errors import UserError
+from tests.trainer.configs import small_config
 from trainer import loop
 from trainer.answer import ask, load_answerer
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config
+from trainer.config import AskConfig, EvaluateConfig, load_train_config
 from trainer.engine import PlainEngine
 from trainer.evaluate import evaluate
 from trainer.metrics import read_metrics
@@ -25,16 +26,11 @@ from trainer.tiny import TinyShape, make_tiny_base
 from trainer.train import check_strategy, main, train
 
 
-def _config(prepared, base: Path, run: Path, **changes) -> TrainConfig:
-    values = {"max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 60, "log_every": 1_000}
-    return TrainConfig(data=(prepared.root,), run=str(run), base=str(base), **{**values, **changes})
-
-
 @pytest.fixture(name="finished", scope="module")
 def _finished(prepared, micro_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs over 60 records."""
     run = tmp_path_factory.mktemp("finished") / "run"
-    train(_config(prepared, micro_base, run, epochs=2, save_every=3))
+    train(small_config(prepared, micro_base, run, epochs=2, save_every=3))
     return run
 
 
@@ -49,7 +45,7 @@ def test_training_learns_every_record_of_each_epoch_and_the_loss_falls(finished:
         / sum(line["answer_tokens"] for line in lines if line["epoch"] == epoch)
         for epoch in (0, 1)
     )
-    assert second < first - 0.02  # twelve steps of a micro model
+    assert second < first - 0.02  # some ten steps of a micro model
     assert all(line["learning_rate"] <= 5e-3 for line in lines)
     assert all(0 <= line["wait_s"] <= line["step_s"] for line in lines)
 
@@ -72,9 +68,9 @@ def test_a_resumed_run_learns_the_records_that_were_left(
 ) -> None:
     whole = read_metrics(finished)
     run = tmp_path / "run"
-    train(_config(prepared, micro_base, run, epochs=2, save_every=3, max_steps=4))
+    train(small_config(prepared, micro_base, run, epochs=2, save_every=3, max_steps=4))
     os.rename(run / "checkpoints" / "step-000004", tmp_path / "lost")  # the last one left is of step 3
-    train(_config(prepared, micro_base, run, epochs=2, save_every=3, resume=True))
+    train(small_config(prepared, micro_base, run, epochs=2, save_every=3, resume=True))
 
     resumed = read_metrics(run)
     assert [line["step"] for line in resumed] == list(range(1, len(whole) + 1))
@@ -92,18 +88,18 @@ def test_the_same_seed_gives_the_same_losses_and_an_interrupted_run_goes_on_as_i
     def interrupted(*arguments, **options):
         nonlocal steps
         steps += 1
-        if steps == 6:
+        if steps == 5:
             raise KeyboardInterrupt
         return train_step(*arguments, **options)
 
     monkeypatch.setattr(loop, "train_step", interrupted)
-    config = _config(prepared, micro_base, run, epochs=2, save_every=3)
+    config = small_config(prepared, micro_base, run, epochs=2, save_every=3)
     with pytest.raises(KeyboardInterrupt):
         train(config)
     monkeypatch.undo()
-    assert len(read_metrics(run)) == 4  # of the fifth step nobody had asked yet
+    assert len(read_metrics(run)) == 3  # of the fourth step nobody had asked yet
 
-    train(_config(prepared, micro_base, run, epochs=2, save_every=3, resume=True))
+    train(small_config(prepared, micro_base, run, epochs=2, save_every=3, resume=True))
 
     assert [line["loss"] for line in read_metrics(run)] == [line["loss"] for line in read_metrics(finished)]
 
@@ -115,11 +111,11 @@ def test_the_native_engine_learns_what_the_plain_one_learns(
     """Losses agree to rounding, through a stop and a resume, and plain PEFT loads what was learnt."""
     run = tmp_path / "run"
     config = {"epochs": 2, "save_every": 3, "engine": "native", **changes}
-    train(_config(prepared, micro_base, run, max_steps=4, **config))
+    train(small_config(prepared, micro_base, run, max_steps=4, **config))
     shutil.rmtree(run / "checkpoints" / "step-000004")
-    train(_config(prepared, micro_base, run, resume=True, **config))
+    train(small_config(prepared, micro_base, run, resume=True, **config))
     whole = tmp_path / "whole"
-    train(_config(prepared, micro_base, whole, **config))
+    train(small_config(prepared, micro_base, whole, **config))
 
     plain, native = ([line["loss"] for line in read_metrics(path)] for path in (finished, whole))
     assert native == pytest.approx(plain, rel=2e-3)
@@ -131,7 +127,7 @@ def test_the_native_engine_learns_what_the_plain_one_learns(
 def test_a_checkpoint_is_refused_where_the_run_has_become_another(finished: Path, prepared, micro_base: Path) -> None:
     before = (finished / "config.json").read_text()
 
-    config = _config(prepared, micro_base, finished, epochs=2, resume=True, max_length=256, learning_rate=0.5)
+    config = small_config(prepared, micro_base, finished, epochs=2, resume=True, max_length=256, learning_rate=0.5)
     with pytest.raises(UserError, match=r"max_length was 128 and is 256; learning_rate was 0.005 and is 0.5"):
         train(config)
     assert (finished / "config.json").read_text() == before
@@ -150,7 +146,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_update(
     monkeypatch.setattr(PlainEngine, "loss", lambda self, _: sum(p.sum() for p in self.parameters()) * torch.nan)
 
     with pytest.raises(UserError, match="step 1: loss nan"):
-        train(_config(prepared, micro_base, tmp_path / "run"))
+        train(small_config(prepared, micro_base, tmp_path / "run"))
     assert not (tmp_path / "run" / "adapter").exists()
 
 
@@ -210,7 +206,7 @@ def test_only_whole_copies_of_the_base_are_trained(strategy: DistributedType) ->
 def test_what_is_no_run_is_not_touched(finished: Path, prepared, micro_base: Path, tmp_path: Path) -> None:
     before = json.loads((finished / "config.json").read_text())
     with pytest.raises(UserError, match="holds a run already: give --resume"):
-        train(_config(prepared, micro_base, finished))
+        train(small_config(prepared, micro_base, finished))
     assert json.loads((finished / "config.json").read_text()) == before
 
     model = tmp_path / "model"  # a folder of somebody's model has a config.json, too
@@ -221,9 +217,9 @@ def test_what_is_no_run_is_not_touched(finished: Path, prepared, micro_base: Pat
     (tmp_path / "file").write_text("x")
     for folder, options in ((letters, {}), (model, {}), (model, {"overwrite": True})):
         with pytest.raises(UserError, match="is not empty and holds no run"):
-            train(_config(prepared, micro_base, folder, **options))
+            train(small_config(prepared, micro_base, folder, **options))
     with pytest.raises(UserError, match="cannot be the folder of a run"):
-        train(_config(prepared, micro_base, tmp_path / "file"))
+        train(small_config(prepared, micro_base, tmp_path / "file"))
     assert (letters / "checkpoints" / "love.txt").exists()
     assert "model_type" in (model / "config.json").read_text()
 
@@ -233,7 +229,7 @@ def test_a_tiny_base_is_made_and_kept_with_its_run(prepared, tmp_path: Path, mon
     monkeypatch.setattr("trainer.train.make_tiny_base", partial(make_tiny_base, shape=shape))
     run = tmp_path / "run"
     for overwrite in (False, True):
-        train(_config(prepared, Path("tiny"), run, max_steps=1, overwrite=overwrite))
+        train(small_config(prepared, Path("tiny"), run, max_steps=1, overwrite=overwrite))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     assert load_answerer(run).answer("Red Cotton", max_new_tokens=1) is not None

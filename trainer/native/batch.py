@@ -4,16 +4,17 @@ Shapes: T tokens, padding included; A answer tokens, padding included; B blocks 
 """
 
 import itertools
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from contract.errors import UserError
 from trainer.examples import Example, Pack
+from trainer.tokens import IDS, Ids
 
 IGNORED: Final = -100
 BLOCK: Final = 64  # tokens of one document that an attention program handles
@@ -74,7 +75,9 @@ def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None =
 
 def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
     """One batch of these examples. An example without answer tokens is kept as context that learns nothing."""
-    ids = [token for example in examples for token in example.ids]
+    ids = array(IDS)
+    for example in examples:
+        ids.extend(example.ids)
     size = padded_size(len(ids), max_tokens=max_tokens)
     lengths = [len(example.ids) for example in examples if example.ids]
     lengths += [min(BLOCK, size - first) for first in range(len(ids), size, BLOCK)]
@@ -101,15 +104,14 @@ def padded_size(num: int, *, max_tokens: int) -> int:
     return max(1, -(-num // step)) * step
 
 
-def _answers(examples: Sequence[Example]) -> tuple[list[int], list[int]]:
+def _answers(examples: Sequence[Example]) -> tuple[Ids, Ids]:
     """The place before each answer token, and the token. An answer that begins a document has no place before it."""
-    places: list[int] = []
-    targets: list[int] = []
+    places, targets = array(IDS), array(IDS)
     first = 0
     for example in examples:
         begin = max(1, example.num_prompt)
-        places += range(first + begin - 1, first + len(example.ids) - 1)
-        targets += example.ids[begin:]
+        places.extend(range(first + begin - 1, first + len(example.ids) - 1))
+        targets.extend(example.ids[begin:])
         first += len(example.ids)
     return places, targets
 
@@ -121,8 +123,11 @@ def _blocks(starts: list[int]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int32).reshape(-1, 3)
 
 
-def _padded(values: list[int], size: int, filling: int) -> Tensor:
-    return functional.pad(torch.tensor(values, dtype=torch.int64), (0, size - len(values)), value=filling)
+def _padded(values: Ids, size: int, filling: int) -> Tensor:
+    padded_S = torch.full((size,), filling, dtype=torch.int64)
+    if values:  # torch reads no empty buffer
+        padded_S[: len(values)] = torch.frombuffer(values, dtype=torch.int32)
+    return padded_S
 
 
 def _is_tensor(value: object) -> bool:

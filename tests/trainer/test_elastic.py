@@ -1,0 +1,169 @@
+"""Real ranks under `accelerate launch`: what they learn when they are killed, resumed on other numbers, or misled."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import made_up_pairs
+from tests.spark_jobs.processes import IS_LINUX
+from tests.trainer.audits import damage_shard, ledger_text, losses, rows_by_epoch
+from tests.trainer.launches import KILLS, Training, launch
+from tests.trainer.many_trainings import outcome
+from trainer.checkpoint import find_last
+from trainer.config import EvaluateConfig
+from trainer.evaluate import evaluate
+from trainer.metrics import read_metrics
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
+
+EPOCHS = max(2, KILLS // 4)
+SIZES = {"max_length": 128, "tokens_per_step": 512, "ledger": True, "save_every": 2, "log_every": 1_000}
+
+
+def begin(data: str, base: Path, run: Path, *options: str, num_processes: int) -> Training:
+    sizes = [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items() if name != "ledger"]
+    options = ("train", "--data", data, "--base", str(base), "--ledger", *sizes, *options)
+    return launch("launch.cli", *options, run=run, num_processes=num_processes)
+
+
+@pytest.fixture(name="begin_run", scope="module")
+def _begin_run(prepared, micro_base: Path):
+    return partial(begin, prepared.root, micro_base)
+
+
+@pytest.fixture(name="whole", scope="module")
+def _whole(begin_run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on two ranks that never stopped."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    training = begin_run(run, "--epochs", str(EPOCHS), num_processes=2)
+    assert training.finish() == 0, training.text()
+    assert rows_by_epoch(run) == {epoch: Counter(range(300)) for epoch in range(EPOCHS)}
+    return run
+
+
+def wait_for_step(training: Training, step: int) -> bool:
+    """Whether the training, once it has begun, tells of this step before it ends."""
+    while training.process.poll() is None:
+        has_begun = "packs a step" in training.text() and (training.output / "metrics.jsonl").exists()
+        if has_begun and len(read_metrics(training.output)) >= step:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def kill_one_rank(training: Training, draw: random.Random) -> None:
+    """The launcher has to end the others, which wait for it."""
+    ranks = [pid for pid in training.pids("trainer.train") if b"accelerate" not in command_of(pid)]
+    os.kill(draw.choice(ranks), signal.SIGKILL)
+    assert training.finish() != 0
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.timeout(300 + 60 * KILLS)
+def test_runs_killed_at_any_moments_on_any_ranks_learn_the_same_steps(begin_run, whole: Path, tmp_path: Path) -> None:
+    draw, run, world, num_kills = random.Random(KILLS), tmp_path / "run", 2, 0
+    options = ("--epochs", str(EPOCHS))
+    while num_kills < KILLS:
+        is_claimed = (run / "config.json").exists()
+        training = begin_run(run, *options, *["--resume"] * is_claimed, num_processes=world)
+        last = find_last(run)
+        saved = int(last.name.removeprefix("step-")) if last else 0
+        if num_kills % 5 == 4:  # while it starts
+            time.sleep(draw.uniform(0, 10))
+        else:
+            assert wait_for_step(training, saved + draw.randint(1, 4)), training.text()
+            time.sleep(draw.uniform(0, 0.15))
+        if num_kills % 5 == 1 and world > 1:
+            kill_one_rank(training, draw)
+        else:
+            training.kill()
+        num_kills += 1
+        world = draw.choice([number for number in (1, 2, 3, 4) if number != world])
+    training = begin_run(run, *options, *["--resume"] * (run / "config.json").exists(), num_processes=world)
+    assert training.finish() == 0, training.text()
+
+    assert ledger_text(run) == ledger_text(whole)
+    assert [line["records"] for line in read_metrics(run)] == [line["records"] for line in read_metrics(whole)]
+    assert losses(run) == pytest.approx(losses(whole), rel=1e-3)
+
+
+def test_a_run_killed_and_resumed_on_as_many_ranks_has_the_losses_of_one_that_never_stopped(
+    begin_run, whole: Path, tmp_path: Path
+) -> None:
+    """To the last bit, so those of two runs with one seed, too."""
+    run = tmp_path / "run"
+    options = ("--epochs", str(EPOCHS))
+    training = begin_run(run, *options, num_processes=2)
+    assert wait_for_step(training, 7), training.text()
+    training.kill()
+    assert losses(run)[:7] == losses(whole)[:7]
+    training = begin_run(run, *options, "--resume", num_processes=2)
+    assert training.finish() == 0, training.text()
+
+    assert f"going on from {run}/checkpoints/step-" in training.text()
+    assert losses(run) == losses(whole)
+    assert ledger_text(run) == ledger_text(whole)
+
+
+def test_a_shard_that_is_damaged_on_the_way_stops_all_ranks_and_can_be_skipped(
+    prepared, micro_base: Path, tmp_path: Path
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(prepared.root, data)
+    settings = {"data": [str(data)], "base": str(micro_base), "run": str(run), **SIZES}
+    assert outcome(settings | {"max_steps": 6}) is None
+    saved = find_last(run)
+    assert saved is not None
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    shard = damage_shard(data, prepared.manifest, "flipped")
+
+    # A limit on steps that is not given again would be that of the first part.
+    training = begin(str(data), micro_base, run, "--resume", "--max-steps", "1000", num_processes=2)
+    assert training.finish() == 2, training.text()
+    assert training.text().count(f"error: shard {shard} is damaged") == 2  # once a rank
+    assert find_last(run) == saved
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+    options = ("--resume", "--skip-damaged", "--max-steps", "1000")
+    training = begin(str(data), micro_base, run, *options, num_processes=2)
+    assert training.finish() == 0, training.text()
+    learnt = rows_by_epoch(run)[0]
+    assert set(learnt.values()) == {1}
+    assert learnt.keys() >= {*range(100), *range(200, 300)}
+    assert f"{300 - len(learnt)} records could not be read and were skipped" in training.text()
+    assert sum(line["skipped_records"] for line in read_metrics(run)) == 300 - len(learnt)
+
+
+def test_a_mixture_is_learnt_by_weight_and_evaluated(
+    prepared, other_prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    options = ("--data", f"{other_prepared.root}:0.3", "--epochs", "2")
+    training = begin(f"{prepared.root}:0.7", micro_base, run, *options, num_processes=2)
+    assert training.finish() == 0, training.text()
+
+    told = f"66 records (46 of 300 of {prepared.root}, 20 of 20 of {other_prepared.root}) x 2 epochs"
+    assert told in training.text()
+    learnt = rows_by_epoch(run)
+    for rows in learnt.values():
+        assert Counter(row < 300 for row in rows.elements()) == {True: 46, False: 20}
+    over_both = learnt[0] + learnt[1]
+    assert {over_both[row] for row in range(300)} == {0, 1}  # what an epoch left, the next one takes
+    assert {over_both[row] for row in range(300, 320)} == {2}
+
+    evaluate(EvaluateConfig(run=str(run), seen=1_000, unseen=1, max_new_tokens=1))
+    assert "of 66 seen titles" in capsys.readouterr().out
+    titles = [title for title, _ in (*made_up_pairs(312)[:300], *made_up_pairs(20))]
+    asked = [each["title"] for each in json.loads((run / "evaluation.json").read_text()) if each["split"] == "train"]
+    assert sorted(asked) == sorted(titles[row] for row in learnt[0])

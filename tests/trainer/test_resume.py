@@ -1,0 +1,121 @@
+"""What a run goes on from, and what it refuses to go on from."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from contract.errors import UserError
+from tests.trainer.configs import small_config
+from trainer.answer import load_answerer
+from trainer.config import TrainConfig
+from trainer.ledger import read_ledger
+from trainer.metrics import read_metrics
+from trainer.tiny import TinyShape, make_tiny_base
+from trainer.train import train
+
+
+def test_a_checkpoint_of_other_tokens_or_data_is_refused(
+    prepared, other_prepared, micro_base: Path, tmp_path: Path
+) -> None:
+    """By the name of what differs, though the base lies where it lay."""
+    base, run = tmp_path / "base", tmp_path / "run"
+    shutil.copytree(micro_base, base)
+    mixture = (f"{prepared.root}:0.7", f"{other_prepared.root}:0.3")
+    config = replace(small_config(prepared, base, run), data=mixture, limit=None)
+    train(replace(config, max_steps=1))
+    resumed = replace(config, resume=True)
+
+    def refused(changed: TrainConfig) -> str:
+        with pytest.raises(UserError, match="step-000001 cannot be resumed: ") as raised:
+            train(changed)
+        return str(raised.value).partition("cannot be resumed: ")[2]
+
+    assert refused(replace(resumed, data=(mixture[0], f"{other_prepared.root}:0.7"))) == (
+        "weights was ['7/10', '3/10'] and is ['1/2', '1/2']"
+    )
+    assert refused(replace(resumed, data=mixture[:1])).startswith("data sets was ['")
+    assert "max_length was 128 and is 256" in refused(replace(resumed, max_length=256))
+    assert "limits was [None, None] and is [5, 5]" in refused(replace(resumed, limit=5))
+
+    template = (base / "chat_template.jinja").read_text()
+    (base / "chat_template.jinja").write_text(template.replace("<|assistant|>", "<|assistant|>Well, "))
+    told = refused(resumed)
+    assert told.startswith("prompt form was '<s><|user|>What is TITLE?</s><|assistant|>' and is '")
+    assert told.endswith("<|assistant|>Well, '")
+    (base / "chat_template.jinja").write_text(template)
+
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"].pop()
+    (base / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert re.fullmatch("tokenizer was '[0-9a-f]{16}' and is '[0-9a-f]{16}'", refused(resumed))
+
+
+def test_a_run_whose_records_never_add_up_ends_with_an_error(prepared, micro_base: Path, tmp_path: Path) -> None:
+    """Not in an endless loop: here of a checkpoint that tells of fewer records than its lanes have given."""
+    run = tmp_path / "run"
+    train(small_config(prepared, micro_base, run, max_steps=1))
+    path = run / "checkpoints" / "step-000001" / "state.json"
+    state = json.loads(path.read_text())
+    state["cursor"]["records"] -= 3
+    path.write_text(json.dumps(state))
+
+    with pytest.raises(UserError, match="epoch 0 is over with 57 of 60 records learnt or skipped: the checkpoint"):
+        train(small_config(prepared, micro_base, run, resume=True))
+
+
+def test_what_is_cut_is_counted_over_the_whole_run(
+    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    train(small_config(prepared, micro_base, run, max_length=32, tokens_per_step=128, max_steps=5))
+    train(small_config(prepared, micro_base, run, max_length=32, tokens_per_step=128, resume=True))
+
+    num_cut = sum(line["cut_records"] for line in read_metrics(run))
+    assert num_cut > 0
+    assert capsys.readouterr().out.endswith(f"\n{num_cut} records were longer than 32 tokens and cut\n")
+
+
+def test_a_last_line_of_metrics_that_was_cut_off_is_dropped(prepared, micro_base: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(small_config(prepared, micro_base, run, max_steps=2))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "epo')
+    assert [line["step"] for line in read_metrics(run)] == [1, 2]
+
+    train(small_config(prepared, micro_base, run, max_steps=3, resume=True))
+    assert [line["step"] for line in read_metrics(run)] == [1, 2, 3]
+
+
+def test_a_run_that_cannot_be_written_stops_with_what_to_do(prepared, micro_base: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(small_config(prepared, micro_base, run, max_steps=2, save_every=1))
+    (run / "ledger").write_text("a file in its way")
+    config = small_config(prepared, micro_base, run, max_steps=3, ledger=True, resume=True)
+
+    with pytest.raises(UserError, match=r"run could not be written: .*ledger.*; mend that, then go on with --resume"):
+        train(config)
+    (run / "ledger").unlink()
+    train(config)
+    assert [line["step"] for line in read_metrics(run)] == [1, 2, 3]
+    with pytest.raises(UserError, match="goes on with step 3, expected 1: give --ledger at every resume"):
+        list(read_ledger(run))
+
+
+def test_a_tiny_base_that_was_not_yet_in_its_run_is_made_again(
+    prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between config.json and the base leaves a run that can be resumed."""
+    shape = TinyShape(vocabulary=400, hidden=64, layers=1, head=32, steps=2, max_length=128)
+    monkeypatch.setattr("trainer.train.make_tiny_base", partial(make_tiny_base, shape=shape))
+    run = tmp_path / "run"
+    train(small_config(prepared, Path("tiny"), run, max_steps=1))
+    shutil.rmtree(run / "base")
+    shutil.rmtree(run / "checkpoints")
+
+    train(small_config(prepared, Path("tiny"), run, max_steps=1, resume=True))
+    assert load_answerer(run).answer("Red Cotton", max_new_tokens=1) is not None

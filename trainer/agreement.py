@@ -1,0 +1,82 @@
+"""The steps that all ranks take together, made ahead, and given up together where one rank cannot make its own."""
+
+import itertools
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from contract.errors import UserError
+from trainer.engine import Engine
+from trainer.prefetch import prefetch
+from trainer.step import Awaited, StepCounts, Trainee, count_step
+from trainer.stream import Cursor, PackStream, StepPacks
+
+_STEPS_AHEAD: Final = 4
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What this rank has to do in a step, or why it could not be made."""
+
+    mine: StepPacks
+    batches: list[Any]
+    error: Exception | None = None
+
+
+def agreed_steps(
+    stream: PackStream, cursor: Cursor, trainee: Trainee, *, on_wait: Callable[[float], None]
+) -> Generator[tuple[StepPacks, list[Any], StepCounts], None, None]:
+    """This rank's packs of each step of an epoch, their batches, and what all ranks learn in it. Collective.
+
+    Once a rank cannot make its packs (UserError, OSError), all ranks raise the same UserError before that step.
+    `on_wait` is told how many seconds a step was waited for.
+    """
+    steps = stream.epoch(cursor)
+    made = prefetch(_made(steps, trainee.engine), ahead=_STEPS_AHEAD)
+    try:
+        yield from _counted(_timed(made, on_wait), trainee.accelerator)
+    finally:
+        made.close()  # before what its thread goes through
+        steps.close()
+
+
+def _made(steps: Iterator[StepPacks], engine: Engine) -> Iterator[_Made]:
+    """What is to be done, step by step; after a failure nothing but this failure, for others count on this rank."""
+    try:
+        for step in steps:
+            yield _Made(step, engine.batches(step.packs))
+    except (UserError, OSError) as error:
+        yield from itertools.repeat(_Made(StepPacks((), {}), [], error))
+
+
+def _timed(items: Iterator[_Made], on_wait: Callable[[float], None]) -> Iterator[_Made]:
+    while True:
+        started = time.perf_counter()
+        item = next(items, None)
+        on_wait(time.perf_counter() - started)
+        if item is None:
+            return
+        yield item
+
+
+def _counted(steps: Iterator[_Made], accelerator: Accelerator) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
+    """Each step with its counts, which are asked for one step ahead."""
+    held: tuple[_Made, Awaited] | None = None
+    for made in steps:
+        following = made, count_step(made.mine, accelerator, has_failed=made.error is not None)
+        if held is not None:
+            counts = StepCounts(*held[1].get())
+            if counts.ranks_failed:
+                raise _agreed_failure(held[0].error)
+            yield held[0].mine, held[0].batches, counts
+        held = following
+
+
+def _agreed_failure(error: Exception | None) -> UserError:
+    """What any rank met, the same on all of them. Collective."""
+    told = {text for text in gather_object([str(error) if error else ""]) if text}
+    return UserError(f"{'; '.join(sorted(told))}. Then go on from the last checkpoint with --resume")

@@ -1,0 +1,213 @@
+"""The stream as an ordinary `torch.utils.data.IterableDataset`, for training loops other than ours.
+
+    dataset = PackDataset(open_data(["data"]), tokenizer, max_length=2048)
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        for batch in DataLoader(dataset, collate_fn=collate, num_workers=2):
+            places = batch.pop("places")
+            ...  # learn it: model(**batch, use_cache=False)
+            dataset.learnt(places)
+            state = dataset.state_dict()
+
+`trainer.loader.PackLoader` does all of this, and keeps ranks in step. Shapes: T tokens, D documents of a row.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.utils.data import IterableDataset, get_worker_info
+from transformers import PreTrainedTokenizerBase
+
+from contract.errors import UserError
+from trainer.cache import Cache
+from trainer.collate import starts_of
+from trainer.data import DataSet
+from trainer.examples import Encoder, Example, Pack
+from trainer.model import pack_tensors
+from trainer.places import PackPlace, after, places_of
+from trainer.plan import Rank, Worker
+from trainer.stream import Cursor, PackStream
+
+
+class PackDataset(IterableDataset[dict[str, Any]]):
+    """The packs of one rank, in the order in which they are learnt, for any number of DataLoader workers.
+
+    An item is one pack: `input_ids`, `labels` (-100 outside the answers) and `position_ids` (from 0 in each document),
+    each of shape T, `seq_lengths` (a list of D), `cu_seqlens` (D + 1, int32), and `place`. A pack may be empty, for
+    lanes end at different packs: it is then one token that learns nothing.
+
+    Iterating gives what is left of one epoch, from where the data set stands; `learnt`, `set_epoch` and
+    `load_state_dict` move it, iterating does not. Packs come in order only if `batch_size` is the DataLoader's (1 for
+    None). No lane is read twice if ranks times batch size times workers divides `trainer.plan.NUM_LANES`.
+    """
+
+    _place: Cursor  # where this rank stands
+    _records_before: int  # of the epoch, when it was put there
+    _first_turn: int  # the pack from which workers' turns are counted
+    _given: Cursor | None  # after what was iterated in this process
+    _iterated_by: int | None  # a process, by its number: workers are copies
+    _last_of: dict[int | None, int]  # the last pack that was learnt, by worker
+
+    def __init__(
+        self,
+        data: Sequence[DataSet],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        batch_size: int = 1,
+        seed: int = 0,
+        skip_damaged: bool = False,
+        cache: Cache | None = None,
+        rank: Rank | None = None,
+    ) -> None:
+        """`data` from `trainer.data.open_data`. Without a `rank`, it is this process's in its launch."""
+        self.rank, self.batch_size = rank or this_rank(), batch_size
+        self._stream = PackStream(
+            tuple(data),
+            Encoder(tokenizer, max_length=max_length),
+            self.rank,
+            max_length=max_length,
+            packs_per_step=self.rank.world,
+            seed=seed,
+            skip_damaged=skip_damaged,
+            cache=cache,
+        )
+        self._filler = Pack((Example(-1, [tokenizer.eos_token_id], 1, 0),))
+        self._is_told = False
+        # Workers have copies of this object; what lies in shared memory they have in common.
+        self._is_read_by_workers = torch.zeros(1, dtype=torch.bool).share_memory_()
+        self._stand(Cursor())
+
+    @property
+    def place(self) -> Cursor:
+        """Where this rank stands, and the next iteration begins."""
+        return self._place
+
+    @property
+    def num_records(self) -> int:
+        """Records of an epoch, over all ranks."""
+        return self._stream.num_records
+
+    def set_epoch(self, epoch: int) -> None:
+        """Goes to the start of this epoch, unless the data set stands in it already."""
+        if epoch != self._place.epoch:
+            self._stand(Cursor(epoch))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The packs that are left of the epoch; in a worker, those that are its turn."""
+        rank, cursor = self._reader(), self._place
+        self._given = cursor
+        with closing(replace(self._stream, rank=rank).epoch(cursor)) as steps:
+            for step, place in places_of(steps, cursor, rank):
+                self._given = after(self._given, place, world=rank.world)
+                yield self._item(step.packs[0], place)
+
+    def empty(self, place: PackPlace) -> dict[str, Any]:
+        """The item of a pack in which there is nothing to learn."""
+        return self._item(Pack(()), place)
+
+    def learnt(self, places: Sequence[PackPlace]) -> None:
+        """Moves on behind these packs, in order: what is resumed from is what was learnt, not what was read ahead."""
+        for place in places:
+            if place.epoch != self._place.epoch or place.pack < self._place.packs:
+                raise UserError(
+                    f"pack {place.pack} of epoch {place.epoch} was learnt where pack {self._place.packs} of epoch"
+                    f" {self._place.epoch} or a later one was due: call set_epoch before each epoch, and give"
+                    f" PackDataset the batch_size of its DataLoader (it has {self.batch_size})"
+                )
+            if place.follows not in (None, self._last_of.get(place.worker)):
+                raise UserError(
+                    f"pack {place.pack} was learnt, but not pack {place.follows} before it: every pack has to be, and"
+                    " accelerator.prepare must not cut up once more what is one rank's already"
+                )
+            self._last_of[place.worker] = place.pack
+            self._place = after(self._place, place, world=self.rank.world)
+        self._is_told, self._first_turn = True, self._place.packs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this rank stands, as plain JSON: after what was `learnt`.
+
+        Where nothing was ever said to be learnt, after what was iterated in this process: so torchdata's
+        StatefulDataLoader gets it from its workers. UserError where only DataLoader's workers could know.
+        """
+        info = get_worker_info()
+        is_given = self._given is not None and self._iterated_by == os.getpid() and not self._is_told
+        if not (info or is_given or self._is_told) and self._is_read_by_workers:
+            raise UserError(
+                "what DataLoader's workers have read is not known here: after each batch call"
+                " dataset.learnt(batch['places']), or use trainer.loader.PackLoader or torchdata's StatefulDataLoader"
+            )
+        return {
+            "identity": self._identity(),
+            "cursor": (self._given if self._given and is_given else self._place).to_json(),
+            "records_before": self._records_before,
+            "rank": [self.rank.index, self.rank.world],
+            "worker": info and [info.id, info.num_workers, self._first_turn],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes to where this state was made, by seeking. UserError names what differs from it."""
+        info = get_worker_info()
+        problems = [
+            f"{name} was {state['identity'].get(name)!r} and is {value!r}"
+            for name, value in self._identity().items()
+            if state["identity"].get(name) != value
+        ]
+        if state["rank"][1] > 1 and state["rank"] != [self.rank.index, self.rank.world]:
+            problems.append(
+                f"it is of rank {state['rank']} and this is rank {[self.rank.index, self.rank.world]}:"
+                " join the states of all its ranks with trainer.places.merge_states"
+            )
+        if state["worker"] and state["worker"][:2] != (info and [info.id, info.num_workers]):
+            problems.append(f"it is of worker {state['worker'][:2]}: it fits this worker of as many alone")
+        if problems:
+            raise UserError("the state cannot be resumed: " + "; ".join(problems))
+        self._stand(Cursor.from_json(state["cursor"]))
+        self._records_before = state["records_before"]
+        if state["worker"]:
+            self._first_turn = state["worker"][2]
+
+    def _stand(self, cursor: Cursor) -> None:
+        self._place, self._records_before, self._first_turn = cursor, cursor.records, cursor.packs
+        self._given, self._iterated_by, self._last_of = None, None, {}
+        self._is_read_by_workers[0] = False
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides on packs and their order. The packs of a step are the loop's affair."""
+        return {name: value for name, value in self._stream.identity().items() if name != "packs_per_step"}
+
+    def _reader(self) -> Rank:
+        """What this process reads: all of the rank, or a worker's turns."""
+        info = get_worker_info()
+        if info and self._iterated_by == os.getpid():
+            raise UserError("persistent_workers=True: workers could not be told of the next epoch; leave it out")
+        self._iterated_by = os.getpid()
+        if info is None:
+            return self.rank
+        self._is_read_by_workers[0] = True
+        return replace(self.rank, worker=Worker(info.id, info.num_workers, self.batch_size, self._first_turn))
+
+    def _item(self, pack: Pack, place: PackPlace) -> dict[str, Any]:
+        pack = pack if pack.examples else self._filler
+        input_ids_T, position_ids_T, labels_T = pack_tensors(pack, device=torch.device("cpu"))
+        lengths = [len(example.ids) for example in pack.examples]
+        return {
+            "input_ids": input_ids_T,
+            "labels": labels_T,
+            "position_ids": position_ids_T,
+            "seq_lengths": lengths,
+            "cu_seqlens": starts_of(lengths),
+            "place": place,
+        }
+
+
+def this_rank() -> Rank:
+    """This process's rank: of torch.distributed where it runs, else as launchers put it into the environment."""
+    if distributed.is_available() and distributed.is_initialized():
+        return Rank(distributed.get_rank(), distributed.get_world_size())
+    return Rank(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
