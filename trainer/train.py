@@ -51,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
 def train(config: TrainConfig) -> None:
     """Trains from the beginning, or from the last checkpoint, to RUN/adapter."""
     data = open_data(config.data, limit=config.limit)
+    open_cache(config, data)  # whose limit may be too small: said before a base is made
     accelerator = Accelerator()
     check_strategy(accelerator)
     transformers.utils.logging.disable_progress_bar()

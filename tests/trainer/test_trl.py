@@ -62,26 +62,30 @@ def _recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_recipe(recipe: Path, *args: str, ranks: int = 1, **settings: Any) -> list[float]:
     """Its losses by step."""
-    call = f"sft.train(*{args!r}, **{SETTINGS | settings!r})"
-    mend = "from tests.trainer.interpreted import mend_interpreter; mend_interpreter()"
-    driver = recipe.with_name(f"driver-{ranks}.py")
-    driver.write_text(f"{mend}\nimport json, sft\nprint('LOSSES', json.dumps({call}))\n")
+    (recipe.parent / "driver.py").write_text(
+        "from tests.trainer.interpreted import mend_interpreter\n"
+        "mend_interpreter()\n"
+        "import json, os, pathlib, sft\n"
+        f"log = sft.train(*{args!r}, **{SETTINGS | settings!r})\n"
+        "pathlib.Path(f'log-{os.environ.get(\"RANK\", 0)}.json').write_text(json.dumps(log))\n"
+    )
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
     result = subprocess.run(
-        [sys.executable, *launch, str(driver)],
+        [sys.executable, *launch, "driver.py"],
         cwd=recipe.parent,
         env={"PATH": "/usr/bin:/bin", "HOME": str(recipe.parent), "PYTHONPATH": f"{ROOT}:{recipe.parent}"}
         | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
-        | {"TRITON_INTERPRET": "1"},  # TRL computes its loss by Triton kernels, also where there is no GPU,
+        | {"TRITON_INTERPRET": "1"},  # TRL computes its loss by Triton kernels, also where there is no GPU
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-4_000:]
-    logs = [json.loads(line.split(" ", 1)[1]) for line in result.stdout.splitlines() if line.startswith("LOSSES")]
-    assert len(logs) == ranks
-    return [entry["loss"] for entry in logs[0] if "loss" in entry]
+    logs = [json.loads((recipe.parent / f"log-{rank}.json").read_text()) for rank in range(ranks)]
+    losses = [[entry["loss"] for entry in log if "loss" in entry] for log in logs]
+    assert losses == losses[:1] * ranks
+    return losses[0]
 
 
 @pytest.fixture(name="ours", scope="module")
