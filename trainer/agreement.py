@@ -79,4 +79,4 @@ def _counted(steps: Iterator[_Made], accelerator: Accelerator) -> Iterator[tuple
 def _agreed_failure(error: Exception | None) -> UserError:
     """What any rank met, the same on all of them. Collective."""
     told = {text for text in gather_object([str(error) if error else ""]) if text}
-    return UserError(f"{'; '.join(sorted(told))}. Then go on from the last checkpoint with --resume")
+    return UserError(f"{'; '.join(sorted(told))}. Then go on with --resume, from the last checkpoint if there is one")

@@ -1,6 +1,7 @@
 """Settings of a training run. Light: read by the command line before anything heavy is imported."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -81,8 +82,9 @@ class TrainConfig:
         values = {name: value for name, value in vars(self).items() if value is not None}
         limits: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
             (lambda value: value >= 1, "at least 1", _AT_LEAST_ONE),
-            (lambda value: value >= 0, "0 or more", ("warmup_steps", "weight_decay", "seed")),
-            (lambda value: value > 0, "more than 0", ("learning_rate", "max_grad_norm")),
+            (lambda value: 0 <= value < math.inf, "0 or more", ("warmup_steps", "weight_decay")),
+            (lambda value: 0 <= value < 2**63, "from 0 to below 2^63", ("seed",)),
+            (lambda value: 0 < value < math.inf, "more than 0", ("learning_rate", "max_grad_norm")),
             (lambda value: 0 <= value < 1, "from 0 to below 1", ("lora_dropout",)),
         )
         problems = [
@@ -91,7 +93,7 @@ class TrainConfig:
             for name in names
             if name in values and not is_right(values[name])
         ]
-        if self.tokens_per_step % self.max_length:
+        if self.max_length > 0 and self.tokens_per_step % self.max_length:
             problems.append(
                 f"tokens_per_step = {self.tokens_per_step}, expected a multiple of max_length = {self.max_length}"
             )

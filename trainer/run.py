@@ -14,6 +14,7 @@ from contract.errors import UserError
 from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig
 from trainer.data import DataSet
 from trainer.ledger import LEDGER_NAME
+from trainer.locked_files import try_lock
 from trainer.metrics import METRICS_NAME
 
 ADAPTER_NAME: Final = "adapter"
@@ -50,6 +51,40 @@ def check_run(config: TrainConfig) -> None:
         raise UserError(f"{run} holds a run already: give --resume to go on with it, --overwrite to replace it")
     if not has_run and not is_empty:
         raise UserError(f"{run} is not empty and holds no run: give another folder")
+
+
+class RunLock:
+    """Keeps other trainings out of a run's folder for as long as it is open, or until this process ends."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._descriptor: int | None = None
+
+    def take(self, *, make_folder: bool = False) -> None:
+        """Locks the folder, if there is one or it is to be made; UserError where another training has it locked."""
+        if self._descriptor is not None:
+            return
+        try:
+            if make_folder:
+                self._run.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            if make_folder:
+                raise UserError(f"{self._run} cannot be the folder of a run: {error.strerror}") from error
+            return
+        if not try_lock(descriptor):
+            os.close(descriptor)
+            raise UserError(
+                f"another training writes to {self._run}: wait for its end, or end it, its launcher's children too"
+            )
+        self._descriptor = descriptor
+
+    def __enter__(self) -> "RunLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
 
 def claim_run(config: TrainConfig, data: Sequence[DataSet], *, new_base: Path | None) -> None:

@@ -24,7 +24,7 @@ from trainer.examples import Encoder
 from trainer.loop import fit
 from trainer.model import add_lora, load_base, load_tokenizer
 from trainer.plan import Rank, rows_of_epoch
-from trainer.run import ADAPTER_NAME, base_in_the_making, base_of, check_run, claim_run
+from trainer.run import ADAPTER_NAME, RunLock, base_in_the_making, base_of, check_run, claim_run
 from trainer.step import Trainee, make_optimizer
 from trainer.stream import Cursor, PackStream
 from trainer.tiny import make_tiny_base
@@ -50,6 +50,11 @@ def main(argv: Sequence[str]) -> int:
 
 def train(config: TrainConfig) -> None:
     """Trains from the beginning, or from the last checkpoint, to RUN/adapter."""
+    with RunLock(Path(config.run)) as lock:
+        _train(config, lock)
+
+
+def _train(config: TrainConfig, lock: RunLock) -> None:
     data = open_data(config.data, limit=config.limit)
     open_cache(config, data)  # whose limit may be too small: said before a base is made
     accelerator = Accelerator()
@@ -59,6 +64,8 @@ def train(config: TrainConfig) -> None:
     run = Path(config.run)
 
     check_run(config)
+    if accelerator.is_main_process:
+        lock.take()
     last = find_last(run) if config.resume else None
     base, new_base = base_of(run, config.base), None
     if config.base == TINY_BASE and not (last or (config.resume and Path(base).is_dir())):
@@ -79,6 +86,7 @@ def train(config: TrainConfig) -> None:
         accelerator.print(f"going on from {last}")
     _check_start(start)
     if accelerator.is_main_process:
+        lock.take(make_folder=True)
         claim_run(config, data, new_base=new_base)
         if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
             write_trials(run, trainee.engine.trials)

@@ -22,6 +22,7 @@ from trainer.config import AskConfig, EvaluateConfig, load_train_config
 from trainer.engine import PlainEngine
 from trainer.evaluate import evaluate
 from trainer.metrics import read_metrics
+from trainer.run import RunLock
 from trainer.tiny import TinyShape, make_tiny_base
 from trainer.train import check_strategy, main, train
 
@@ -233,3 +234,15 @@ def test_a_tiny_base_is_made_and_kept_with_its_run(prepared, tmp_path: Path, mon
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     assert load_answerer(run).answer("Red Cotton", max_new_tokens=1) is not None
+
+
+def test_a_run_that_another_training_writes_to_is_refused(finished: Path, prepared, micro_base: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with RunLock(finished) as other:
+        other.take()
+        with pytest.raises(UserError, match="another training writes to"):
+            train(small_config(prepared, micro_base, finished, overwrite=True))
+
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+    with RunLock(finished) as free:
+        free.take()
