@@ -94,7 +94,7 @@ def test_training_learns_each_record_once_and_says_what_it_learnt_from(run: Path
     manifest = read_manifest(str(data))
 
     assert sum(line["records"] for line in read_metrics(run)) == manifest.num_rows("train")
-    assert read_info(run).dataset_id == manifest.dataset_id
+    assert read_info(run).dataset_ids == [manifest.dataset_id]
 
 
 def test_two_processes_learn_the_same_steps_as_one(run: Path, data: Path, micro_base: Path, tmp_path: Path) -> None:

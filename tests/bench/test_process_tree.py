@@ -98,7 +98,7 @@ def test_peaks_of_processes_at_different_times_do_not_add_up() -> None:
 
 
 def test_a_command_that_fails_is_told_with_what_it_said() -> None:
-    usage = measure([sys.executable, "-c", "print('so far'); raise SystemExit('and no further')"], cwd=ROOT)
+    usage = measure([sys.executable, "-c", "print('so far', flush=True); raise SystemExit('and no further')"], cwd=ROOT)
 
     assert usage.exit_code == 1
     assert usage.output.splitlines() == ["so far", "and no further"]

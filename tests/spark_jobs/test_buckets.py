@@ -15,16 +15,17 @@ from spark_jobs.rows import ROW_SCHEMA
 from spark_jobs.statistics import ReadStatistics
 
 
-def row(key: bytes, uid: str | None, source: int, offset: int) -> dict:
+def row(start_of_key: bytes, uid: str | None, source: int, offset: int) -> dict:
+    key = start_of_key.ljust(16, b"\0")
     return {
-        "key": key.ljust(16, b"\0"),
+        "key": key,
         "uid": uid,
         "source": source,
         "offset": offset,
         "reason": KEPT,
         "split": 0,
         "title": "T",
-        "content": key.hex() or "0",
+        "content": key.hex(),
         "raw_title": None,
         "raw": None,
     }

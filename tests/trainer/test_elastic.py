@@ -24,7 +24,7 @@ from trainer.metrics import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
-EPOCHS = max(2, KILLS // 4)
+EPOCHS = max(6, KILLS // 2)  # of 27 steps, some of which pass before a kill takes effect
 SIZES = {"max_length": 128, "tokens_per_step": 512, "ledger": True, "save_every": 2, "log_every": 1_000}
 
 
