@@ -83,7 +83,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     if last:
         start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
         trainee.engine.take_adapter()
-        accelerator.print(f"going on from {last}")
+        accelerator.print(f"going on from {last}", flush=True)
     _check_start(start)
     if accelerator.is_main_process:
         lock.take(make_folder=True)
@@ -91,7 +91,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
             write_trials(run, trainee.engine.trials)
     accelerator.wait_for_everyone()
-    accelerator.print(_plan_text(config, stream, trainee))
+    accelerator.print(_plan_text(config, stream, trainee), flush=True)
 
     started = time.monotonic()
     try:
@@ -127,7 +127,7 @@ def build(
     engine, why = choose_engine(
         model, config, sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs
     )
-    accelerator.print(f"engine {engine.name}: {why}")
+    accelerator.print(f"engine {engine.name}: {why}", flush=True)
     check_isolation(engine, vocabulary=len(tokenizer))
     return Trainee(model, engine, make_optimizer(engine, config), accelerator), stream
 
