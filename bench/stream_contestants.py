@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from trainer.data import open_data
 from trainer.examples import Encoder, Example, Record
-from trainer.plan import Address, Rank, num_lanes, plan_epoch
+from trainer.plan import Rank, num_lanes, plan_epoch
 from trainer.prompt import prompt_form
 from trainer.row_groups import RowGroups
 from trainer.shards import LaneReader
@@ -94,9 +94,7 @@ def ours_without_packs(setting: Setting, place: Any) -> Iterator[Batch]:
     readers = [(lane, LaneReader(groups, lane, seed=0)) for lane in lanes]
     for block in itertools.count():
         found = [
-            list(reader.read([Address(block, index) for index in range(lane.num_rows(block))]).values())
-            for lane, reader in readers
-            if block < lane.num_blocks
+            list(reader.read(lane.addresses(block)).values()) for lane, reader in readers if block < lane.num_blocks
         ]
         if not found:
             return

@@ -4,7 +4,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from contract.errors import UserError
-from trainer.stream import Cursor
+from trainer.stream import Cursor, differences
 
 _FOLDER: Final = "checkpoints"  # of a run
 _WEIGHTS: Final = "adapter_model.safetensors"
@@ -77,18 +77,11 @@ def load_checkpoint(
         raise UserError(
             f"{folder} cannot be read ({type(error).__name__}: {error}); delete it to go on from the one before it"
         ) from error
-    _check_identity(folder, before, identity)
+    if different := differences(before, identity):
+        raise UserError(f"{folder} cannot be resumed: " + "; ".join(different))
     set_peft_model_state_dict(model, weights)
     optimizer.load_state_dict(moments)
     return progress
-
-
-def _check_identity(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    different = [
-        f"{name} was {before.get(name)!r} and is {value!r}" for name, value in now.items() if before.get(name) != value
-    ]
-    if different:
-        raise UserError(f"{folder} cannot be resumed: " + "; ".join(different))
 
 
 def _is_whole(folder: Path) -> bool:

@@ -31,7 +31,7 @@ from trainer.examples import Encoder, Example, Pack
 from trainer.model import pack_tensors
 from trainer.places import PackPlace, after, places_of
 from trainer.plan import Rank, Worker
-from trainer.stream import Cursor, PackStream
+from trainer.stream import Cursor, PackStream, differences
 
 
 class PackDataset(IterableDataset[dict[str, Any]]):
@@ -153,11 +153,7 @@ class PackDataset(IterableDataset[dict[str, Any]]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes to where this state was made, by seeking. UserError names what differs from it."""
         info = get_worker_info()
-        problems = [
-            f"{name} was {state['identity'].get(name)!r} and is {value!r}"
-            for name, value in self._identity().items()
-            if state["identity"].get(name) != value
-        ]
+        problems = differences(state["identity"], self._identity())
         if state["rank"][1] > 1 and state["rank"] != [self.rank.index, self.rank.world]:
             problems.append(
                 f"it is of rank {state['rank']} and this is rank {[self.rank.index, self.rank.world]}:"

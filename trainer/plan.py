@@ -111,7 +111,7 @@ class Lane:
     @cached_property
     def _starts(self) -> list[list[int]]:
         """Where each stretch begins in its part, and where the part ends."""
-        return [list(itertools.accumulate((stretch.num for stretch in part), initial=0)) for part in self.parts]
+        return [_starts_of(part) for part in self.parts]
 
     @cached_property
     def num_blocks(self) -> int:
@@ -130,11 +130,20 @@ class Lane:
         """Records of a block, by plan."""
         return sum(stretch.num for stretch in self.block(block))
 
+    def addresses(self, block: int) -> list[Address]:
+        """Those of all records of a block, in order."""
+        return [Address(block, index) for index in range(self.num_rows(block))]
+
     def unit_after(self, stretch: Stretch) -> Unit | None:
         """The unit that is read when this stretch's is used up."""
         part = self.parts[stretch.unit.source]
         place = [(each.unit, each.cycle) for each in part].index((stretch.unit, stretch.cycle)) + 1
         return part[place].unit if place < len(part) else None
+
+
+def _starts_of(part: Sequence[Stretch], *, first: int = 0) -> list[int]:
+    """Where each stretch begins, the first one at `first`, and where the last one ends."""
+    return list(itertools.accumulate((stretch.num for stretch in part), initial=first))
 
 
 def _cut(part: Sequence[Stretch], starts: Sequence[int], first: int, stop: int) -> Iterator[Stretch]:
@@ -167,7 +176,7 @@ def plan_epoch(sources: Sequence[Rows], *, lanes: int, seed: int, epoch: int) ->
     cuts_of_sources = []
     for index, num in enumerate(rows_of_epoch(sources)):
         part = _stretches(sources[index], index, first=epoch * num, stop=(epoch + 1) * num, seed=seed)
-        starts = list(itertools.accumulate((stretch.num for stretch in part), initial=0))
+        starts = _starts_of(part)
         edges = [lane * num // lanes for lane in range(lanes + 1)]
         cuts_of_sources.append([tuple(_cut(part, starts, *edge)) for edge in itertools.pairwise(edges)])
     return [Lane(parts) for parts in zip(*cuts_of_sources, strict=True)]
@@ -178,7 +187,7 @@ def _stretches(rows: Rows, source: int, *, first: int, stop: int, seed: int) -> 
     stretches = []
     for cycle in range(first // max(1, rows.num), -(-stop // max(1, rows.num))):
         whole = [Stretch(unit, cycle, 0, unit.rows) for unit in _order(units_of(rows, source), seed=seed, cycle=cycle)]
-        starts = list(itertools.accumulate((stretch.num for stretch in whole), initial=cycle * rows.num))
+        starts = _starts_of(whole, first=cycle * rows.num)
         stretches += list(_cut(whole, starts, max(first, starts[0]), min(stop, starts[-1])))
     return stretches
 

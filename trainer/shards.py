@@ -44,12 +44,13 @@ class LaneReader:
     def _unit(self, stretch: Stretch) -> "_KeptUnit":
         kept = self._kept.get(stretch.unit.source)
         if kept is None or (kept.unit, kept.cycle) != (stretch.unit, stretch.cycle):
-            kept = self._kept[stretch.unit.source] = self._load(stretch.unit, stretch.cycle)
-        if 2 * stretch.stop > stretch.unit.rows and (following := self.lane.unit_after(stretch)):
-            self.groups.announce(following)  # later than at once, so that few lanes hold two row groups
+            kept = self._kept[stretch.unit.source] = self._load(stretch)
+        if 2 * stretch.stop > stretch.unit.rows and kept.following:
+            self.groups.announce(kept.following)  # later than at once, so that few lanes hold two row groups
         return kept
 
-    def _load(self, unit: Unit, cycle: int) -> "_KeptUnit":
+    def _load(self, stretch: Stretch) -> "_KeptUnit":
+        unit, cycle = stretch.unit, stretch.cycle
         order = row_order(unit, seed=self.seed, cycle=cycle)
         base = first_row(self.groups.data, unit)
         try:
@@ -58,7 +59,7 @@ class LaneReader:
             if not self.skip_damaged:
                 raise
             table = None
-        return _KeptUnit(unit, cycle, table, [base + position for position in order])
+        return _KeptUnit(unit, cycle, table, [base + position for position in order], self.lane.unit_after(stretch))
 
 
 def announce_block(groups: RowGroups, lane: Lane, number: int) -> None:
@@ -75,6 +76,7 @@ class _KeptUnit:
     cycle: int
     table: pa.Table | None
     rows: list[int]  # numbers of its rows, over all data sets
+    following: Unit | None  # of the lane
 
 
 def learnt_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int) -> list[Record]:
@@ -87,18 +89,18 @@ def learnt_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int
             for reader, lane in zip(readers, plans, strict=True):
                 if len(records) >= limit:
                     return records[:limit]
-                num = lane.num_rows(block) if block < lane.num_blocks else 0
-                records += reader.read([Address(block, index) for index in range(num)]).values()
+                records += reader.read(lane.addresses(block) if block < lane.num_blocks else []).values()
     return records[:limit]
 
 
 def first_records(data: Sequence[DataSet], limit: int) -> list[Record]:
     """The first records of data sets, equally many of each: a random sample, since shards are in random order."""
-    groups, records = RowGroups(data), list[Record]()
-    for source, data_set in enumerate(data):
-        share = (limit - len(records)) // (len(data) - source)
-        for unit in units_of(replace(data_set.rows, limit=share), source):
-            records += _records(groups.read(unit), itertools.count(first_row(data, unit)))
+    records: list[Record] = []
+    with closing(RowGroups(data)) as groups:
+        for source, data_set in enumerate(data):
+            share = (limit - len(records)) // (len(data) - source)
+            for unit in units_of(replace(data_set.rows, limit=share), source):
+                records += _records(groups.read(unit), itertools.count(first_row(data, unit)))
     return records
 
 

@@ -66,6 +66,13 @@ class Cursor:
         return Cursor(self.epoch, self.packs + packs_per_step, self.records + records, {**self.lanes, **lanes})
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two identities do not agree in, in words."""
+    return [
+        f"{name} was {before.get(name)!r} and is {value!r}" for name, value in now.items() if before.get(name) != value
+    ]
+
+
 @dataclass(frozen=True)
 class StepPacks:
     """This rank's packs of one step, what could not be read before them, and where its lanes stand after it."""
@@ -113,12 +120,16 @@ class PackStream:
         }
 
     @property
+    def _num_lanes(self) -> int:
+        return num_lanes(self.num_records, max_length=self.max_length)
+
+    @property
     def _rows(self) -> list[Rows]:
         return [data_set.rows for data_set in self.data]
 
     def own(self, cursor: Cursor) -> Cursor:
         """What of a cursor this rank goes on from, and alone may change."""
-        lanes = self.rank.lanes(num_lanes(self.num_records, max_length=self.max_length))
+        lanes = self.rank.lanes(self._num_lanes)
         return replace(cursor, lanes={lane: place for lane, place in cursor.lanes.items() if lane in lanes})
 
     def epoch(self, cursor: Cursor) -> Generator[StepPacks, None, None]:
@@ -131,7 +142,7 @@ class PackStream:
             yield from self._steps(cursor, groups)
 
     def _steps(self, cursor: Cursor, groups: RowGroups) -> Iterator[StepPacks]:
-        lanes = num_lanes(self.num_records, max_length=self.max_length)
+        lanes = self._num_lanes
         plans = plan_epoch(self._rows, lanes=lanes, seed=self.seed, epoch=cursor.epoch)
         places = {lane: cursor.lanes.get(lane, Place()) for lane in sorted(self.rank.lanes(lanes))}
         for lane, place in places.items():
@@ -161,7 +172,7 @@ class PackStream:
         enough = self.max_length + max(_AHEAD_TOKENS, self.max_length // 2)
         while True:
             while num_tokens < enough and block < lane.num_blocks:
-                wanted = [Address(block, index) for index in range(lane.num_rows(block))]
+                wanted = lane.addresses(block)
                 found = self._encoded(reader, wanted)
                 num_tokens += sum(len(example.ids) for _, example in found)
                 num_skipped += len(wanted) - len(found)
