@@ -52,7 +52,7 @@ def wrap(text: str, width: int, *, max_lines: int) -> list[str]:
     """
     lines: list[str] = []
     while columns(text) > width and len(lines) < max_lines - 1:
-        end = _fitting(text, width)
+        end = max(_fitting(text, width), 1)
         blank = text.rfind(" ", 1, end + 1)
         lines.append(text[: blank if blank > 0 else end].rstrip())
         text = text[blank if blank > 0 else end :].lstrip()
@@ -60,12 +60,12 @@ def wrap(text: str, width: int, *, max_lines: int) -> list[str]:
 
 
 def _fitting(text: str, width: int) -> int:
-    """Characters of the longest start that takes at most so many columns; at least one."""
+    """Characters of the longest start that takes at most so many columns."""
     taken = 0
     for position, character in enumerate(text):
         taken += _columns_of(character)
         if taken > width:
-            return max(position, 1)
+            return position
     return len(text)
 
 

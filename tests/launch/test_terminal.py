@@ -31,7 +31,7 @@ def test_lines_fit_and_lose_only_blanks_before_the_cut(text: str, width: int, ro
 
 def test_wide_letters_take_two_columns_and_marks_none() -> None:
     assert [columns(text) for text in ("abc", "茶", "cafe\u0301", "ﾃ", "Ａ")] == [3, 2, 4, 1, 2]
-    assert cut("茶茶茶", 5) == "茶茶…"
+    assert [cut("茶茶茶", width) for width in (5, 4, 2)] == ["茶茶…", "茶…", "…"]
     assert wrap("a red mug for tea", 7, max_lines=9) == ["a red", "mug for", "tea"]
     assert wrap("unbreakable", 4, max_lines=2) == ["unbr", "eak…"]
 
