@@ -25,8 +25,10 @@ def outcome(settings: dict) -> str | None:
 
 
 if __name__ == "__main__":
-    rank = Accelerator().process_index
+    accelerator = Accelerator()
+    end = accelerator.end_training
     Accelerator.end_training = lambda _: None  # would close the ranks' connections, which the next training needs
     plan = Path(sys.argv[1])
     outcomes = {name: outcome(settings) for name, settings in json.loads(plan.read_text()).items()}
-    Path(f"{plan}.{rank}").write_text(json.dumps(outcomes))
+    Path(f"{plan}.{accelerator.process_index}").write_text(json.dumps(outcomes))
+    end()  # a rank that leaves its connections open may be aborted by their threads on its way out
