@@ -1,17 +1,18 @@
 """Ways to stream prepared records as tokens, each with the settings that serve it best. One batch: (records, tokens).
 
 All encode with the encoder of `trainer`, so that what differs is how records come; the peers also with `FastCall`, the
-fastest call that tokenizers offers. The peers read in stored order, which costs them least; ours in its own random
-order. Only ours packs, but in "ours, without packs".
-A place is what a contestant resumes from: a cursor, or a number of records.
+fastest call that tokenizers offers. The peers read in stored order, which costs them least, but for "HF datasets,
+shuffled"; ours in its own random order. Only ours packs, but in "ours, without packs".
+A place is what a contestant resumes from: a cursor, or a number of records. Locations may be URLs of an object store.
 """
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
+import fsspec
 from transformers import PreTrainedTokenizerBase
 
 from trainer.data import open_data
@@ -54,6 +55,7 @@ class Setting:
     data: str
     litdata: str  # folder of links to the shards, with LitData's index
     mds: str
+    copies: str  # folder for what peers fetch from an object store
     encoder: Encoder | FastCall
     max_length: int
     num_records: int  # of the train split
@@ -102,12 +104,18 @@ def ours_without_packs(setting: Setting, place: Any) -> Iterator[Batch]:
 
 
 def hf_datasets(setting: Setting, place: Any) -> Iterator[Batch]:
-    """Arrow tables, as the Parquet reader gives them. Resumed by reading up to the place: `skip` of 4.8.5 is wrong.
+    """Arrow tables, as the Parquet reader gives them. `skip` is right from datasets 5 on.
 
-    On a stream of Parquet files it passes over one row group at most, whatever it is told, and says nothing.
+    On a stream of Parquet files that of 4.8.5 passes over one row group at most, whatever it is told, and says nothing.
     """
-    tables = _hf_stream(setting).iter(batch_size=_BATCH_RECORDS)
-    return _encoded_tables(itertools.islice(tables, (place or 0) // _BATCH_RECORDS, None), setting)
+    stream = _hf_stream(setting)
+    return _encoded_tables((stream.skip(place) if place else stream).iter(batch_size=_BATCH_RECORDS), setting)
+
+
+def hf_datasets_shuffled(setting: Setting, place: Any) -> Iterator[Batch]:
+    """The same in an order that is partly random: of shards, and within a buffer of the default size."""
+    stream = _hf_stream(setting).shuffle(seed=0)
+    return _encoded_tables((stream.skip(place) if place else stream).iter(batch_size=_BATCH_RECORDS), setting)
 
 
 def hf_datasets_state(setting: Setting, place: Any) -> Iterator[Batch]:
@@ -140,7 +148,7 @@ def hf_datasets_tokenised(setting: Setting, place: Any) -> Iterator[Batch]:
 def _hf_stream(setting: Setting) -> Any:
     from datasets import load_dataset
 
-    files = sorted(map(str, Path(setting.data, "train").glob("*.parquet")))
+    files = [file.full_name for file in fsspec.open_files(f"{setting.data}/train/*.parquet")]
     stream = load_dataset("parquet", data_files=files, split="train", streaming=True, columns=["title", "content"])
     return stream.with_format("arrow")
 
@@ -157,7 +165,12 @@ def litdata(setting: Setting, place: Any) -> Iterator[Batch]:
     from litdata.streaming.item_loader import ParquetLoader
 
     def stream() -> Any:
-        return StreamingDataset(setting.litdata, item_loader=ParquetLoader(low_memory=True), shuffle=False)
+        return StreamingDataset(
+            setting.litdata,
+            item_loader=ParquetLoader(low_memory=True),
+            shuffle=False,
+            cache_dir=setting.copies if _is_remote(setting.litdata) else None,
+        )
 
     found = stream()
     if place:
@@ -168,15 +181,22 @@ def litdata(setting: Setting, place: Any) -> Iterator[Batch]:
 
 
 def mosaicml(setting: Setting, place: Any) -> Iterator[Batch]:
-    """MDS shards without compression or hashes, local from the start."""
+    """MDS shards without compression or hashes."""
     from streaming import StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
 
     clean_stale_shared_memory()
-    found = StreamingDataset(local=setting.mds, shuffle=False, batch_size=_BATCH_RECORDS)
+    where = {"remote": setting.mds, "local": setting.copies} if _is_remote(setting.mds) else {"local": setting.mds}
+    if "AWS_ENDPOINT_URL" in os.environ:
+        os.environ["S3_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]  # as this library calls it
+    found = StreamingDataset(**where, shuffle=False, batch_size=_BATCH_RECORDS)
     if place:
         found.load_state_dict(found.state_dict(place, from_beginning=True))
     return _rows(found, setting)
+
+
+def _is_remote(location: str) -> bool:
+    return "://" in location
 
 
 def _rows(rows: Iterable[Any], setting: Setting) -> Iterator[Batch]:
@@ -194,6 +214,7 @@ CONTESTANTS: Final[dict[str, Callable[[Setting, Any], Iterator[Batch]]]] = {
     "ours": ours,
     "ours, without packs": ours_without_packs,
     "HF datasets": hf_datasets,
+    "HF datasets, shuffled": hf_datasets_shuffled,
     "HF datasets, state": hf_datasets_state,
     "HF datasets, replayed": hf_datasets_tokenised,
     "LitData": litdata,

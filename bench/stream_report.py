@@ -48,7 +48,10 @@ def aims(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if name in rates_of:
             yield _at_least(f"tokens/s of {name}", rates_of[name]["tokens_per_s"]["median"], 400_000)
             yield _at_most(f"peak memory of {name}, MB", rates_of[name]["peak_mb"]["median"], 600)
-    for of, suffix in ((OURS, ""), ("ours, without packs", ""), (OURS, ", fast call")):
+    for of, suffix in (
+        *((OURS, ""), ("ours, without packs", ""), (OURS, ", fast call")),
+        (f"{OURS}, object store", ", object store"),
+    ):
         for peer in (peer + suffix for peer in PEERS):
             if of in rates_of and peer in rates_of:
                 ours, theirs = (rates_of[name]["records_per_cpu_s"]["median"] for name in (of, peer))
@@ -61,7 +64,7 @@ def aims(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if OURS in resumes_of:
         ours_s = resumes_of[OURS]["first_s"]["median"]
         yield _at_most("seconds to the first batch after a resume, ours", ours_s, 2)
-        for name in sorted(set(resumes_of) & {"HF datasets", "HF datasets, replayed"}):
+        for name in sorted(set(resumes_of) & {"HF datasets", "HF datasets, shuffled", "HF datasets, replayed"}):
             yield _at_least(f"{name}: that time to ours", resumes_of[name]["first_s"]["median"] / ours_s, 20)
 
 

@@ -18,6 +18,7 @@ from trainer.stream import Cursor
 
 _IMPORTS: Final = {  # which take seconds, and are no part of a first batch
     "HF datasets": ("datasets",),
+    "HF datasets, shuffled": ("datasets",),
     "HF datasets, state": ("datasets",),
     "HF datasets, replayed": ("datasets",),
     "LitData": ("litdata",),

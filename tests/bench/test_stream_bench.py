@@ -21,7 +21,7 @@ NUM_RECORDS = 300
 @pytest.mark.parametrize("contestant", ["ours", "ours, without packs"])
 def test_each_record_is_encoded_once(contestant: str, prepared, micro_base: Path) -> None:
     encoder = Encoder(AutoTokenizer.from_pretrained(micro_base), max_length=WINDOW)
-    setting = Setting(prepared.root, "", "", encoder, WINDOW, NUM_RECORDS)
+    setting = Setting(prepared.root, "", "", "", encoder, WINDOW, NUM_RECORDS)
 
     batches = list(CONTESTANTS[contestant](setting, None))
     assert sum(records for records, _ in batches) == NUM_RECORDS
