@@ -14,6 +14,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from tests.conftest import Prepared
 from trainer.examples import Encoder, Record
 from trainer.prompt import prompt_form
 from trainer.tokens import _Texts, _Words, text_encoder
@@ -203,17 +204,21 @@ def test_the_tokenizer_itself_is_left_as_it_was() -> None:
     assert own_ids(tokenizer, "</s>") == [tokenizer.eos_token_id]
 
 
-def test_an_encoder_works_in_a_process_without_torch(tmp_path: Path) -> None:
-    encoder, records = Encoder(sentencepiece_like("prepend"), max_length=64), [Record(0, "Kettle", "A red kettle.")]
-    (tmp_path / "pickle").write_bytes(pickle.dumps((encoder, records, encoder.encode(records))))
+def test_a_stream_works_in_a_process_that_loads_neither_torch_nor_pandas(prepared: Prepared, tmp_path: Path) -> None:
+    encoder = Encoder(sentencepiece_like("prepend"), max_length=64)
+    (tmp_path / "pickle").write_bytes(pickle.dumps(encoder))
     code = """
 import pickle, sys
-encoder, records, expected = pickle.load(open(sys.argv[1], "rb"))
-assert encoder.encode(records) == expected and expected
-assert "torch" not in sys.modules
+from trainer.data import open_data
+from trainer.plan import Rank
+from trainer.stream import Cursor, PackStream
+encoder = pickle.load(open(sys.argv[1], "rb"))
+stream = PackStream(open_data([sys.argv[2]]), encoder, Rank(0, 1), max_length=64, packs_per_step=4)
+assert next(stream.epoch(Cursor())).num_records
+assert not {"torch", "pandas"} & set(sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "pickle")], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", code, str(tmp_path / "pickle"), prepared.root], cwd=ROOT, capture_output=True, text=True
     )
     assert not done.returncode, done.stderr
 
