@@ -2,7 +2,8 @@
 
 TinyLlama-1.1B's shape with random weights (time and memory do not depend on their values), r = 16 on all linear layers;
 ours also at Llama-3.1-8B's, and memory at 2,048 tokens a step beside Unsloth's.
-Each variant runs in a process of its own, since Unsloth patches the libraries of the others.
+Each variant runs on one GPU, in a process of its own, since Unsloth patches the libraries of the others; several GPUs
+take several variants at once.
 
     python -m bench.train --tokenizer FOLDER [--only ours] [--steps 100] [--parity-steps 300]
 """
@@ -11,10 +12,13 @@ import argparse
 import json
 import os
 import platform
+import queue
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -49,42 +53,63 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "train-h200.json")
     options = parser.parse_args(arguments)
 
+    num_gpus = torch.cuda.device_count()
     with tempfile.TemporaryDirectory() as folder:
         make_model(folder, tokenizer=options.tokenizer)
-        peak = matrix_peak()
+        peaks = [matrix_peak(gpu=gpu) for gpu in range(num_gpus)]
         torch.cuda.empty_cache()
-        report: dict[str, Any] = {"machine": machine(peak), "versions": versions(), "results": []}
-        for command in commands(options, folder):
-            if result := run(command):
-                result["matrix_peak_share"] = result["tokens_per_s"] * flop_a_token(result["variant"]) / peak
-                report["results"].append(result)
-                report["fp8_loss_difference_to_nf4"] = fp8_difference(report["results"])
-                options.out.write_text(json.dumps(report, indent=1) + "\n")  # each time: a later one may hang
+        report: dict[str, Any] = {"machine": machine(min(peaks)), "versions": versions(), "results": []}
+        for result in run_all(commands(options, folder), num_gpus=num_gpus):
+            share = result["tokens_per_s"] * flop_a_token(result["variant"]) / peaks[result["gpu"]]
+            report["results"].append({**result, "matrix_peak_share": share})
+            report["fp8_loss_difference_to_nf4"] = fp8_difference(report["results"])
+            options.out.write_text(json.dumps(report, indent=1) + "\n")  # each time: a later one may hang
     print(table(report["results"]))
 
 
 def commands(options: argparse.Namespace, folder: str) -> list[list[str]]:
     """The arguments of each variant's process."""
-    one_pack = ["unsloth", "--packed", "--packs", "1", "--steps", "14", "--warm-up", "4"]
+    one_pack = ["unsloth", "--packed", "--packs", "1", "--steps", "60", "--warm-up", "10"]
     peers = [
-        ["bench.train_peers", "trl", "--steps", "7", "--warm-up", "2"],
-        ["bench.train_peers", "trl", "--packed", "--steps", "18", "--warm-up", "5"],
-        ["bench.train_peers", "unsloth", "--steps", "14", "--warm-up", "4"],
-        ["bench.train_peers", "unsloth", "--packed", "--steps", "9", "--warm-up", "3"],
-        ["bench.train_peers", *one_pack],
-        ["bench.train_peers", *one_pack, "--checkpointing"],
+        ["bench.train_peers", "unsloth", "--packed", "--steps", "24", "--warm-up", "4"],
+        ["bench.train_peers", "trl", "--packed", "--steps", "60", "--warm-up", "5"],
+        ["bench.train_peers", "trl", "--steps", "20", "--warm-up", "2"],
+        ["bench.train_peers", "unsloth", "--steps", "40", "--warm-up", "5"],
     ]
     ours = [
-        ["bench.train_ours", "bf16", "--steps", str(options.steps)],
-        ["bench.train_ours", "fp8", "--steps", str(options.parity_steps)],
         ["bench.train_ours", "nf4", "--steps", str(options.parity_steps)],
-        ["bench.train_ours", "nf4", "--steps", "30", "--tokens", "2048"],
-        ["bench.train_ours", "nf4", "--steps", "30", "--tokens", "2048", "--recomputed", "22"],
+        ["bench.train_ours", "fp8", "--steps", str(options.parity_steps)],
+        ["bench.train_ours", "bf16", "--steps", str(options.steps)],
+    ]
+    small = [
+        ["bench.train_ours", "nf4", "--steps", "100", "--tokens", "2048"],
+        ["bench.train_peers", *one_pack],
+        ["bench.train_ours", "nf4", "--steps", "100", "--tokens", "2048", "--recomputed", "22"],
+        ["bench.train_peers", *one_pack, "--checkpointing"],
     ]
     large = [["bench.train_ours", precision, "--steps", "100", "--tokens", "16384"] for precision in ("bf16", "fp8")]
-    chosen = {"ours": ours, "peers": peers, None: ours + peers}[options.only]
-    with_model = [[*command, "--model", folder] for command in chosen]
-    return with_model + ([] if options.only == "peers" else large)
+    with_model = [[*command, "--model", folder] for command in ours + peers + small]
+    return [command for command in large + with_model if command[0].endswith(options.only or "")]
+
+
+def run_all(commands: list[list[str]], *, num_gpus: int) -> Iterator[dict[str, Any]]:
+    """What the processes report, as they end; each GPU takes the next one that is not begun."""
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for gpu in range(num_gpus):
+        free.put(gpu)
+
+    def run_on_free_gpu(command: list[str]) -> dict[str, Any] | None:
+        gpu = free.get()
+        try:
+            result = run(command, gpu=gpu)
+        finally:
+            free.put(gpu)
+        return None if result is None else {**result, "gpu": gpu}
+
+    with ThreadPoolExecutor(num_gpus) as pool:
+        for done in as_completed([pool.submit(run_on_free_gpu, command) for command in commands]):
+            if (result := done.result()) is not None:
+                yield result
 
 
 def fp8_difference(results: list[dict[str, Any]]) -> dict[str, float] | None:
@@ -108,12 +133,14 @@ def flop_a_token(variant: str) -> float:
     return _FLOP_A_WEIGHT * (_MATRIX_WEIGHTS_8B if "8B" in variant else _MATRIX_WEIGHTS)
 
 
-def run(command: list[str]) -> dict[str, Any] | None:
+def run(command: list[str], *, gpu: int) -> dict[str, Any] | None:
     """What the process reports; None, with its last lines printed, where it failed."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    environment["CUDA_VISIBLE_DEVICES"] = seen.split(",")[gpu] if seen else str(gpu)
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
-    print(f"{' '.join(command[:3])}: {time.monotonic() - started:.0f} s", flush=True)
+    print(f"GPU {gpu}: {' '.join(command[:3])}: {time.monotonic() - started:.0f} s", flush=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if lines:
         return json.loads(lines[-1].removeprefix("RESULT "))
@@ -132,16 +159,16 @@ def make_model(folder: str, *, tokenizer: str) -> None:
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
 
 
-def matrix_peak(size: int = 8_192, repeats: int = 20) -> float:
+def matrix_peak(size: int = 8_192, repeats: int = 20, *, gpu: int = 0) -> float:
     """FLOP/s of a large bfloat16 product of random matrices, measured here."""
-    first, second = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    first, second = (torch.randn(size, size, device=f"cuda:{gpu}", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         first @ second
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(gpu)
     started = time.perf_counter()
     for _ in range(repeats):
         first @ second
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(gpu)
     return 2 * size**3 * repeats / (time.perf_counter() - started)
 
 

@@ -1,12 +1,14 @@
 """Tokens a second of whole runs: real shards through the real stream and loop, on one GPU and on several.
 
-A step holds the same records in every run: on one GPU as several batches, on several GPUs as one each. The last run
-changes from several GPUs to one half way.
+A step holds the same records in every run: on one GPU as several batches, on several GPUs as one each. One run goes
+from one GPU to several and back, and its ledger has to be that of the run that never stopped.
 
-    python -m bench.train_loop --data DATA --tokenizer FOLDER [--steps 40] [--out FILE]
+    python -m bench.train_loop --data DATA --tokenizer FOLDER [--steps 105] [--out FILE]
 """
 
 import argparse
+import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -14,8 +16,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +37,8 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a prepared data set")
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
-    parser.add_argument("--steps", type=int, default=70)
+    parser.add_argument("--steps", type=int, default=105)
+    parser.add_argument("--engine-steps", type=int, default=12, help="steps of each engine's run, which are slow")
     parser.add_argument("--out", type=Path, default=RESULTS / "train-loop-h200.json")
     options = parser.parse_args(arguments)
 
@@ -45,82 +48,111 @@ def main(arguments: list[str]) -> None:
         make_model(base, tokenizer=options.tokenizer)
         peak = matrix_peak()
         torch.cuda.empty_cache()
-        results = []
-        for name, gpus, config in runs(options, folder, base, num_gpus=num_gpus):
-            started = time.monotonic()
-            launch(config, gpus=gpus)
-            results.append(result(name, gpus, config))
-            print(f"{line(results[-1], results[0])}  in {time.monotonic() - started:.0f} s", flush=True)
-            if gpus > 1 and config.base_precision == "nf4":
-                config = halved(config, folder, options.steps)
-                launch(config, gpus=1)
-                results.append(result(f"nf4, {gpus} GPUs for half of the steps, then one", 1, config))
-                print(line(results[-1], results[0]), flush=True)
-    report = {"machine": machine(peak) | {"gpus": num_gpus}, "versions": versions(), "results": results}
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
+        report: dict[str, Any] = {"machine": machine(peak) | {"gpus": num_gpus}, "versions": versions(), "results": []}
+        config = TrainConfig(
+            data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
+            tokens_per_batch=_BATCH, max_steps=options.steps, save_every=options.steps // 3, log_every=10, ledger=True,
+        )  # fmt: skip
+        for group in (precisions(config, folder), engines(config, folder, steps=options.engine_steps)):
+            first = None
+            for run in group:
+                launch(run)
+                found = result(run)
+                first = first or found
+                report["results"].append(found | against(found, first))
+                print(line(report["results"][-1]), flush=True)
+                options.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def runs(options: argparse.Namespace, folder: str, base: str, *, num_gpus: int) -> list[tuple[str, int, TrainConfig]]:
-    """Name, number of GPUs and settings of each run."""
-    config = TrainConfig(
-        data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
-        tokens_per_batch=_BATCH, max_steps=options.steps, save_every=options.steps // 2, log_every=10,
-    )  # fmt: skip
-    wanted = [(gpus, precision) for precision in ("nf4", "fp8") for gpus in sorted({1, num_gpus})]
-    return [
-        (
-            f"{precision}, {gpus} GPU{'s' if gpus > 1 else ''}",
-            gpus,
-            replace(config, run=f"{folder}/{precision}-{gpus}", base_precision=precision),
-        )
-        for gpus, precision in wanted
-    ]
+@dataclass(frozen=True)
+class Run:
+    """One training, of which this part is timed."""
+
+    name: str
+    gpus: int
+    config: TrainConfig
+    resumed_at: int = 0  # the step
 
 
-def halved(config: TrainConfig, folder: str, steps: int) -> TrainConfig:
-    """The run again as it stood at its half, to be resumed."""
-    run = Path(folder) / "halved"
+def precisions(config: TrainConfig, folder: str) -> Iterator[Run]:
+    """Runs of the native engine."""
+    most, third = torch.cuda.device_count(), config.save_every
+    for precision, gpus in itertools.product(("nf4", "fp8"), sorted({1, most})):
+        changed = replace(config, run=f"{folder}/{precision}-{gpus}", base_precision=precision)
+        yield Run(f"{precision}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, changed)
+    once = cut_at(third, replace(config, run=f"{folder}/nf4-1"), f"{folder}/changed-once")
+    yield Run(f"nf4, 1 GPU for a third of the steps, then {most}", most, once, third)
+    twice = cut_at(2 * third, once, f"{folder}/changed-twice")
+    yield Run(f"nf4, 1 GPU for a third of the steps, {most} for another, then 1", 1, twice, 2 * third)
+
+
+def engines(config: TrainConfig, folder: str, *, steps: int) -> Iterator[Run]:
+    """Runs of all engines on the same records, for a few steps."""
+    for engine, gpus in (("native", 1), ("unsloth", 1), ("unsloth", torch.cuda.device_count()), ("plain", 1)):
+        run = f"{folder}/{engine}-{gpus}"
+        changed: dict[str, Any] = {"engine": engine, "run": run, "max_steps": steps, "save_every": steps}
+        if engine == "plain":
+            changed["tokens_per_batch"] = None
+        yield Run(f"engine {engine}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, replace(config, **changed))
+
+
+def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:
+    """The run again as it stood after this step, to be resumed."""
     shutil.copytree(config.run, run)
-    shutil.rmtree(run / "checkpoints" / f"step-{steps:06d}")
-    return replace(config, run=str(run), resume=True)
+    for folder in (Path(run) / "checkpoints").glob("step-*"):
+        if int(folder.name.removeprefix("step-")) > step:
+            shutil.rmtree(folder)
+    return replace(config, run=run, resume=True)
 
 
-def launch(config: TrainConfig, *, gpus: int) -> None:
+def launch(run: Run) -> None:
     """One training; its output is shown where it fails."""
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(gpus)))}
-    argv = train_argv(config, num_processes=gpus, use_cpu=False)
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(run.gpus)))}
+    argv = train_argv(run.config, num_processes=run.gpus, use_cpu=False)
     done = subprocess.run(argv, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(argv)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
 
 
-def result(name: str, gpus: int, config: TrainConfig) -> dict[str, Any]:
-    """What the run's metrics say of its second half, which begins after a checkpoint."""
-    lines = read_metrics(Path(config.run))
-    measured = [entry for entry in lines if entry["step"] > len(lines) // 2 + _WARM_UP]
+def result(run: Run) -> dict[str, Any]:
+    """What the run's metrics and ledger say. What is timed begins some steps after the last resume."""
+    lines = read_metrics(Path(run.config.run))
+    resumed = lines[run.resumed_at :]
+    measured = resumed[min(_WARM_UP, len(resumed) // 2) :]
     times_s = [entry["step_s"] for entry in measured]
+    ledger = b"".join(path.read_bytes() for path in sorted((Path(run.config.run) / "ledger").iterdir()))
     return {
-        "variant": name,
-        "gpus": gpus,
+        "variant": run.name,
+        "gpus": run.gpus,
         "steps": len(measured),
         "tokens_per_s": sum(entry["tokens"] for entry in measured) / sum(times_s),
         "step_s": {"median": statistics.median(times_s), "least": min(times_s), "most": max(times_s)},
         "waiting_share": sum(entry["wait_s"] for entry in measured) / sum(times_s),
         "peak_memory_gib": lines[-1]["peak_memory_bytes"] / 2**30,
-        "records": [entry["records"] for entry in lines],
+        "ledger_sha256": hashlib.sha256(ledger).hexdigest(),
         "losses": [round(entry["loss"], 6) for entry in lines],
+        "steps_s": [round(entry["step_s"], 5) for entry in lines],
     }
 
 
-def line(found: dict[str, Any], first: dict[str, Any]) -> str:
-    """One run, against the first one."""
-    apart = max(abs(a / b - 1) for a, b in zip(found["losses"], first["losses"], strict=True))
-    share = found["tokens_per_s"] / found["gpus"] / first["tokens_per_s"]
+def against(found: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """How a run compares to the first one of its group."""
+    apart = [abs(a / b - 1) for a, b in zip(found["losses"], first["losses"], strict=True)]
+    return {
+        "largest_loss_difference_to_the_first": max(apart),
+        "is_ledger_that_of_the_first": found["ledger_sha256"] == first["ledger_sha256"],
+    }
+
+
+def line(found: dict[str, Any]) -> str:
+    """One run."""
+    step = found["step_s"]
     return (
-        f"{found['variant']:50}{found['tokens_per_s']:>9,.0f} tokens/s {share:>7.1%} a GPU"
-        f"  step {found['step_s']['median']:.4f} s ({found['step_s']['least']:.4f}-{found['step_s']['most']:.4f})"
+        f"{found['variant']:62}{found['tokens_per_s'] / found['gpus']:>9,.0f} tokens/s a GPU"
+        f"  step {step['median']:.4f} s ({step['least']:.4f}-{step['most']:.4f})"
         f"  waits {found['waiting_share']:.3%}  {found['peak_memory_gib']:.1f} GiB"
-        f"  losses differ by {apart:.1e}, records {'the same' if found['records'] == first['records'] else 'OTHERS'}"
+        f"  losses differ by {found['largest_loss_difference_to_the_first']:.1e}"
+        f"  ledger {'the same' if found['is_ledger_that_of_the_first'] else 'ANOTHER'}"
     )
 
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import statistics
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -110,7 +111,7 @@ def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any
 
     from bench.train_records import PROMPT, make_texts
 
-    num_records = 6_000 if options.packed else 2_000
+    num_records = 8_000 if options.packed else 2_000
     texts = make_texts(tokenizer, num_records)
     data = Dataset.from_dict({"text": [PROMPT.format(title=title) + content + "</s>" for title, content in texts]})
     settings: dict[str, Any] = {}
@@ -118,7 +119,7 @@ def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any
         # Without FlashAttention TRL packs only by wrapping, and records see each other.
         settings = {"packing_strategy": "wrapped", "use_liger_kernel": True}
     config = SFTConfig(
-        output_dir="/tmp/vitrine-bench-peer",
+        output_dir=tempfile.mkdtemp(prefix="vitrine-bench-"),
         per_device_train_batch_size=options.packs if options.packed else 2,
         gradient_accumulation_steps=1 if options.packed else 4,
         max_length=WINDOW,

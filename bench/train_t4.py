@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> None:
     model, packs = small(options.model, config) if options.model else large(config)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(MEMORY_BYTES / torch.cuda.get_device_properties(0).total_memory)
-    engine, why = choose_engine(model, config, sample=lambda: packs[: config.packs_per_step])
+    engine, why = choose_engine(
+        lambda: model, config, sample=lambda: packs[: config.packs_per_step], base="-", device=model.device
+    )
     check_isolation(engine, vocabulary=model.config.vocab_size)
     assert isinstance(engine, NativeEngine)
     trainee = Trainee(model, engine, make_optimizer(engine, config), Accelerator())

@@ -1,4 +1,5 @@
-"""What computes the loss of a step: `plain`, transformers and PEFT as they are, or `native`, the fast one for GPUs.
+"""What computes the loss of a step: `plain` is transformers and PEFT as they are, `native` the fast one for GPUs,
+`unsloth` that library's own (`trainer.unsloth_engine`).
 
 Whichever it is, the PEFT model holds the adapter that is saved and loaded.
 """
@@ -33,6 +34,7 @@ from trainer.native import (
 )
 from trainer.native.trial import LARGEST_LOSS_DIFFERENCE
 from trainer.run import TRIALS_NAME
+from trainer.unsloth_engine import UnslothEngine, load_unsloth, why_not
 
 # Of the logits' largest value. A leak gives about 1. Rounding gives 1e-6 in float32; in bfloat16 up to 0.03, measured
 # on 22 layers of random weights, because SDPA takes another kernel for the packed mask than for the causal one.
@@ -127,21 +129,39 @@ class NativeEngine:
         self.native.load_peft_state(get_peft_model_state_dict(self.model, save_embedding_layers=False))
 
 
-def choose_engine(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence[Pack]]) -> tuple[Engine, str]:
-    """The engine that the settings ask for, and why it is that one. UserError where it cannot be.
+def choose_engine(
+    load: Callable[[], PeftModel],
+    config: TrainConfig,
+    sample: Callable[[], Sequence[Pack]],
+    *,
+    base: str,
+    device: torch.device,
+) -> tuple[Engine, str]:
+    """The engine that the settings ask for, and why it is that one. UserError where it cannot be. Collective.
 
-    `sample` gives packs of the data set, for a trial of the base's precisions.
+    `load` gives the base with its adapter, unless Unsloth loads it. `sample` gives packs of the data set, for a trial
+    of the base's precisions.
     """
+    if config.engine == "unsloth":
+        return _unsloth(base, config, device=device), "as asked for"
+    model = load()
     if config.engine == "plain":
         return PlainEngine(model), "as asked for"
     if config.engine == "native":
         return _named(_native(model, config, sample), "as asked for")
-    if model.device.type != "cuda":
+    if device.type != "cuda":
         return PlainEngine(model), "there is no GPU"
     try:
         return _named(_native(model, config, sample), "this GPU and this base can do it")
     except UserError as error:
-        return PlainEngine(model), f"the native engine cannot: {error}"
+        why = f"the native engine cannot: {error}"
+        why += "; the base stays in nf4" if config.base_precision != "nf4" else ""
+    del model
+    torch.cuda.empty_cache()
+    try:
+        return _unsloth(base, config, device=device), why
+    except UserError as error:
+        return PlainEngine(load()), f"{why}; nor can Unsloth: {error}"
 
 
 def check_isolation(engine: Engine, *, vocabulary: int) -> None:
@@ -186,13 +206,23 @@ def chosen_precision(run: Path) -> Precision:
         ) from error
 
 
+def _unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
+    if config.base_precision != "nf4" and config.engine == "unsloth":
+        raise UserError(f"Unsloth holds the base in nf4, and base_precision = {config.base_precision}")
+    if reason := why_not(device.type):
+        raise UserError(reason)
+    return load_unsloth(base, config, device=device)
+
+
 def _native(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence[Pack]]) -> NativeEngine:
     if config.lora_dropout:
         raise UserError(f"the native engine has no dropout, and lora_dropout = {config.lora_dropout}")
     max_length, most = config.max_length, config.tokens_per_step
     trials: tuple[Trial, ...] = ()
     if config.base_precision == "auto":
-        trials = tuple(try_precisions(model, sample(), max_length=max_length, most=most))
+        trials = tuple(
+            try_precisions(model, sample(), max_length=max_length, most=most, learning_rate=config.learning_rate)
+        )
         # Ranks have GPUs alike, but clocks differ: all take what the first one found.
         chosen = broadcast_object_list([next(trial.precision for trial in trials if trial.is_chosen)])[0]
     else:

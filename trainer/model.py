@@ -1,6 +1,7 @@
 """The 4-bit base, its adapter, and the forward pass over packs."""
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -41,7 +42,7 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
 
     Weights that are stored in 4 bit are taken as they are, others are quantised on load.
     """
-    dtype = compute_dtype(device) if compute_type == "auto" else _DTYPES[compute_type]
+    dtype = compute_dtype_of(compute_type, device)
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -74,6 +75,11 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
             # training forward then gives its input no gradient.
             module.support_avx512bf16_for_cpu = False
     return model
+
+
+def compute_dtype_of(compute_type: str, device: torch.device) -> torch.dtype:
+    """The type of activations that the setting names."""
+    return compute_dtype(device) if compute_type == "auto" else _DTYPES[compute_type]
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
@@ -137,17 +143,31 @@ def pack_tensors(pack: Pack, *, device: torch.device) -> tuple[Tensor, Tensor, T
     return input_ids_T.to(device), position_ids_T.to(device), label_ids_T.to(device)
 
 
-@torch.no_grad()
 def plain_leak(model: torch.nn.Module, *, vocabulary: int, device: torch.device) -> float:
     """The largest difference of an example's logits with and without another before it, in shares of the largest."""
+
+    def logits(ids_T: Tensor, positions_T: Tensor, _: Sequence[int]) -> Tensor:
+        return packed_logits(model, ids_T, positions_T, torch.arange(len(ids_T), device=device))
+
+    return largest_difference(logits, model, vocabulary=vocabulary, device=device)
+
+
+@torch.no_grad()
+def largest_difference(
+    logits: Callable[[Tensor, Tensor, Sequence[int]], Tensor],
+    model: torch.nn.Module,
+    *,
+    vocabulary: int,
+    device: torch.device,
+) -> float:
+    """`plain_leak`, where `logits` gives the model's logits (T x V) from ids, positions and the examples' lengths."""
     generator = torch.Generator().manual_seed(0)
     ids_T = torch.randint(vocabulary, (48,), generator=generator).to(device)
-    second_T = ids_T[17:]
     positions_T = torch.cat([torch.arange(17), torch.arange(31)]).to(device)
     was_training = model.training
     model.eval()
-    together = packed_logits(model, ids_T, positions_T, torch.arange(17, 48, device=device)).float()
-    alone = packed_logits(model, second_T, positions_T[17:], torch.arange(31, device=device)).float()
+    together = logits(ids_T, positions_T, (17, 31))[17:].float()
+    alone = logits(ids_T[17:], positions_T[17:], (31,)).float()
     model.train(was_training)
     return ((together - alone).abs().max() / alone.abs().max()).item()
 

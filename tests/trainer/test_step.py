@@ -1,5 +1,6 @@
 """A step's update: what it waits for, what it leaves undone, how it stays in the range of float16."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.trainer.native_models import make_packs, make_peft_model
 from trainer import step as unit
 from trainer.config import TrainConfig
 from trainer.engine import NativeEngine, PlainEngine
+from trainer.loop import without_long_collections
 from trainer.metrics import read_metrics
 from trainer.native import build_native
 from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
@@ -116,3 +118,14 @@ def test_plain_and_native_engines_have_the_same_optimizer() -> None:
         name: value for name, value in native.items() if name != "params"
     }
     assert sum(p.numel() for p in group["params"]) == sum(p.numel() for p in native["params"])
+
+
+def test_a_full_collection_during_training_looks_at_what_training_made_alone() -> None:
+    before = len(gc.get_objects())
+    with without_long_collections():
+        during = len(gc.get_objects())
+    after = len(gc.get_objects())
+
+    assert during < before / 10
+    assert after > 0.9 * before
+    assert gc.get_freeze_count() == 0

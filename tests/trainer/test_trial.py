@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel, get_peft_model_state_dict
 
 from contract.errors import UserError
 from tests.trainer.native_models import make_packs
@@ -13,7 +14,7 @@ from trainer.config import TrainConfig
 from trainer.engine import chosen_precision, write_trials
 from trainer.metrics import read_metrics
 from trainer.model import add_lora, load_base
-from trainer.native import Trial, trial, try_precisions
+from trainer.native import NativeModel, Trial, build_native, trial, try_precisions
 from trainer.native.trial import find_fit, judge
 from trainer.run import TRIALS_NAME
 from trainer.train import train
@@ -51,27 +52,36 @@ def test_what_is_found_fits_and_no_more_would(max_length: int, most_packs: int, 
     assert more > most_packs or taken(more * max_length, fit.num_recomputed) > room
 
 
-NF4 = Trial("nf4", 100.0, 2.0, "")
-BF16 = Trial("bf16", 120.0, 2.001, "")
-FP8 = Trial("fp8", 150.0, 2.005, "")
+NF4 = Trial("nf4", 100.0, (2.0, 1.0), "")
+BF16 = Trial("bf16", 120.0, (2.001, 1.0), "")
+FP8 = Trial("fp8", 150.0, (2.005, 0.998), "")
 
 
 @pytest.mark.parametrize(
     ("trials", "chosen"),
     [
         ([NF4, BF16, FP8], "fp8"),
-        ([NF4, BF16, replace(FP8, loss=2.007)], "bf16"),
-        ([NF4, replace(BF16, tokens_per_s=99.0), replace(FP8, loss=1.9)], "nf4"),
+        ([NF4, BF16, replace(FP8, losses=(2.007, 1.0))], "bf16"),
+        ([NF4, BF16, replace(FP8, losses=(2.0, 1.004))], "bf16"),
+        ([NF4, replace(BF16, tokens_per_s=99.0), replace(FP8, losses=(1.9, 0.9))], "nf4"),
         ([NF4, Trial("bf16", None, None, "does not fit"), FP8], "fp8"),
-        ([NF4, replace(BF16, loss=float("nan")), Trial("fp8", None, None, "needs another GPU")], "nf4"),
+        ([NF4, replace(BF16, losses=(2.0, float("nan"))), Trial("fp8", None, None, "needs another GPU")], "nf4"),
     ],
 )
 def test_the_fastest_right_precision_is_chosen(trials: list[Trial], chosen: str) -> None:
     judged = judge(trials)
 
     assert [trial.precision for trial in judged if trial.is_chosen] == [chosen]
-    assert [trial.verdict for trial in judged if trial.loss is None] == [t.verdict for t in trials if t.loss is None]
-    assert all("loss differs" in trial.verdict for trial in judged if trial.loss and abs(trial.loss - 2.0) > 0.006)
+    unmeasured = [(trial.precision, trial.verdict) for trial in trials if trial.losses is None]
+    assert [(trial.precision, trial.verdict) for trial in judged if trial.losses is None] == unmeasured
+
+
+def test_a_verdict_says_after_how_many_updates_the_loss_went_wrong() -> None:
+    judged = judge([NF4, BF16, replace(FP8, losses=(2.0, 1.004))])
+
+    assert [trial.verdict for trial in judged] == [
+        "right", "right", "loss differs by 0.40% after 1 updates, allowed 0.30%",
+    ]  # fmt: skip
 
 
 def test_without_a_loss_to_hold_them_against_no_precision_is_chosen() -> None:
@@ -82,13 +92,38 @@ def test_without_a_loss_to_hold_them_against_no_precision_is_chosen() -> None:
 def test_precisions_are_tried_on_the_loaded_base(micro_base: Path) -> None:
     model = add_lora(load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"))
 
-    trials = try_precisions(model, make_packs([[17, 70, 5], [64, 33]]), max_length=128, most=256)
+    before = get_peft_model_state_dict(model)
+    before = {name: value.clone() for name, value in before.items()}
+
+    packs = make_packs([[17, 70, 5], [64, 33]])
+    trials = try_precisions(model, packs, max_length=128, most=256, learning_rate=1e-3)
 
     assert [trial.precision for trial in trials] == ["nf4", "bf16", "fp8"]
-    losses = [trial.loss for trial in trials]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    assert losses[2] == pytest.approx(losses[0], rel=trial.LARGEST_LOSS_DIFFERENCE)
+    nf4, bf16, fp8 = (trial.losses for trial in trials)
+    assert list(nf4) == sorted(nf4, reverse=True), "the same packs are learnt again and again"
+    assert bf16 == pytest.approx(nf4, rel=1e-5)
+    assert fp8 == pytest.approx(nf4, rel=trial.LARGEST_LOSS_DIFFERENCE)
     assert all(trial.tokens_per_s > 0 for trial in trials)
+    after = get_peft_model_state_dict(model)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_precision_whose_gradients_are_wrong_is_found_out(micro_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss before any update is right."""
+    model = add_lora(load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"))
+
+    def build(model: PeftModel, *, precision: str) -> NativeModel:
+        native = build_native(model, precision=precision)
+        if precision == "bf16":
+            native.adapter_LP.register_hook(torch.neg)
+        return native
+
+    monkeypatch.setattr(trial, "build_native", build)
+    packs = make_packs([[17, 70, 5], [64, 33]])
+    nf4, bf16, _ = try_precisions(model, packs, max_length=128, most=256, learning_rate=3e-3)
+
+    assert bf16.losses[0] == pytest.approx(nf4.losses[0], rel=1e-5)
+    assert "loss differs" in bf16.verdict
 
 
 def test_a_run_keeps_the_precision_that_its_trial_chose(
@@ -107,7 +142,7 @@ def test_a_run_keeps_the_precision_that_its_trial_chose(
     document = json.loads((run / TRIALS_NAME).read_text())
     assert [trial["precision"] for trial in document["trials"] if trial["is_chosen"]] == [first]
 
-    other = [Trial(precision, 1.0, 1.0, "right", precision != first) for precision in (first, "fp8", "bf16")]
+    other = [Trial(precision, 1.0, (1.0,), "right", precision != first) for precision in (first, "fp8", "bf16")]
     train(replace(config, resume=True, max_steps=4))
     assert len(read_metrics(run)) == 4
     write_trials(run, other)

@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 
 from contract.errors import UserError
 from trainer.examples import Example, Pack
@@ -14,11 +15,12 @@ from trainer.native.batch import make_batch, make_batches
 from trainer.native.frozen import Precision
 from trainer.native.model import NativeModel, build_native
 
-LARGEST_LOSS_DIFFERENCE: Final = 0.003  # to the loss on the NF4 base, as a share of it
+LARGEST_LOSS_DIFFERENCE: Final = 0.003  # to the loss on the NF4 base before each update, as a share of it
 _PRECISIONS: Final[tuple[Precision, ...]] = ("nf4", "bf16", "fp8")
-_TIMED_PASSES: Final = 3
+_TIMED_STEPS: Final = 4
 _SHARE_OF_MEMORY: Final = 0.9  # the rest is lost between blocks, or grows later
 _CPU_TOKENS: Final = 8_192
+_RIGHT: Final = "right"
 
 # Tokens at once and number of recomputed layers to the bytes that a pass takes; None where they are not to be had.
 Measure = Callable[[int, int], int | None]
@@ -38,7 +40,7 @@ class Trial:
 
     precision: Precision
     tokens_per_s: float | None
-    loss: float | None  # mean of an answer token
+    losses: tuple[float, ...] | None  # mean of an answer token, before the first update and after each but the last
     verdict: str
     is_chosen: bool = False
 
@@ -48,12 +50,13 @@ def fit_to_memory(native: NativeModel, *, max_length: int, most: int) -> tuple[N
     device = native.embedding_VC.device
     if device.type != "cuda":
         return native, max(max_length, min(most, _CPU_TOKENS))
-    room = int(_SHARE_OF_MEMORY * (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)))
-    room -= 2 * native.adapter_LP.nbytes  # the optimizer's
     fit = find_fit(
         lambda tokens, num_recomputed: pass_bytes(native, tokens, num_recomputed, max_length=max_length),
-        room=room, max_length=max_length, most=most, num_layers=native.shape.num_layers,
-    )  # fmt: skip
+        room=memory_room(device) - 2 * native.adapter_LP.nbytes,  # the optimizer's
+        max_length=max_length,
+        most=most,
+        num_layers=native.shape.num_layers,
+    )
     return replace(native, num_recomputed=fit.num_recomputed), fit.tokens
 
 
@@ -85,28 +88,46 @@ def find_fit(measure: Measure, *, room: int, max_length: int, most: int, num_lay
 
 def pass_bytes(native: NativeModel, tokens: int, num_recomputed: int, *, max_length: int) -> int | None:
     """Bytes that a forward and backward pass takes beyond what is there already; None where there are not so many."""
-    device = native.embedding_VC.device
     examples = [Example(row, [1] * max_length, 1, 0) for row in range(tokens // max_length)]
+    tried = replace(native, num_recomputed=num_recomputed)
+    try:
+        return measured_bytes(lambda: tried.loss(make_batch(examples, max_tokens=tokens)), native.embedding_VC.device)
+    finally:
+        native.adapter_LP.grad = None
+
+
+def measured_bytes(loss: Callable[[], Tensor], device: torch.device) -> int | None:
+    """Bytes that computing this loss and its gradients takes on a GPU; None where there are not so many."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     try:
-        replace(native, num_recomputed=num_recomputed).loss(make_batch(examples, max_tokens=tokens)).backward()
+        loss().backward()
         torch.cuda.synchronize(device)
     except torch.OutOfMemoryError:
         return None
-    finally:
-        native.adapter_LP.grad = None
     return torch.cuda.max_memory_allocated(device) - before
 
 
-def try_precisions(model: PeftModel, packs: Sequence[Pack], *, max_length: int, most: int) -> list[Trial]:
-    """How each precision does on these packs; the chosen one is the fastest whose loss is near enough to NF4's."""
+def memory_room(device: torch.device) -> int:
+    """Bytes of a GPU's memory that this process may still plan with."""
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    return int(_SHARE_OF_MEMORY * free)
+
+
+def try_precisions(
+    model: PeftModel, packs: Sequence[Pack], *, max_length: int, most: int, learning_rate: float
+) -> list[Trial]:
+    """How each precision learns these packs, several times over; the chosen one is the fastest that is right.
+
+    Right is one whose losses are near enough to NF4's, also after updates: gradients count, not only the loss. The
+    model's adapter stays as it is.
+    """
     trials: list[Trial] = []
     for precision in _PRECISIONS:
         try:
             native, tokens = fit_to_memory(build_native(model, precision=precision), max_length=max_length, most=most)
-            trials.append(_time(native, precision, packs, tokens=tokens))
+            trials.append(_learn(native, precision, packs, tokens=tokens, learning_rate=learning_rate))
         except UserError as error:
             trials.append(Trial(precision, None, None, str(error)))
         except torch.OutOfMemoryError:
@@ -116,40 +137,48 @@ def try_precisions(model: PeftModel, packs: Sequence[Pack], *, max_length: int, 
 
 def judge(trials: Sequence[Trial]) -> list[Trial]:
     """The trials with their verdicts. UserError where NF4, which the others are held against, was not measured."""
-    right = trials[0].loss
+    right = trials[0].losses
     if right is None:
         raise UserError(f"the native engine cannot train this base in nf4: {trials[0].verdict}")
-    judged = []
-    for trial in trials:
-        apart = abs(trial.loss - right) / right if trial.loss is not None else None
-        if apart is not None and not apart <= LARGEST_LOSS_DIFFERENCE:  # also where it is no number
-            trial = replace(trial, verdict=f"loss differs by {apart:.2%}, allowed {LARGEST_LOSS_DIFFERENCE:.2%}")
-        elif apart is not None:
-            trial = replace(trial, verdict="right")
-        judged.append(trial)
-    fastest = max((trial for trial in judged if trial.verdict == "right"), key=lambda trial: trial.tokens_per_s or 0)
+    judged = [
+        trial if trial.losses is None else replace(trial, verdict=_verdict(trial.losses, right)) for trial in trials
+    ]
+    fastest = max((trial for trial in judged if trial.verdict == _RIGHT), key=lambda trial: trial.tokens_per_s or 0)
     return [replace(trial, is_chosen=trial is fastest) for trial in judged]
 
 
-def _time(native: NativeModel, precision: Precision, packs: Sequence[Pack], *, tokens: int) -> Trial:
+def _verdict(losses: Sequence[float], right: Sequence[float]) -> str:
+    apart = [abs(loss - exact) / exact for loss, exact in zip(losses, right, strict=True)]
+    if wrong := [number for number, share in enumerate(apart) if not share <= LARGEST_LOSS_DIFFERENCE]:  # or no number
+        first = wrong[0]
+        return f"loss differs by {apart[first]:.2%} after {first} updates, allowed {LARGEST_LOSS_DIFFERENCE:.2%}"
+    return _RIGHT
+
+
+def _learn(
+    native: NativeModel, precision: Precision, packs: Sequence[Pack], *, tokens: int, learning_rate: float
+) -> Trial:
     batches = list(make_batches(packs, max_tokens=tokens))
     device = native.embedding_VC.device
-    loss_sum = 0.0
-    for number in range(1 + _TIMED_PASSES):
-        if number == 1:  # the first pass compiled
+    optimizer = torch.optim.AdamW(native.parameters(), lr=learning_rate, fused=True)
+    loss_sums = []
+    for number in range(1 + _TIMED_STEPS):
+        if number == 1:  # the first step compiled
             _wait(device)
             started = time.perf_counter()
+        loss_sum = torch.zeros((), device=device)
         for batch in batches:
             loss = native.loss(batch)
-            loss.backward()
-            if number == 0:
-                loss_sum += loss.item()
+            loss.backward()  # of the sum, which float16 holds; AdamW does not mind the scale
+            loss_sum += loss.detach()
+        loss_sums.append(loss_sum)
+        optimizer.step()
+        optimizer.zero_grad()
     _wait(device)
     seconds = time.perf_counter() - started
-    native.adapter_LP.grad = None
-    num_tokens = _TIMED_PASSES * sum(batch.num_tokens for batch in batches)
-    mean_loss = loss_sum / max(1, sum(batch.num_answer_tokens for batch in batches))
-    return Trial(precision, num_tokens / seconds, mean_loss, "")
+    num_tokens = _TIMED_STEPS * sum(batch.num_tokens for batch in batches)
+    num_answers = max(1, sum(batch.num_answer_tokens for batch in batches))
+    return Trial(precision, num_tokens / seconds, tuple(loss_sum.item() / num_answers for loss_sum in loss_sums), "")
 
 
 def _wait(device: torch.device) -> None:
