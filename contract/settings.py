@@ -12,19 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from contract import caller
 from contract.errors import UserError, unknown_name
 
 Settings = TypeVar("Settings")
 
 USER_ERROR_CODE: Final = 2
 INTERRUPTED_CODE: Final = 130
-EXIT_CODE_FILE: Final = "VITRINE_EXIT_CODE_FILE"
 DEBUG: Final = "VITRINE_DEBUG"
 
 
-def setting(default: Any = dataclasses.MISSING, *, help: str) -> Any:
-    """A field of a settings record; `help` is what the command line says about it."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def setting(default: Any = dataclasses.MISSING, *, help: str, also: str = "") -> Any:
+    """A field of a settings record; `help` is what the command line says about it, `also` its option's other name."""
+    return dataclasses.field(default=default, metadata={"help": help, "also": also})
 
 
 def load_settings(
@@ -125,13 +125,15 @@ def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence
         else:
             action = "append" if _is_list(types_of[field.name]) else "store"
             parse = _parser_of(types_of[field.name])
-            parser.add_argument(option, action=action, type=parse, metavar=field.name.upper(), help=text)
+            options = [option, *(f"--{also}" for also in [field.metadata["also"]] if also)]
+            parser.add_argument(*options, action=action, type=parse, metavar=field.name.upper(), help=text)
 
 
 def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
     """Runs a command for an entry point: what it returns, or 0; 2 after a user's mistake, with its message.
 
-    The code is also left in the file that the environment names, for a caller behind a launcher with codes of its own.
+    Where it is one of several processes of a command, what one of them has said the others do not say again, nor how
+    they fail when it ends.
     """
     try:
         return command() or 0
@@ -141,9 +143,12 @@ def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
     except UserError as error:
         if debug or os.environ.get(DEBUG):
             raise
-        print(f"error: {error}\n", end="", file=sys.stderr)  # in one write: several ranks may speak at once
-        if told := os.environ.get(EXIT_CODE_FILE):
-            Path(told).write_text(str(USER_ERROR_CODE))
+        if caller.tell(USER_ERROR_CODE, str(error)):
+            print(f"error: {error}\n", end="", file=sys.stderr)  # in one write: several ranks may speak at once
+        return USER_ERROR_CODE
+    except Exception:
+        if debug or os.environ.get(DEBUG) or not caller.is_told():
+            raise
         return USER_ERROR_CODE
 
 

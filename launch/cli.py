@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,15 +16,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from contract.caller import CALLER, calling, tell, told_code
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from contract.progress import Progress
-from contract.settings import EXIT_CODE_FILE, add_options, exit_code, load_settings, setting
+from contract.settings import add_options, exit_code, load_settings, setting
 from launch import demo, overview, synth, synth_plan, verdict
-from launch.commands import module_argv, train_argv
-from launch.machine import count_gpus
+from launch.commands import in_one_line, module_argv, train_argv
+from launch.machine import count_gpus, crowd_text
 from spark_jobs.config import PrepareConfig
 from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config, parse_data
+from trainer.copies import fetch_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop either way, tidy up
         names = {field.name for field in dataclasses.fields(command.settings)}
         overrides = {name: value for name, value in vars(arguments).items() if name in names}
-        load = load_train_config if command.settings is TrainConfig else partial(load_settings, command.settings)
+        load = _load_train if command.settings is TrainConfig else partial(load_settings, command.settings)
         return command.run(load(file=arguments.config, overrides=overrides), arguments)
 
     before = signal.getsignal(signal.SIGTERM)
@@ -96,12 +97,21 @@ def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:
     return _run(module_argv("spark_jobs.prepare", config), arguments, needs="pyspark", extra="spark")
 
 
+def _load_train(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
+    """The settings of a training; a run that is to be resumed and is not here is fetched first."""
+    if overrides.get("resume") and overrides.get("run") and overrides.get("copy_to"):
+        fetch_run(overrides["copy_to"], Path(overrides["run"]))
+    return load_train_config(file=file, overrides=overrides)
+
+
 def _train(config: TrainConfig, arguments: argparse.Namespace) -> int:
     for text in config.data:
         read_manifest(parse_data(text)[0])
     num_processes, gpus = arguments.num_processes, 0 if arguments.cpu else count_gpus()
     if num_processes is not None and num_processes < 1:
         raise UserError(f"num_processes = {num_processes}, expected at least 1")
+    if warning := crowd_text(num_processes or 1, gpus=gpus):
+        print(f"warning: {warning}", file=sys.stderr)
     argv = train_argv(
         config, num_processes=num_processes or max(1, gpus), use_cpu=not gpus, accelerate=arguments.accelerate
     )
@@ -131,17 +141,18 @@ def _run(
         return 0
     if importlib.util.find_spec(needs) is None:
         raise UserError(f"{needs} is not installed; from the project's folder: pip install '.[{extra}]'")
-    with tempfile.TemporaryDirectory() as folder:
-        # A launcher between us and the part may turn its exit code into another.
-        told = Path(folder) / "exit-code"
+    with calling() as told:
         defaults = {
             # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
             "OMP_WAIT_POLICY": "PASSIVE",
             # Or a random.py in the user's folder would be imported in place of Python's.
             "PYTHONSAFEPATH": "1",
         }
-        code = _run_passing_signals(argv, {**defaults, **os.environ, **(environment or {}), EXIT_CODE_FILE: str(told)})
-        return int(told.read_text()) if code and told.exists() else code
+        code = _run_passing_signals(
+            in_one_line(argv), {**defaults, **os.environ, **(environment or {}), CALLER: str(told)}
+        )
+        # A launcher between us and the part may turn its exit code into another.
+        return told_code(told) or code if code else 0
 
 
 def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:
@@ -151,6 +162,7 @@ def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int
 
     def stop(number: int, _: object) -> None:
         received.append(number)
+        tell(128 + number, "stopped", environment)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
 
@@ -209,7 +221,7 @@ COMMANDS = {
         _prepare,
         "clean a catalogue and write it as shards with a manifest, on Spark",
         "  vitrine prepare --input trn.json.gz --output data\n"
-        "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --master spark://host:7077",
+        "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --on spark://host:7077",
     ),
     "inspect": Command(
         overview.InspectConfig,

@@ -11,3 +11,17 @@ def count_gpus() -> int:
     if visible is not None:
         return len([device for device in visible.split(",") if device.strip() and device.strip() != "-1"])
     return sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in Path("/dev").glob("nvidia*"))
+
+
+def count_cores() -> int:
+    """Cores that a process started here may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def crowd_text(num_processes: int, *, gpus: int) -> str:
+    """What to say of more processes than this machine has GPUs, or without GPUs cores, for; nothing of fewer."""
+    places, kind, outlook = (gpus, "GPU", "fail, or to ") if gpus else (count_cores(), "core", "")
+    if num_processes <= places:
+        return ""
+    kinds = kind if places == 1 else f"{kind}s"
+    return f"{num_processes} processes share {places} {kinds}: expect them to {outlook}wait for each other"

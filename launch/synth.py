@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from launch.machine import count_cores
 from launch.synth_plan import SynthConfig
 from launch.synth_rows import make_line
 
@@ -89,7 +90,7 @@ def _checked_path(output: str) -> Path:
 
 def _checked_workers(workers: int | None) -> int:
     if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return count_cores()
     if workers < 1:
         raise ValueError(f"workers is {workers}, expected 1 or more")
     return workers

@@ -17,6 +17,7 @@ import hashlib
 import logging
 import os
 import re
+import tempfile
 import threading
 import time
 import weakref
@@ -72,6 +73,15 @@ class Cache:
                     f"the disk of the cache {self.folder} is full: shard {shard.path} needs {shard.bytes} bytes;"
                     f" make room, or give a smaller --cache-limit than {self.limit} bytes"
                 ) from error
+            raise UserError(f"the cache {self.folder} cannot be used: {describe(error)}") from error
+
+    def make(self) -> None:
+        """Makes the folder, if it is not there; UserError where it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._locked(), tempfile.TemporaryFile(dir=self.folder):
+                return
+        except OSError as error:
             raise UserError(f"the cache {self.folder} cannot be used: {describe(error)}") from error
 
     def _open(self, shard: Shard, fetch: Fetch, *, stop: threading.Event) -> "CachedShard | None":
@@ -190,7 +200,11 @@ class CachedShard:
 
 
 def open_cache(config: TrainConfig, data: Sequence[DataSet]) -> Cache | None:
-    """The cache that is asked for, if one is; UserError where not even the largest shard fits."""
+    """The cache that is asked for, if one is, with its folder made.
+
+    UserError where it cannot be of use: not even the largest shard fits, the folder cannot be written, or it lies in
+    that of a data set or of the run.
+    """
     if config.cache is None:
         return None
     largest = max(shard.bytes for data_set in data for shard in data_set.manifest.splits[data_set.split])
@@ -200,7 +214,13 @@ def open_cache(config: TrainConfig, data: Sequence[DataSet]) -> Cache | None:
             f"cache_limit = {config.cache_limit} ({limit} bytes), expected at least the {largest} bytes of the largest"
             " shard"
         )
-    return Cache(Path(config.cache), limit)
+    cache = Cache(Path(config.cache), limit)
+    local = [(f"data set {each.root}", each.root) for each in data if "://" not in each.root]
+    for what, folder in (*local, (f"run {config.run}", config.run)):
+        if cache.folder.resolve().is_relative_to(Path(folder).resolve()):
+            raise UserError(f"cache = {config.cache} lies in the folder of the {what}, expected one of its own")
+    cache.make()
+    return cache
 
 
 @functools.cache

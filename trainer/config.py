@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
 CONFIG_NAME: Final = "config.json"  # in the folder of a run
 
-# Not the port of `hdfs://host:8020`.
-_WEIGHTED: Final = re.compile(r"(?!\w+://[^/]*:\d+$)(?P<root>.+):(?P<weight>\d+(?:\.\d*)?|\.\d+)")
+_HOST_AND_PORT: Final = re.compile(r"\w+://[^/]*:\d+")
+_WEIGHT: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
 _SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?) ?((?P<power>[kmgt])(?P<binary>i)?)?b?", re.IGNORECASE)
 
 _AT_LEAST_ONE: Final = (
@@ -34,6 +35,9 @@ class TrainConfig:
         help="folder or URL of the prepared data set; several times to mix several, as FOLDER:WEIGHT"
     )
     run: str = setting(help="folder of the run: adapter, checkpoints, metrics")
+    copy_to: str | None = setting(
+        None, help="URL that the run is copied to after each checkpoint; --resume fetches it where there is no RUN"
+    )
     base: str = setting(DEFAULT_BASE, help="model hub name, local folder, or 'tiny' for one made on the spot")
     resume: bool = setting(False, help="go on from the last checkpoint of this run")
     overwrite: bool = setting(False, help="replace what is in the run's folder")
@@ -47,8 +51,10 @@ class TrainConfig:
     max_length: int = setting(2048, help="tokens in one pack; longer records are cut and counted")
     tokens_per_step: int = setting(16_384, help="tokens in one optimizer step over all GPUs, padding included")
 
-    engine: Literal["auto", "native", "plain"] = setting(
-        "auto", help="what computes: native (fast, for GPUs), plain (transformers and PEFT), auto picks and says why"
+    engine: Literal["auto", "native", "unsloth", "plain"] = setting(
+        "auto",
+        help="what computes: native (fast, for GPUs), unsloth (where it is installed), plain (transformers and PEFT),"
+        " auto picks and says why",
     )
     base_precision: Literal["nf4", "bf16", "fp8", "auto"] = setting(
         "nf4",
@@ -60,12 +66,12 @@ class TrainConfig:
     )
     tokens_per_batch: int | None = setting(
         None,
-        help="tokens that the native engine computes at once on each GPU (default: as many as fit, found in a trial;"
-        " where not even a pack fits, all layers are computed again in the backward pass)",
+        help="tokens that the native engine or Unsloth computes at once on each GPU (default: as many as fit, found in"
+        " a trial; where not even a pack fits, all layers are computed again in the backward pass)",
     )
 
     learning_rate: float = setting(2e-4, help="peak learning rate")
-    warmup_steps: int = setting(5, help="optimizer steps from zero to the peak learning rate")
+    warmup_steps: int = setting(5, help="optimizer steps from zero to the peak learning rate; then it falls to zero")
     weight_decay: float = setting(0.01, help="AdamW weight decay of the adapter")
     max_grad_norm: float = setting(0.6, help="gradients are scaled down to this norm")
     lora_rank: int = setting(16, help="rank of the LoRA matrices, on all linear layers")
@@ -97,17 +103,12 @@ class TrainConfig:
             problems.append(
                 f"tokens_per_step = {self.tokens_per_step}, expected a multiple of max_length = {self.max_length}"
             )
-        if self.engine == "native" and values.get("tokens_per_batch", self.max_length) < self.max_length:
+        if self.engine in ("native", "unsloth") and values.get("tokens_per_batch", self.max_length) < self.max_length:
             problems.append(
                 f"tokens_per_batch = {self.tokens_per_batch}, expected at least max_length = {self.max_length}"
             )
-        problems += [
-            f"data = {text!r}, expected a weight of more than 0" for text in self.data if not parse_data(text)[1]
-        ]
-        try:
-            parse_size(self.cache_limit)
-        except UserError as error:
-            problems.append(f"cache_limit = {error}")
+        problems += _problems("data", parse_data, *self.data)
+        problems += _problems("cache_limit", parse_size, self.cache_limit)
         if self.cache is not None and "://" in self.cache:
             problems.append(f"cache = {self.cache!r}, expected a local folder")
         if self.cache is None and self.cache_limit != type(self).cache_limit:
@@ -139,9 +140,39 @@ def parse_size(text: str) -> int:
 
 
 def parse_data(text: str) -> tuple[str, Fraction]:
-    """The folder and the weight in `FOLDER:WEIGHT`; without a weight it is 1."""
-    found = _WEIGHTED.fullmatch(text)
-    return (found["root"], Fraction(found["weight"])) if found else (text, Fraction(1))
+    """The folder and the weight in `FOLDER:WEIGHT`; without a weight it is 1. UserError where it is no positive number.
+
+    A colon before a slash or backslash belongs to the folder, and so does one in the name of a local folder that is
+    there, or before the port of a URL that is nothing but a host.
+
+    >>> parse_data("data:0.7"), parse_data("s3://bucket/10:30/")
+    (('data', Fraction(7, 10)), ('s3://bucket/10:30/', Fraction(1, 1)))
+    """
+    root, _, weight = text.rpartition(":")
+    if not root or "/" in weight or "\\" in weight or _HOST_AND_PORT.fullmatch(text) or os.path.isdir(text):
+        return text, Fraction(1)
+    if not _WEIGHT.fullmatch(weight) or not Fraction(weight):
+        raise UserError(
+            f"{text!r}: the weight of {root} must be a positive number such as 0.5, found {weight!r}; where that is"
+            f" part of the folder's name, put a slash behind it: '{text}/'"
+        )
+    return root, Fraction(weight)
+
+
+def is_at_least(least: int, value: object) -> bool:
+    """Whether it is an integer, and no smaller one."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _problems(name: str, parse: Callable[[str], object], *texts: str) -> list[str]:
+    """What is wrong with those texts of a setting that cannot be parsed."""
+    problems = []
+    for text in texts:
+        try:
+            parse(text)
+        except UserError as error:
+            problems.append(f"{name} = {error}")
+    return problems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +214,14 @@ def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> Trai
     """Checked settings. With `resume`, what is not given is as it was when the run began."""
     resume, run = overrides.get("resume"), overrides.get("run")
     earlier = settings_of_run(Path(run)) if resume and run else {}
+    if resume and run and not earlier:
+        raise nothing_to_resume(Path(run))
     return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
+
+
+def nothing_to_resume(run: Path) -> UserError:
+    """Where --resume is given and there is no run."""
+    return UserError(f"nothing to resume: there is no run in {run}; leave out --resume to start one")
 
 
 def settings_of_run(run: Path) -> dict[str, Any]:

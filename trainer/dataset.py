@@ -26,10 +26,11 @@ from transformers import PreTrainedTokenizerBase
 from contract.errors import UserError
 from trainer.cache import Cache
 from trainer.collate import starts_of
+from trainer.config import is_at_least
 from trainer.data import DataSet
 from trainer.examples import Encoder, Example, Pack
 from trainer.model import pack_tensors
-from trainer.places import PackPlace, after, places_of
+from trainer.places import PackPlace, State, after, passed_over, places_of
 from trainer.plan import Rank, Worker
 from trainer.stream import Cursor, PackStream, differences
 
@@ -51,7 +52,7 @@ class PackDataset(IterableDataset[dict[str, Any]]):
     _first_turn: int  # the pack from which workers' turns are counted
     _given: Cursor | None  # after what was iterated in this process
     _iterated_by: int | None  # a process, by its number: workers are copies
-    _last_of: dict[int | None, int]  # the last pack that was learnt, by worker
+    _last_of: dict[int, PackPlace]  # the last pack that was learnt, by worker
 
     def __init__(
         self,
@@ -65,8 +66,12 @@ class PackDataset(IterableDataset[dict[str, Any]]):
         cache: Cache | None = None,
         rank: Rank | None = None,
     ) -> None:
-        """`data` from `trainer.data.open_data`. Without a `rank`, it is this process's in its launch."""
+        """`data` from `trainer.data.open_data`. Without a `rank`, it is this process's in its launch.
+
+        UserError names what is out of range; nothing is read yet.
+        """
         self.rank, self.batch_size = rank or this_rank(), batch_size
+        _check(data, self.rank, batch_size=batch_size, seed=seed)
         self._stream = PackStream(
             tuple(data),
             Encoder(tokenizer, max_length=max_length),
@@ -77,6 +82,7 @@ class PackDataset(IterableDataset[dict[str, Any]]):
             skip_damaged=skip_damaged,
             cache=cache,
         )
+        self._num_lanes = self._stream.num_lanes
         self._filler = Pack((Example(-1, [tokenizer.eos_token_id], 1, 0),))
         self._is_told = False
         # Workers have copies of this object; what lies in shared memory they have in common.
@@ -93,8 +99,15 @@ class PackDataset(IterableDataset[dict[str, Any]]):
         """Records of an epoch, over all ranks."""
         return self._stream.num_records
 
+    @property
+    def records_before(self) -> int:
+        """Records of this epoch, over all ranks, before this rank was put where it went on from."""
+        return self._records_before
+
     def set_epoch(self, epoch: int) -> None:
         """Goes to the start of this epoch, unless the data set stands in it already."""
+        if not is_at_least(0, epoch):
+            raise UserError(f"epoch = {epoch!r}, expected an integer of at least 0")
         if epoch != self._place.epoch:
             self._stand(Cursor(epoch))
 
@@ -120,12 +133,14 @@ class PackDataset(IterableDataset[dict[str, Any]]):
                     f" {self._place.epoch} or a later one was due: call set_epoch before each epoch, and give"
                     f" PackDataset the batch_size of its DataLoader (it has {self.batch_size})"
                 )
-            if place.follows not in (None, self._last_of.get(place.worker)):
+            missing = passed_over(place, self._place.packs, self._last_of, rank=self.rank, num_lanes=self._num_lanes)
+            if missing is not None:
                 raise UserError(
-                    f"pack {place.pack} was learnt, but not pack {place.follows} before it: every pack has to be, and"
+                    f"pack {place.pack} was learnt, but not pack {missing} before it: every pack has to be, and"
                     " accelerator.prepare must not cut up once more what is one rank's already"
                 )
-            self._last_of[place.worker] = place.pack
+            if place.worker:
+                self._last_of[place.worker.index] = place
             self._place = after(self._place, place, world=self.rank.world)
         self._is_told, self._first_turn = True, self._place.packs
 
@@ -142,31 +157,36 @@ class PackDataset(IterableDataset[dict[str, Any]]):
                 "what DataLoader's workers have read is not known here: after each batch call"
                 " dataset.learnt(batch['places']), or use trainer.loader.PackLoader or torchdata's StatefulDataLoader"
             )
-        return {
-            "identity": self._identity(),
-            "cursor": (self._given if self._given and is_given else self._place).to_json(),
-            "records_before": self._records_before,
-            "rank": [self.rank.index, self.rank.world],
-            "worker": info and [info.id, info.num_workers, self._first_turn],
-        }
+        return State(
+            identity=self._identity(),
+            cursor=self._given if self._given and is_given else self._place,
+            records_before=self._records_before,
+            rank=[self.rank.index, self.rank.world],
+            worker=[info.id, info.num_workers, self._first_turn] if info else None,
+        ).to_json()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes to where this state was made, by seeking. UserError names what differs from it."""
-        info = get_worker_info()
-        problems = differences(state["identity"], self._identity())
-        if state["rank"][1] > 1 and state["rank"] != [self.rank.index, self.rank.world]:
+        """Goes to where this state was made, by seeking. UserError names what differs from it, or is no part of one."""
+        found, info = State.from_json(state), get_worker_info()
+        problems = differences(found.identity, self._identity())
+        if found.rank[1] > 1 and list(found.rank) != [self.rank.index, self.rank.world]:
             problems.append(
-                f"it is of rank {state['rank']} and this is rank {[self.rank.index, self.rank.world]}:"
+                f"it is of rank {found.rank} and this is rank {[self.rank.index, self.rank.world]}:"
                 " join the states of all its ranks with trainer.places.merge_states"
             )
-        if state["worker"] and state["worker"][:2] != (info and [info.id, info.num_workers]):
-            problems.append(f"it is of worker {state['worker'][:2]}: it fits this worker of as many alone")
+        if found.worker and list(found.worker[:2]) != (info and [info.id, info.num_workers]):
+            problems.append(f"it is of worker {found.worker[:2]}: it fits this worker of as many alone")
+        if not found.records_before <= found.cursor.records <= self.num_records:
+            problems.append(
+                f"cursor: records = {found.cursor.records}, expected from {found.records_before} (records_before) to"
+                f" {self.num_records} (of an epoch)"
+            )
         if problems:
             raise UserError("the state cannot be resumed: " + "; ".join(problems))
-        self._stand(Cursor.from_json(state["cursor"]))
-        self._records_before = state["records_before"]
-        if state["worker"]:
-            self._first_turn = state["worker"][2]
+        self._stand(found.cursor)
+        self._records_before = found.records_before
+        if found.worker:
+            self._first_turn = found.worker[2]
 
     def _stand(self, cursor: Cursor) -> None:
         self._place, self._records_before, self._first_turn = cursor, cursor.records, cursor.packs
@@ -200,6 +220,21 @@ class PackDataset(IterableDataset[dict[str, Any]]):
             "cu_seqlens": starts_of(lengths),
             "place": place,
         }
+
+
+def _check(data: Sequence[DataSet], rank: Rank, *, batch_size: int, seed: int) -> None:
+    """UserError with all that is out of range."""
+    problems = []
+    if not data or not all(isinstance(each, DataSet) for each in data):
+        problems.append(f"data = {data!r:.60}, expected what trainer.data.open_data gives")
+    if not is_at_least(1, batch_size):
+        problems.append(f"batch_size = {batch_size!r}, expected an integer of at least 1")
+    if not is_at_least(0, seed) or seed >= 2**63:
+        problems.append(f"seed = {seed!r}, expected an integer from 0 to below 2^63")
+    if not 0 <= rank.index < rank.world:
+        problems.append(f"rank = {rank.index} of {rank.world}, expected one from 0 to below the number of ranks")
+    if problems:
+        raise UserError("; ".join(problems))
 
 
 def this_rank() -> Rank:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from contract.errors import UserError
+from trainer.config import is_at_least
 from trainer.prompt import PromptForm, prompt_form
 from trainer.tokens import IDS, Ids, TextEncoder, text_encoder
 
@@ -56,7 +57,8 @@ class Encoder:
     """Encodes records for one base: its prompt form, its tokenizer, its end token, a window of `max_length` tokens.
 
     It can be sent to another process, which then needs no torch: it holds on to the parts of the tokenizer that it
-    uses. `identity` names what decides on tokens, besides the window.
+    uses. `identity` names what decides on tokens, besides the window. UserError where not even the shortest title and
+    one token of its answer fit into the window.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
@@ -70,6 +72,12 @@ class Encoder:
         self._max_length = max_length
         self._texts = text_encoder(tokenizer)
         self._prompts = _prompt_in_parts(tokenizer, form, self._texts) or _WholePrompts(tokenizer, form)
+        least = len(self.prompt_ids("a")) + 1
+        if not is_at_least(least, max_length):
+            raise UserError(
+                f"max_length = {max_length!r}, expected an integer of at least {least}: the tokens of this base's"
+                " prompt for the shortest title, and one of the answer"
+            )
 
     def prompt_ids(self, title: str) -> list[int]:
         """The tokens of the prompt for a cleaned title."""

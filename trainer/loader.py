@@ -1,9 +1,9 @@
 """Batches of packs for any training loop: as many on every rank, with the place after what was given out."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import distributed
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from contract.errors import UserError
 from trainer.collate import collate
+from trainer.config import is_at_least
 from trainer.dataset import PackDataset
 from trainer.places import PackPlace
 
@@ -36,6 +37,8 @@ class PackLoader:
         collate_fn: Callable[[Sequence[Batch]], Batch] = collate,
         **options: Any,  # DataLoader's own: num_workers, pin_memory, prefetch_factor
     ) -> None:
+        """UserError names what is out of range."""
+        _check(epochs, batches_per_step, options)
         self.dataset = dataset
         self._epochs, self._batches_per_step = epochs, batches_per_step
         self._collate = partial(_with_places, collate_fn)
@@ -64,6 +67,7 @@ class PackLoader:
                     error = raised
                 is_over = held is None
             if not self._is_any(held is not None, error) and turn % self._batches_per_step == 0:
+                self._check_whole()
                 return
             end += size
             last = self._last(end)
@@ -73,6 +77,16 @@ class PackLoader:
             held = None if is_due else held
             self.dataset.learnt(places if places[-1].pack == last.pack else [*places, last])
             yield batch
+
+    def _check_whole(self) -> None:
+        """UserError, on all ranks, where an epoch is over though records of it are missing. Collective."""
+        before, place = self.dataset.records_before, self.dataset.place
+        records = before + self._sum(place.records - before)
+        if records != self.dataset.num_records:
+            raise UserError(
+                f"epoch {place.epoch} is over with {records:,} of {self.dataset.num_records:,} records learnt or"
+                " skipped: the state that it went on from is not of this data, or not all batches were taken"
+            )
 
     def _last(self, end: int) -> PackPlace:
         """This rank's last pack before `end`, with nothing in it."""
@@ -99,6 +113,35 @@ class PackLoader:
             distributed.all_gather_object(texts, error and str(error), group=self._group)
             raise UserError("; ".join(sorted({text for text in texts if text}))) from error
         return bool(told[0])
+
+    def _sum(self, number: int) -> int:
+        """Over all ranks, which have a group."""
+        total = torch.tensor(number)
+        if self._group is not None:
+            distributed.all_reduce(total, group=self._group)
+        return int(total)
+
+
+def _check(epochs: int | None, batches_per_step: int, options: Mapping[str, Any]) -> None:
+    """UserError with all that is out of range."""
+    problems = []
+    if epochs is not None and not is_at_least(1, epochs):
+        problems.append(f"epochs = {epochs!r}, expected None or an integer of at least 1")
+    if not is_at_least(1, batches_per_step):
+        problems.append(f"batches_per_step = {batches_per_step!r}, expected an integer of at least 1")
+    problems += [
+        f"{name} = {options[name]!r}, expected {expected}" for name, expected in _NOT_HERE.items() if options.get(name)
+    ]
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+# Options of a DataLoader that the stream does not go together with.
+_NOT_HERE: Final = {
+    "batch_size": "it to be given to PackDataset",
+    "drop_last": "False: every record is to be learnt",
+    "persistent_workers": "False: workers could not be told of the next epoch",
+}
 
 
 def _with_places(

@@ -8,7 +8,10 @@ The GPU is never waited for while it has nothing else to do: the counts of a ste
 it is launched, and its loss is read after the next one is.
 """
 
+import gc
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from contract.errors import UserError
 from trainer.agreement import agreed_steps
 from trainer.checkpoint import Progress, save_checkpoint
 from trainer.config import TrainConfig
+from trainer.copies import try_to_copy
 from trainer.ledger import LearntStep, cut_ledger, learnt, merge, write_ledger
 from trainer.metrics import METRICS_NAME, StepMetrics, append_metrics, forget_after, log_line
 from trainer.step import Awaited, StepCounts, Trainee, mark, train_step
@@ -55,7 +59,7 @@ def fit(
                     ledger.append(learnt(mine, step=step, epoch=cursor.epoch, first_pack=cursor.packs))
             if counts.records and step % config.save_every == 0:
                 reporter.flush()
-                saved = _save(run, trainee, here, ledger, identity=identity)
+                saved = _save(config, trainee, here, ledger, identity=identity)
                 reporter.before = mark(accelerator.device)
             if here.cursor.records == stream.num_records or _is_last(step, config):
                 break
@@ -68,13 +72,34 @@ def fit(
     if not here.step:
         raise UserError(f"none of the {stream.num_records:,} records could be read: there is nothing to learn")
     if saved != here.step:
-        _save(run, trainee, here, ledger, identity=identity)
+        _save(config, trainee, here, ledger, identity=identity)
     return here
 
 
+@contextmanager
+def without_long_collections() -> Iterator[None]:
+    """Python's collector does not look at what is there already.
+
+    A full collection takes 0.1 to 0.4 s with all libraries loaded: longer than the loop is ahead of several GPUs, which
+    all wait for the slowest rank.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def learning_rate(config: TrainConfig, *, step: int, share: float) -> float:
-    """Linear from zero over the warm-up steps, then linear towards zero with the share of the run that is done."""
-    return config.learning_rate * min(1.0, step / max(1, config.warmup_steps)) * (1.0 - share)
+    """Linear from zero to the peak at the end of the warm-up, then towards zero with the share of the run that is done.
+
+    How many steps there will be is not known; the share at the end of the warm-up is that of now times its part of the
+    steps so far. A run that ends within the warm-up never reaches the peak.
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * step / config.warmup_steps
+    return config.learning_rate * (1.0 - share) / (1.0 - share * config.warmup_steps / step)
 
 
 @dataclass(frozen=True)
@@ -183,15 +208,20 @@ def _is_last(step: int, config: TrainConfig) -> bool:
     return config.max_steps is not None and step >= config.max_steps
 
 
-def _save(run: Path, trainee: Trainee, here: Progress, ledger: list[LearntStep], *, identity: dict[str, Any]) -> int:
+def _save(
+    config: TrainConfig, trainee: Trainee, here: Progress, ledger: list[LearntStep], *, identity: dict[str, Any]
+) -> int:
     """Collective: every rank says where its lanes stand and what it has learnt, rank 0 writes. Empties the ledger."""
     ranks = gather_object([(dict(here.cursor.lanes), ledger)])
     lanes = {lane: place for lanes_of_rank, _ in ranks for lane, place in lanes_of_rank.items()}
     if trainee.accelerator.is_main_process:
+        run = Path(config.run)
         trainee.engine.give_adapter()
         write_ledger(run, list(merge([part for _, part in ranks])))
         whole = replace(here, cursor=replace(here.cursor, lanes=lanes))
         save_checkpoint(run, trainee.model, trainee.optimizer, whole, identity=identity)
+        if config.copy_to:
+            try_to_copy(run, config.copy_to)
     ledger.clear()
     trainee.accelerator.wait_for_everyone()
     return here.step

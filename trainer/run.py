@@ -4,25 +4,27 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from contract import storage
 from contract.errors import UserError
-from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig
+from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig, nothing_to_resume
 from trainer.data import DataSet
 from trainer.ledger import LEDGER_NAME
 from trainer.locked_files import try_lock
 from trainer.metrics import METRICS_NAME
+from trainer.stream import differences
 
 ADAPTER_NAME: Final = "adapter"
 TRIALS_NAME: Final = "precision.json"
 _TINY_NAME: Final = "base"
+_CHECKPOINTS: Final = "checkpoints"
 # Besides CONFIG_NAME, in the order in which they are deleted: what a resume goes on from first.
 _OWN_NAMES: Final = (
-    *("checkpoints", ADAPTER_NAME, _TINY_NAME, METRICS_NAME, LEDGER_NAME, TRIALS_NAME, "evaluation.json"),
+    *(_CHECKPOINTS, ADAPTER_NAME, _TINY_NAME, METRICS_NAME, LEDGER_NAME, TRIALS_NAME, "evaluation.json"),
 )
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
@@ -35,22 +37,32 @@ class RunInfo:
     dataset_ids: list[str]
     text_profile: str
     versions: Mapping[str, str]
+    identity: Mapping[str, Any] = field(default_factory=dict)  # what must not change; each checkpoint has it as well
 
 
 def check_run(config: TrainConfig) -> None:
-    """Changes nothing; UserError if this training would touch anything that it was not asked to touch."""
+    """Changes nothing; UserError if this training would touch anything that it was not asked to touch.
+
+    A run that has neither a checkpoint nor an adapter has nothing to lose: whoever wants its folder may have it.
+    """
     run = Path(config.run)
     try:
         is_empty = not run.exists() or all(_is_left_over(path) for path in run.iterdir())
     except OSError as error:
         raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
-    has_run = _is_run(run)
+    has_run = is_run(run)
     if config.resume and not has_run:
-        raise UserError(f"nothing to resume: there is no run in {run}; leave out --resume to start one")
-    if has_run and not (config.resume or config.overwrite):
+        raise nothing_to_resume(run)
+    if has_run and _has_learnt(run) and not (config.resume or config.overwrite):
         raise UserError(f"{run} holds a run already: give --resume to go on with it, --overwrite to replace it")
     if not has_run and not is_empty:
         raise UserError(f"{run} is not empty and holds no run: give another folder")
+
+
+def check_same(run: Path, identity: Mapping[str, Any]) -> None:
+    """UserError names every difference to what a run without a checkpoint was begun with."""
+    if different := differences(_load_info(run).identity, identity):
+        raise UserError(f"{run} cannot be resumed: {'; '.join(different)}; leave out --resume to begin anew")
 
 
 class RunLock:
@@ -87,7 +99,9 @@ class RunLock:
             os.close(self._descriptor)
 
 
-def claim_run(config: TrainConfig, data: Sequence[DataSet], *, new_base: Path | None) -> None:
+def claim_run(
+    config: TrainConfig, data: Sequence[DataSet], *, identity: Mapping[str, Any], new_base: Path | None
+) -> None:
     """Makes the folder that of this training: deletes what an earlier run left, writes RUN/config.json.
 
     At whatever point it is killed, the folder is that of a run or empty to the next one. `new_base` is moved into it.
@@ -97,7 +111,7 @@ def claim_run(config: TrainConfig, data: Sequence[DataSet], *, new_base: Path | 
     if not config.resume:
         for name in _OWN_NAMES:
             _discard(run / name)
-    for path in (*run.iterdir(), *run.glob("checkpoints/.*.tmp")):
+    for path in (*run.iterdir(), *(run / _CHECKPOINTS).glob(".*.tmp")):
         if _is_left_over(path) or path.parent != run:
             _delete(path)
     info = RunInfo(
@@ -105,6 +119,7 @@ def claim_run(config: TrainConfig, data: Sequence[DataSet], *, new_base: Path | 
         [data_set.manifest.dataset_id for data_set in data],
         data[0].manifest.text_profile,
         {name: version(name) for name in _PACKAGES},
+        identity,
     )
     storage.write_bytes(str(run / CONFIG_NAME), f"{json.dumps(asdict(info), indent=1)}\n".encode())
     if new_base:
@@ -143,12 +158,17 @@ def _load_info(run: Path) -> RunInfo:
     return RunInfo(**json.loads((run / CONFIG_NAME).read_text()))
 
 
-def _is_run(run: Path) -> bool:
+def is_run(run: Path) -> bool:
+    """Whether this is the folder of a run, however far it got."""
     try:
         _load_info(run)
     except (OSError, ValueError, TypeError):
         return False
     return True
+
+
+def _has_learnt(run: Path) -> bool:
+    return (run / ADAPTER_NAME).exists() or any((run / _CHECKPOINTS).glob("step-*"))
 
 
 def read_info(run: Path) -> RunInfo:

@@ -113,11 +113,13 @@ def _insist(file: LocalShard | RemoteShard, request: Callable[[], Answer]) -> An
     shard, what = file.shard, f"shard {file.shard.path}"
     try:
         return insist(request, what=what, stop=file.stop)
-    except (IsADirectoryError, NotADirectoryError):
+    except IsADirectoryError:
+        raise damaged(shard, found="a folder in its place", expected=f"a file of {shard.bytes} bytes") from None
+    except NotADirectoryError:
         raise damaged(shard, found="no file", expected=f"{shard.bytes} bytes") from None
     except FileNotFoundError:
         # Where all is gone, storage is not there: that passes, or is for the user to see to.
-        filesystem, path = storage.open_filesystem(file.manifest)
+        filesystem, path = storage.open_to_read(file.manifest)
         if not insist(lambda: filesystem.exists(path), what=what, stop=file.stop):
             raise UserError(f"{what} cannot be read: {file.manifest} is not there any more either") from None
         raise damaged(shard, found="no file", expected=f"{shard.bytes} bytes") from None

@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from contract.errors import UserError
 from trainer.cache import Cache
+from trainer.config import is_at_least
 from trainer.data import DataSet
 from trainer.examples import Encoder, Example, Pack
 from trainer.packing import choose
@@ -56,7 +58,9 @@ class Cursor:
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "Cursor":
-        """The cursor that `to_json` wrote."""
+        """The cursor that `to_json` wrote; UserError names every part that is none of it."""
+        if problems := cursor_problems(document):
+            raise UserError("; ".join(problems))
         lanes = {int(lane): Place.from_json(place) for lane, place in document["lanes"].items()}
         return Cursor(document["epoch"], document["packs"], document["records"], lanes)
 
@@ -64,6 +68,41 @@ class Cursor:
         """The cursor after a step: what some or all ranks took of it, and the records that all of them did."""
         lanes = {lane: place for step in steps for lane, place in step.places.items()}
         return Cursor(self.epoch, self.packs + packs_per_step, self.records + records, {**self.lanes, **lanes})
+
+
+def cursor_problems(document: Any) -> list[str]:
+    """What is not as `Cursor.to_json` writes it."""
+    if not isinstance(document, Mapping):
+        return [f"cursor = {document!r:.60}, expected an object"]
+    problems = [
+        f"cursor: {name} = {document.get(name)!r:.60}, expected an integer of at least 0"
+        for name in ("epoch", "packs", "records")
+        if not is_at_least(0, document.get(name))
+    ]
+    lanes = document.get("lanes")
+    if not isinstance(lanes, Mapping):
+        return [*problems, f"cursor: lanes = {lanes!r:.60}, expected an object"]
+    return problems + [
+        f"cursor: lane {lane!r:.20} at {place!r:.60}, expected a number at [blocks, {{block before these: [indices]}}]"
+        for lane, place in lanes.items()
+        if not (_is_number(lane) and _is_place(place))
+    ]
+
+
+def _is_place(document: Any) -> bool:
+    if not isinstance(document, list | tuple) or len(document) != 2:
+        return False
+    blocks, held = document
+    return (
+        is_at_least(0, blocks)
+        and isinstance(held, Mapping)
+        and all(_is_number(block) and int(block) < blocks for block in held)
+        and all(isinstance(each, list) and all(is_at_least(0, index) for index in each) for each in held.values())
+    )
+
+
+def _is_number(key: Any) -> bool:
+    return isinstance(key, str) and key.isascii() and key.isdecimal()
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -120,7 +159,8 @@ class PackStream:
         }
 
     @property
-    def _num_lanes(self) -> int:
+    def num_lanes(self) -> int:
+        """Lanes of an epoch, over all ranks."""
         return num_lanes(self.num_records, max_length=self.max_length)
 
     @property
@@ -129,7 +169,7 @@ class PackStream:
 
     def own(self, cursor: Cursor) -> Cursor:
         """What of a cursor this rank goes on from, and alone may change."""
-        lanes = self.rank.lanes(self._num_lanes)
+        lanes = self.rank.lanes(self.num_lanes)
         return replace(cursor, lanes={lane: place for lane, place in cursor.lanes.items() if lane in lanes})
 
     def epoch(self, cursor: Cursor) -> Generator[StepPacks, None, None]:
@@ -142,7 +182,7 @@ class PackStream:
             yield from self._steps(cursor, groups)
 
     def _steps(self, cursor: Cursor, groups: RowGroups) -> Iterator[StepPacks]:
-        lanes = self._num_lanes
+        lanes = self.num_lanes
         plans = plan_epoch(self._rows, lanes=lanes, seed=self.seed, epoch=cursor.epoch)
         places = {lane: cursor.lanes.get(lane, Place()) for lane in sorted(self.rank.lanes(lanes))}
         for lane, place in places.items():

@@ -5,8 +5,10 @@ alone: it knows the catalogue's language, but not which title goes with what.
 """
 
 import random
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from contract.progress import Progress
 from trainer.data import DataSet
-from trainer.examples import Example, Pack, Record
+from trainer.examples import Encoder, Example, Pack, Record
 from trainer.model import answer_loss
 from trainer.packing import pack
 from trainer.shards import first_records
@@ -38,15 +40,22 @@ class TinyShape:
     head: int = 64
     records: int = 2_000  # of the train split, at most
     steps: int = 200
-    records_per_step: int = 64
+    records_per_step: int = 64  # at most, and
+    tokens_per_step: int = 4_096  # or long contents would take ten minutes
     max_length: int = 512
     learning_rate: float = 2e-3
 
 
-def make_tiny_base(data: Sequence[DataSet], *, folder: Path, seed: int, shape: TinyShape = TinyShape()) -> None:
-    """Writes a tokenizer and a pre-trained small Llama in 32 bit to `folder`, in the format of any other base."""
+def make_tiny_base(
+    data: Sequence[DataSet], *, folder: Path, seed: int, window: int = 2_048, shape: TinyShape = TinyShape()
+) -> None:
+    """Writes a tokenizer and a pre-trained small Llama in 32 bit to `folder`, in the format of any other base.
+
+    UserError where a window of so many tokens will be too small for it.
+    """
     records = first_records(data, shape.records)
     tokenizer = _train_tokenizer(records, vocabulary=shape.vocabulary)
+    Encoder(tokenizer, max_length=window)  # refuses it
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -129,4 +138,6 @@ def _content_batches(
     while True:
         generator.shuffle(examples)
         for first in range(0, len(examples), shape.records_per_step):
-            yield pack(examples[first : first + shape.records_per_step], max_length=shape.max_length)
+            batch = examples[first : first + shape.records_per_step]
+            ends = list(accumulate(len(example.ids) for example in batch))
+            yield pack(batch[: bisect_right(ends, shape.tokens_per_step)], max_length=shape.max_length)

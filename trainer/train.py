@@ -1,9 +1,11 @@
 """Trains an adapter: the entry point of `accelerate launch -m trainer.train`, on every rank."""
 
 import logging
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,18 +15,20 @@ import transformers
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 
+from contract.caller import end_with_caller
 from contract.errors import UserError
 from contract.settings import exit_code, parse_settings
 from trainer.cache import open_cache
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
 from trainer.config import TINY_BASE, TrainConfig, load_train_config
+from trainer.copies import check_copy, copy_run
 from trainer.data import DataSet, open_data
 from trainer.engine import NativeEngine, check_isolation, choose_engine, chosen_precision, write_trials
 from trainer.examples import Encoder
-from trainer.loop import fit
+from trainer.loop import fit, without_long_collections
 from trainer.model import add_lora, load_base, load_tokenizer
 from trainer.plan import Rank, rows_of_epoch
-from trainer.run import ADAPTER_NAME, RunLock, base_in_the_making, base_of, check_run, claim_run
+from trainer.run import ADAPTER_NAME, RunLock, base_in_the_making, base_of, check_run, check_same, claim_run, is_run
 from trainer.step import Trainee, make_optimizer
 from trainer.stream import Cursor, PackStream
 from trainer.tiny import make_tiny_base
@@ -33,7 +37,7 @@ log = logging.getLogger(__name__)
 
 # Settings that may change between a checkpoint and its resume. Of `data` the stream says what must not.
 _FREE: Final = (
-    *("data", "run", "resume", "overwrite", "max_steps", "save_every", "log_every"),
+    *("data", "run", "copy_to", "resume", "overwrite", "max_steps", "save_every", "log_every"),
     *("tokens_per_batch", "skip_damaged", "cache", "cache_limit", "ledger"),
 )
 _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
@@ -41,6 +45,7 @@ _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, Distribut
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0, or 2 where the user has to change something."""
+    end_with_caller()  # or ranks would train on without their command
     return exit_code(
         lambda: train(
             parse_settings(TrainConfig, argv, prog="trainer.train", description=__doc__, load=load_train_config)
@@ -56,49 +61,51 @@ def train(config: TrainConfig) -> None:
 
 def _train(config: TrainConfig, lock: RunLock) -> None:
     data = open_data(config.data, limit=config.limit)
-    open_cache(config, data)  # whose limit may be too small: said before a base is made
+    check_run(config)
+    open_cache(config, data)  # which may be of no use: said before a base is made
     accelerator = Accelerator()
     check_strategy(accelerator)
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(config.seed)
     run = Path(config.run)
 
-    check_run(config)
     if accelerator.is_main_process:
         lock.take()
+        check_copy(config)
     last = find_last(run) if config.resume else None
-    base, new_base = base_of(run, config.base), None
-    if config.base == TINY_BASE and not (last or (config.resume and Path(base).is_dir())):
-        new_base = base_in_the_making(run)
-        base = str(new_base)
+    if is_run(run) and not (last or config.overwrite):
+        accelerator.print(f"{run} has no checkpoint yet: its training begins anew", flush=True)
+    with _base(config, data, accelerator, last=last) as (base, new_base):
+        if config.resume and config.base_precision == "auto":
+            config = replace(config, base_precision=chosen_precision(run))
+        # Whatever can be wrong is found before anything of an earlier run is touched.
+        trainee, stream = build(config, data, accelerator, base=base)
+        identity = _identity(config, trainee, stream)
+        start = Progress(0, Cursor())
+        if last:
+            start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
+            trainee.engine.take_adapter()
+            accelerator.print(f"going on from {last}", flush=True)
+        elif config.resume:
+            check_same(run, identity)
+        _check_start(start)
         if accelerator.is_main_process:
-            make_tiny_base(data, folder=new_base, seed=config.seed)
-    accelerator.wait_for_everyone()
-    if config.resume and config.base_precision == "auto":
-        config = replace(config, base_precision=chosen_precision(run))
-    # Whatever can be wrong is found before anything of an earlier run is touched.
-    trainee, stream = build(config, data, accelerator, base=base)
-    identity = _identity(config, trainee, stream)
-    start = Progress(0, Cursor())
-    if last:
-        start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
-        trainee.engine.take_adapter()
-        accelerator.print(f"going on from {last}", flush=True)
-    _check_start(start)
-    if accelerator.is_main_process:
-        lock.take(make_folder=True)
-        claim_run(config, data, new_base=new_base)
-        if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
-            write_trials(run, trainee.engine.trials)
-    accelerator.wait_for_everyone()
+            lock.take(make_folder=True)
+            claim_run(config, data, identity=identity, new_base=new_base)
+            if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
+                write_trials(run, trainee.engine.trials)
+        accelerator.wait_for_everyone()
     accelerator.print(_plan_text(config, stream, trainee), flush=True)
 
     started = time.monotonic()
     try:
-        end = fit(trainee, stream, config, start=start, identity=identity)
+        with without_long_collections():
+            end = fit(trainee, stream, config, start=start, identity=identity)
         if accelerator.is_main_process:
             trainee.engine.give_adapter()
             save_adapter(trainee.model, run / ADAPTER_NAME)
+            if config.copy_to:
+                copy_run(run, config.copy_to)
     except OSError as error:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     num_steps, seconds = end.step - start.step, time.monotonic() - started
@@ -108,12 +115,31 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     accelerator.end_training()
 
 
+@contextmanager
+def _base(
+    config: TrainConfig, data: tuple[DataSet, ...], accelerator: Accelerator, *, last: Path | None
+) -> Iterator[tuple[str, Path | None]]:
+    """Where the base lies, twice for a tiny one that was made and is to be moved into the run's folder. Collective."""
+    run, new_base = Path(config.run), None
+    base = base_of(run, config.base)
+    if config.base == TINY_BASE and not (last or (config.resume and Path(base).is_dir())):
+        new_base = base_in_the_making(run)
+        base = str(new_base)
+    try:
+        if new_base and accelerator.is_main_process:
+            make_tiny_base(data, folder=new_base, seed=config.seed, window=config.max_length)
+        accelerator.wait_for_everyone()
+        yield base, new_base
+    finally:
+        if new_base and accelerator.is_main_process:
+            shutil.rmtree(new_base, ignore_errors=True)  # where it was not moved
+
+
 def build(
     config: TrainConfig, data: tuple[DataSet, ...], accelerator: Accelerator, *, base: str
 ) -> tuple[Trainee, PackStream]:
     """The 4-bit base with its adapter, and this rank's stream of packs."""
     tokenizer = load_tokenizer(base)
-    model = add_lora(load_base(base, device=accelerator.device, compute_type=config.compute_type), config)
     stream = PackStream(
         data,
         Encoder(tokenizer, max_length=config.max_length),
@@ -124,12 +150,17 @@ def build(
         skip_damaged=config.skip_damaged,
         cache=open_cache(config, data),
     )
+    device = accelerator.device
     engine, why = choose_engine(
-        model, config, sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs
+        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config),
+        config,
+        sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs,
+        base=base,
+        device=device,
     )
     accelerator.print(f"engine {engine.name}: {why}", flush=True)
     check_isolation(engine, vocabulary=len(tokenizer))
-    return Trainee(model, engine, make_optimizer(engine, config), accelerator), stream
+    return Trainee(engine.model, engine, make_optimizer(engine, config), accelerator), stream
 
 
 def check_strategy(accelerator: Accelerator) -> None:

@@ -1,6 +1,7 @@
 """The command line: what it runs, and what it says when it cannot."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -49,6 +50,11 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["train", "--data", "OUT", "--run", "RUN"], "no manifest.json in OUT"),
         (["train", "--data", "OUT", "--run", "RUN", "--epochs", "0"], "epochs = 0, expected at least 1"),
         (["train", "--config", "bad.toml"], "unknown setting 'epoch': did you mean 'epochs'?"),
+        (["train", "--run", "RUN", "--resume"], "nothing to resume: there is no run in RUN"),
+        (
+            ["train", "--data", "OUT:x", "--run", "RUN"],
+            "the weight of OUT must be a positive number such as 0.5, found 'x'",
+        ),
         (["ask", "--run", "RUN", "What is it?"], "no run in RUN"),
         (["evaluate", "--run", "RUN"], "no run in RUN"),
         (["synth", "--rows", "0", "--output", "x.json"], "rows is 0"),
@@ -108,6 +114,27 @@ def test_training_is_launched_by_accelerate_one_process_a_gpu() -> None:
     assert on_gpus.index("--main_process_port") < on_gpus.index("trainer.train") < on_gpus.index("--data=d")
     assert "--cpu" in train_argv(config, num_processes=1, use_cpu=True)
     assert "--cpu" not in train_argv(config, num_processes=2, use_cpu=True)  # there it would mean one process
+
+
+@pytest.mark.parametrize(
+    ("num", "gpus", "told"),
+    [
+        ("1", 0, ""),
+        ("3", 0, ""),
+        ("4", 0, "4 processes share 3 cores"),
+        ("2", 1, "2 processes share 1 GPU:"),
+        ("2", 2, ""),
+    ],
+)
+def test_more_processes_than_there_is_room_for_are_warned_of(
+    prepared, num: str, gpus: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5}, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus))))
+
+    assert cli.main(["train", "--data", prepared.root, "--run", "RUN", "--num-processes", num, "--dry-run"]) == 0
+    warned = capsys.readouterr().err
+    assert warned.startswith(f"warning: {told}") if told else not warned
 
 
 def test_synth_replaces_a_file_only_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,8 @@ BUCKET = "catalogue"
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "date", "server")
 
 # Refused with that status; reset at once; reset or ended in the middle of the body; nothing for a while, and then the
-# answer; one byte of the body changed.
-Fault = Literal["503", "403", "reset", "cut", "short", "stall", "flip"]
+# answer; one byte of the body changed; done, but reset in place of the answer.
+Fault = Literal["503", "403", "reset", "cut", "short", "stall", "flip", "lost"]
 
 
 @dataclass
@@ -81,21 +81,28 @@ def serve() -> Iterator[FaultyS3]:
     moto.start()
     try:
         host, port = moto.get_host_and_port()
-        proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Proxy)
-        proxy.daemon_threads = True
-        proxy.upstream = (host, port)
-        proxy.state = FaultyS3(f"http://127.0.0.1:{proxy.server_address[1]}")
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            fsspec.filesystem("s3", endpoint_url=proxy.state.url, key="k", secret="s").mkdir(BUCKET)
-            yield proxy.state
-        finally:
-            proxy.shutdown()
-            thread.join()
-            proxy.server_close()
+        with stumbling(host, port) as state:
+            fsspec.filesystem("s3", endpoint_url=state.url, key="k", secret="s").mkdir(BUCKET)
+            yield state
     finally:
         moto.stop()
+
+
+@contextmanager
+def stumbling(host: str, port: int) -> Iterator[FaultyS3]:
+    """The proxy alone, before a server at this address; it listens on the same host."""
+    proxy = ThreadingHTTPServer((host, 0), _Proxy)
+    proxy.daemon_threads = True
+    proxy.upstream = (host, port)
+    state = proxy.state = FaultyS3(f"http://{host}:{proxy.server_address[1]}")
+    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield state
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
 
 
 class _Proxy(BaseHTTPRequestHandler):
@@ -128,6 +135,9 @@ class _Proxy(BaseHTTPRequestHandler):
             headers = {name: value for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP}
         finally:
             upstream.close()
+        if fault == "lost":
+            self._reset()
+            return
         if fault == "flip" and body:
             body = body[: len(body) // 2] + bytes([body[len(body) // 2] ^ 1]) + body[len(body) // 2 + 1 :]
         if fault == "short" and self.command == "GET":  # a whole answer of too few bytes

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from trainer.config import TrainConfig
 from trainer.data import DataSet
 from trainer.plan import units_of
 from trainer.row_groups import DamagedShardError, RowGroups
+from trainer.train import main
 
 LARGE = 10**9
 
@@ -242,12 +244,47 @@ def test_a_process_that_hangs_while_it_fetches_is_not_waited_for_for_ever(
     ("limit", "told"), [("1kB", "of the largest shard"), ("20 GB", None), ("1 GiB", None), ("3000000", None)]
 )
 def test_a_limit_below_one_shard_is_refused(tmp_path: Path, data: DataSet, limit: str, told: str | None) -> None:
-    config = TrainConfig(data=(data.root,), run="r", cache=str(tmp_path), cache_limit=limit)
+    config = TrainConfig(data=(data.root,), run="r", cache=str(tmp_path / "cache"), cache_limit=limit)
     if told is None:
         assert open_cache(config, [data]) is not None
     else:
         with pytest.raises(UserError, match=told):
             open_cache(config, [data])
+    assert (tmp_path / "cache").exists() == (told is None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("file", "file cannot be used: .*File exists"),
+        ("file/cache", "cache cannot be used: .*Not a directory"),
+        ("data", "data lies in the folder of the data set .*, expected one of its own"),
+        ("data/train/cache", "cache lies in the folder of the data set"),
+        ("linked/cache", "cache lies in the folder of the data set"),
+        ("run/cache", "cache lies in the folder of the run"),
+    ],
+)
+def test_a_folder_that_cannot_be_a_cache_is_refused_before_anything_is_loaded(
+    tmp_path: Path, data: DataSet, folder: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(data.root, tmp_path / "data")
+    (tmp_path / "linked").symlink_to(tmp_path / "data")
+    (tmp_path / "file").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    argv = [f"--data={tmp_path / 'data'}", f"--run={tmp_path / 'run'}", f"--cache={tmp_path / folder}"]
+
+    assert main([*argv, "--base=nowhere/none"]) == 2
+    error = capsys.readouterr().err
+    assert re.search(f"^error: .*{told}.*\n$", error)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    for folder in (tmp_path, tmp_path / "cache"):
+        with pytest.raises(UserError, match=r"cannot be used: .*Permission denied"):
+            Cache(folder, LARGE).make()
 
 
 @pytest.mark.parametrize(

@@ -145,12 +145,12 @@ def test_a_run_whose_start_was_killed_can_be_started_again(prepared, tmp_path: P
                 (run / "checkpoints" / "step-000005" / name).write_text("old")
                 (run / "adapter" / name).write_text("old")
             (run / "metrics.jsonl").write_text('{"step": 5}\n')
-            claim_run(TrainConfig(data=(prepared.root,), run=str(run), resume=True), data, new_base=None)
+            claim_run(TrainConfig(data=(prepared.root,), run=str(run), resume=True), data, identity={}, new_base=None)
         if new_base:
             new_base.mkdir(exist_ok=True)
 
     num_kills = 0
-    for _ in kills(lambda: claim_run(config, data, new_base=new_base), folder=tmp_path, prepare=prepare):
+    for _ in kills(lambda: claim_run(config, data, identity={}, new_base=new_base), folder=tmp_path, prepare=prepare):
         num_kills += 1
         if (run / "config.json").exists():
             seed = json.loads((run / "config.json").read_text())["config"]["seed"]
@@ -165,7 +165,7 @@ def test_a_run_whose_start_was_killed_can_be_started_again(prepared, tmp_path: P
         check_run(again)
         if new_base:
             new_base.mkdir(exist_ok=True)
-        claim_run(again, data, new_base=new_base)
+        claim_run(again, data, identity={}, new_base=new_base)
         assert sorted(path.name for path in run.iterdir()) == ["base"] * bool(new_base) + ["config.json"]
         with pytest.raises(UserError, match="has no adapter"):
             read_info(run)

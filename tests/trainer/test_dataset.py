@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from contract.errors import UserError
 from trainer.collate import collate, collate_for_flash
 from trainer.data import DataSet
 from trainer.dataset import PackDataset
-from trainer.examples import Encoder, Pack
+from trainer.examples import Encoder, Pack, Record
 from trainer.loader import PackLoader
 from trainer.model import answer_loss
 from trainer.places import PackPlace, merge_states
@@ -193,6 +194,114 @@ def test_a_state_of_other_data_text_window_or_seed_is_refused(make, other_prepar
             different.load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"max_length": 1}, r"max_length = 1, expected an integer of at least 1\d: the tokens of this base's prompt"),
+        ({"max_length": 0}, "max_length = 0, expected an integer of at least"),
+        ({"max_length": 128.0}, r"max_length = 128\.0, expected an integer"),
+        ({"batch_size": 0}, "batch_size = 0, expected an integer of at least 1"),
+        ({"batch_size": -2, "seed": -1}, "batch_size = -2, expected .*; seed = -1, expected an integer from 0"),
+        ({"data": ["folder"]}, r"data = \['folder'\], expected what trainer.data.open_data gives"),
+        ({"rank": Rank(2, 2)}, "rank = 2 of 2, expected one from 0"),
+    ],
+)
+def test_values_out_of_range_are_refused_before_anything_is_read(make, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        make(**changes)
+
+
+def test_no_data_is_refused(tokenizer) -> None:
+    with pytest.raises(UserError, match=r"data = \[\], expected what"):
+        PackDataset([], tokenizer, max_length=128)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"epochs": 0}, "epochs = 0, expected None or an integer of at least 1"),
+        ({"batches_per_step": 0}, "batches_per_step = 0, expected"),
+        ({"drop_last": True}, "drop_last = True, expected False"),
+        ({"persistent_workers": True, "batch_size": 4}, "batch_size = 4, .*PackDataset; persistent_workers = True"),
+    ],
+)
+def test_options_that_would_lose_records_are_refused(make, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        PackLoader(make(), **options)
+
+
+def test_the_least_window_learns_something_of_a_short_title(make, tokenizer) -> None:
+    with pytest.raises(UserError) as raised:
+        make(max_length=2)
+    least = int(re.search(r"at least (\d+)", str(raised.value))[1])
+    with pytest.raises(UserError):
+        make(max_length=least - 1)
+
+    (example,) = Encoder(tokenizer, max_length=least).encode([Record(0, "a", "steel")])
+    assert len(example.ids) - example.num_prompt == 1
+
+
+def changed_state(make, **changes: Any) -> dict[str, Any]:
+    state = json.loads(json.dumps(make().state_dict())) | changes
+    return {name: value for name, value in state.items() if value is not ...}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"format": ...}, "has format None, expected 1: it is of another version"),
+        ({"format": 2}, "has format 2, expected 1"),
+        ({"cursor": ..., "rank": ...}, "cursor is missing; rank is missing"),
+        ({"rank": "0"}, r"rank = '0', expected \[rank, ranks\]"),
+        ({"rank": [1, 1], "identity": None}, r"identity = None, expected an object; rank = \[1, 1\]"),
+        ({"worker": [0, 1]}, r"worker = \[0, 1\], expected null or"),
+        ({"records_before": -1}, "records_before = -1, expected an integer of at least 0"),
+        ({"places": 3}, "places is unknown"),
+        ({"cursor": [1, 2]}, r"cursor = \[1, 2\], expected an object"),
+        ({"cursor": {"epoch": True, "packs": 1.5, "lanes": {}}}, "epoch = True, .*packs = 1.5, .*records = None"),
+        ({"cursor": {"epoch": 0, "packs": 0, "records": 0, "lanes": [1]}}, r"lanes = \[1\], expected an object"),
+        ({"records_before": 7}, r"records = 0, expected from 7 \(records_before\) to 300"),
+        *(
+            ({"cursor": {"epoch": 0, "packs": 0, "records": 0, "lanes": {lane: place}}}, f"lane '{lane}' at ")
+            for lane, place in (
+                *(("x", [0, {}]), ("-1", [0, {}]), ("0", [0]), ("0", {"0": 1}), ("0", [-1, {}]), ("0", [1, []])),
+                *(("0", [1, {"a": [0]}]), ("0", [1, {"1": [0]}]), ("0", [1, {"0": 3}]), ("0", [1, {"0": ["3"]}])),
+            )
+        ),
+    ],
+)
+def test_what_is_no_state_is_refused_by_what_is_wrong_with_it(make, changes: dict[str, Any], told: str) -> None:
+    dataset, state = make(), changed_state(make, **changes)
+
+    with pytest.raises(ValueError, match=told):
+        dataset.load_state_dict(state)
+    if "to 300" not in told:
+        with pytest.raises(ValueError, match=told):
+            merge_states([state])
+    assert dataset.place == Cursor()
+
+
+@pytest.mark.parametrize("state", [None, [], "state", 3])
+def test_what_is_not_even_an_object_is_no_state(make, state: Any) -> None:
+    with pytest.raises(UserError, match="expected the object that state_dict"):
+        make().load_state_dict(state)
+    with pytest.raises(UserError, match="expected those of all ranks"):
+        merge_states([])
+
+
+def test_an_epoch_that_ends_without_all_of_its_records_is_refused(make) -> None:
+    """Here by a state that tells of fewer records than its lanes have given."""
+    loader = PackLoader(dataset := make())
+    for _, _ in zip(range(3), loader, strict=False):
+        state = dataset.state_dict()
+    state["records_before"] = state["cursor"]["records"] = state["cursor"]["records"] - 2
+    dataset = make()
+    dataset.load_state_dict(state)
+
+    with pytest.raises(UserError, match="epoch 0 is over with 298 of 300 records learnt"):
+        list(PackLoader(dataset, epochs=1))
+
+
 def test_a_state_of_one_of_several_ranks_fits_it_alone(make) -> None:
     states = []
     for index in range(2):
@@ -232,6 +341,23 @@ def test_packs_that_were_passed_over_are_found(make, num_workers: int) -> None:
 
     with pytest.raises(UserError, match=r"not pack \d+ before it"):
         dataset.learnt([item["place"] for item in items if item["place"].pack != 9])
+
+
+@pytest.mark.parametrize(("world", "num_workers"), [(1, 1), (1, 2), (1, 4), (2, 2)])
+def test_a_passed_over_pack_is_found_by_the_very_next_one(make, world: int, num_workers: int) -> None:
+    """Where workers share no lanes: of 4, then. A worker's first pack may be found by its second one."""
+    rank = Rank(world - 1, world)
+    items = list(DataLoader(make(rank), batch_size=None, num_workers=num_workers))
+    assert [item["place"].pack for item in items] == sorted(item["place"].pack for item in items)
+    last_of = {item["place"].worker.index: item for item in items}
+    assert all(item["place"].is_last == (item is last_of[item["place"].worker.index]) for item in items)
+
+    for left_out in range(num_workers, len(items) - 1):
+        dataset = make(rank)
+        dataset.learnt([item["place"] for item in items[:left_out]])
+        missing = items[left_out]["place"].pack
+        with pytest.raises(UserError, match=f"not pack {missing} before it"):
+            dataset.learnt([items[left_out + 1]["place"]])
 
 
 def test_persistent_workers_are_refused(make) -> None:
@@ -293,3 +419,6 @@ def test_a_damaged_shard_is_named_or_skipped_and_counted(make, prepared, tmp_pat
     items = list(DataLoader(make(data=data, skip_damaged=True), batch_size=None, num_workers=num_workers))
     assert sum(len(item["place"].rows) for item in items) == 200
     assert sum(item["place"].num_skipped for item in items) == 100
+    dataset = make(data=data, skip_damaged=True)
+    assert list(PackLoader(dataset, epochs=1, num_workers=num_workers))  # and it ends
+    assert dataset.place.epoch == 1

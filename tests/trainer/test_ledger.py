@@ -1,14 +1,25 @@
 """The ledger is the same for any number of ranks, and is cut back to the step that a run goes on from."""
 
+import ast
+import json
+import os
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from contract.errors import UserError
+from trainer.data import open_data
 from trainer.examples import Example, Pack
 from trainer.ledger import LearntStep, cut_ledger, learnt, merge, read_ledger, write_ledger
+from trainer.shards import learnt_records
 from trainer.stream import StepPacks
+
+ROOT = Path(__file__).parents[2]
 
 
 def whole_steps(num: int, *, packs_per_step: int) -> list[LearntStep]:
@@ -64,6 +75,36 @@ def test_steps_after_the_one_that_a_run_goes_on_from_are_dropped(tmp_path: Path)
     cut_ledger(tmp_path, last_step=0)
     with pytest.raises(UserError, match="--ledger' writes one"):
         list(read_ledger(tmp_path))
+
+
+def test_the_page_leads_from_a_ledger_to_the_uids(prepared, other_prepared, tmp_path: Path) -> None:
+    """Its code as it stands there, on a mixture of which not all is learnt, against the stream's own records."""
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/ledger.md").read_text(), re.DOTALL | re.MULTILINE)
+    texts = (f"{other_prepared.root}:0.3", f"{prepared.root}:0.7")
+    data, run = open_data(texts), tmp_path / "run"
+    learnt_by_title = {record.title: record for record in learnt_records(data, 1_000, lanes=2, seed=0)}
+    rows = [record.row for record in learnt_by_title.values()]
+    steps = [LearntStep(1, 0, 0, [rows[:5], [], rows[5:9]]), LearntStep(2, 0, 3, [rows[9:]])]
+    write_ledger(run, steps)
+    (run / "config.json").write_text(json.dumps({"config": {"data": texts}}))
+    (tmp_path / "learnt.py").write_text(code)
+
+    command = [sys.executable, "learnt.py", str(run)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    title_of = {}
+    for each in data:
+        for shard in each.manifest.splits["train"]:
+            table = pq.read_table(f"{each.root}/{shard.path}", columns=["uid", "title"]).to_pydict()
+            title_of |= {(each.root, uid): title for uid, title in zip(table["uid"], table["title"], strict=True)}
+    lines = told.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["1", "2"]
+    found = [ast.literal_eval(line.partition(" ")[2]) for line in lines]
+    assert [[len(pack) for pack in packs] for packs in found] == [[5, 0, 4], [len(rows) - 9]]
+    uids = [uid for packs in found for pack in packs for uid in pack]
+    for (title, record), uid in zip(learnt_by_title.items(), uids, strict=True):
+        root = other_prepared.root if record.row < 20 else prepared.root
+        assert title_of[root, uid] == title
 
 
 def test_a_ledger_that_lacks_steps_is_refused(tmp_path: Path) -> None:

@@ -55,6 +55,46 @@ def test_a_checkpoint_of_other_tokens_or_data_is_refused(
     assert re.fullmatch("tokenizer was '[0-9a-f]{16}' and is '[0-9a-f]{16}'", refused(resumed))
 
 
+def test_a_run_that_has_learnt_nothing_is_resumed_as_it_was_or_begun_anew(
+    prepared, other_prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here after a start on shards that are not there."""
+    data, run, anew = tmp_path / "data", tmp_path / "run", "has no checkpoint yet: its training begins anew"
+    shutil.copytree(prepared.root, data)
+    (data / "train").rename(tmp_path / "shards")
+    config = replace(small_config(prepared, micro_base, run, max_steps=1), data=(str(data),))
+    with pytest.raises(UserError, match="is damaged: found no file"):
+        train(config)
+    assert {path.name for path in run.iterdir()} == {"config.json", "metrics.jsonl"}
+    assert anew not in capsys.readouterr().out
+
+    before = (run / "config.json").read_bytes()
+    for changes, different in (
+        ({"data": (other_prepared.root,)}, "data sets was .* and is "),
+        ({"learning_rate": 1e-3}, "learning_rate was 0.005 and is 0.001;"),
+    ):
+        with pytest.raises(UserError, match=f"run cannot be resumed: {different}.*leave out --resume to begin anew"):
+            train(replace(config, resume=True, **changes))
+    assert (run / "config.json").read_bytes() == before
+    (tmp_path / "shards").rename(data / "train")
+    train(replace(config, resume=True))
+    assert anew in capsys.readouterr().out
+    with pytest.raises(UserError, match="holds a run already: give --resume"):
+        train(config)
+
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UserError, match="holds a run already"):  # its adapter
+        train(config)
+    shutil.rmtree(run / "adapter")
+    (run / "checkpoints" / "step-000001").mkdir(parents=True)  # of which somebody may still want what is left
+    with pytest.raises(UserError, match="holds a run already"):
+        train(config)
+    shutil.rmtree(run / "checkpoints")
+    train(replace(config, data=(other_prepared.root,), limit=None))
+    assert anew in capsys.readouterr().out
+    assert json.loads((run / "config.json").read_text())["dataset_ids"] == [other_prepared.manifest.dataset_id]
+
+
 def test_a_run_whose_records_never_add_up_ends_with_an_error(prepared, micro_base: Path, tmp_path: Path) -> None:
     """Not in an endless loop: here of a checkpoint that tells of fewer records than its lanes have given."""
     run = tmp_path / "run"

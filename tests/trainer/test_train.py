@@ -18,9 +18,10 @@ from contract.errors import UserError
 from tests.trainer.configs import small_config
 from trainer import loop
 from trainer.answer import ask, load_answerer
-from trainer.config import AskConfig, EvaluateConfig, load_train_config
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config
 from trainer.engine import PlainEngine
 from trainer.evaluate import evaluate
+from trainer.loop import learning_rate
 from trainer.metrics import read_metrics
 from trainer.run import RunLock
 from trainer.tiny import TinyShape, make_tiny_base
@@ -49,6 +50,23 @@ def test_training_learns_every_record_of_each_epoch_and_the_loss_falls(finished:
     assert second < first - 0.02  # some ten steps of a micro model
     assert all(line["learning_rate"] <= 5e-3 for line in lines)
     assert all(0 <= line["wait_s"] <= line["step_s"] for line in lines)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 5])
+@pytest.mark.parametrize("num", [6, 10, 200, 10_000])
+def test_the_learning_rate_reaches_its_peak_at_the_end_of_the_warm_up_and_then_falls_to_zero(
+    num: int, warmup: int
+) -> None:
+    config = TrainConfig(data=("d",), run="r", learning_rate=0.01, warmup_steps=warmup)
+    rates = [learning_rate(config, step=step, share=(step - 1) / num) for step in range(1, num + 1)]
+
+    peak = max(0, warmup - 1)
+    assert rates[peak] == max(rates) == 0.01
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[: peak + 1] == pytest.approx([0.01 * (step + 1) / max(1, warmup) for step in range(peak + 1)])
+    straight = [0.01 * (num - step) / (num - peak) for step in range(peak, num)]  # the usual linear schedule
+    assert rates[peak:] == pytest.approx(straight, abs=0.01 / (num - peak))
 
 
 def test_the_adapter_is_a_standard_one(finished: Path, micro_base: Path) -> None:
@@ -179,18 +197,20 @@ def test_only_what_was_learnt_counts_as_seen(
         ({"base": "nowhere/none"}, "no such base model: 'nowhere/none'"),
         ({"data": "/nowhere"}, "no manifest.json in /nowhere"),
         ({"resume": True}, "nothing to resume"),
+        ({"max_length": 1}, "max_length = 1, expected an integer of at least 1"),
+        ({"base": "tiny", "max_length": 8}, "max_length = 8, expected an integer of at least 1"),
     ],
 )
 def test_a_users_mistake_is_told_with_code_2_and_leaves_nothing(
     prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes, message
 ) -> None:
     run = tmp_path / "run"
-    values = {"data": prepared.root, "base": str(micro_base), "resume": False} | changes
-    argv = [f"--data={values['data']}", f"--base={values['base']}", f"--run={run}", "--max-length=128"]
+    values = {"data": prepared.root, "base": str(micro_base), "resume": False, "max_length": 128} | changes
+    argv = [f"--{name.replace('_', '-')}={values[name]}" for name in ("data", "base", "max_length")] + [f"--run={run}"]
 
     assert main([*argv, "--tokens-per-step=512", *(["--resume"] if values["resume"] else [])]) == 2
     assert message in capsys.readouterr().err
-    assert not run.exists()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("strategy", list(DistributedType))

@@ -1,6 +1,7 @@
 """The recipe of docs/trl.md, as it stands there: TRL's SFTTrainer learns the packs of our own loop, with its losses."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -129,6 +130,22 @@ def test_trls_own_collator_takes_the_items(micro_base, data):
     assert batches == [
         {name: value.tolist() for name, value in batch.items()} for batch in PackLoader(dataset, epochs=1)
     ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_recipe_says_at_once_that_it_needs_a_gpu(recipe, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    result = subprocess.run(
+        [sys.executable, str(recipe), "nowhere", "none", str(tmp_path / "run")],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.endswith("this recipe needs a GPU: TRL 1.15 computes its loss by Triton kernels\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
