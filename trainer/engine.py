@@ -34,7 +34,7 @@ from trainer.native import (
 )
 from trainer.native.trial import LARGEST_LOSS_DIFFERENCE
 from trainer.run import TRIALS_NAME
-from trainer.unsloth_engine import UnslothEngine, load_unsloth, why_not
+from trainer.unsloth_engine import UnslothEngine, load_unsloth, missing, why_not
 
 # Of the logits' largest value. A leak gives about 1. Rounding gives 1e-6 in float32; in bfloat16 up to 0.03, measured
 # on 22 layers of random weights, because SDPA takes another kernel for the packed mask than for the causal one.
@@ -129,6 +129,15 @@ class NativeEngine:
         self.native.load_peft_state(get_peft_model_state_dict(self.model, save_embedding_layers=False))
 
 
+def check_engine(config: TrainConfig) -> None:
+    """UserError where the settings ask for an engine that cannot be, as far as this is known without a base."""
+    if config.engine == "unsloth":
+        if config.base_precision != "nf4":
+            raise UserError(f"Unsloth holds the base in nf4, and base_precision = {config.base_precision}")
+        if reason := missing():
+            raise UserError(reason)
+
+
 def choose_engine(
     load: Callable[[], PeftModel],
     config: TrainConfig,
@@ -207,8 +216,6 @@ def chosen_precision(run: Path) -> Precision:
 
 
 def _unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
-    if config.base_precision != "nf4" and config.engine == "unsloth":
-        raise UserError(f"Unsloth holds the base in nf4, and base_precision = {config.base_precision}")
     if reason := why_not(device.type):
         raise UserError(reason)
     return load_unsloth(base, config, device=device)

@@ -23,7 +23,7 @@ from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapte
 from trainer.config import TINY_BASE, TrainConfig, load_train_config
 from trainer.copies import check_copy, copy_run
 from trainer.data import DataSet, open_data
-from trainer.engine import NativeEngine, check_isolation, choose_engine, chosen_precision, write_trials
+from trainer.engine import NativeEngine, check_engine, check_isolation, choose_engine, chosen_precision, write_trials
 from trainer.examples import Encoder
 from trainer.loop import fit, without_long_collections
 from trainer.model import add_lora, load_base, load_tokenizer
@@ -62,6 +62,7 @@ def train(config: TrainConfig) -> None:
 def _train(config: TrainConfig, lock: RunLock) -> None:
     data = open_data(config.data, limit=config.limit)
     check_run(config)
+    check_engine(config)
     open_cache(config, data)  # which may be of no use: said before a base is made
     accelerator = Accelerator()
     check_strategy(accelerator)

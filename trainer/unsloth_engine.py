@@ -103,6 +103,13 @@ def load_unsloth(base: str, config: TrainConfig, *, device: torch.device) -> Uns
     return UnslothEngine(model, config.tokens_per_batch or _fit_to_memory(model, config))
 
 
+def missing() -> str | None:
+    """Why Unsloth cannot be imported; None where it can be looked for."""
+    if importlib.util.find_spec("unsloth") is None:
+        return "Unsloth is not installed; from the project's folder: pip install '.[unsloth]'"
+    return None
+
+
 def why_not(device_type: str) -> str | None:
     """Why Unsloth cannot train here, found out in a process of its own; None where it can. Collective."""
     told = broadcast_object_list([_probe(device_type) if os.environ.get("RANK", "0") == "0" else None])
@@ -128,8 +135,8 @@ def _compiled() -> tempfile.TemporaryDirectory[str]:
 
 
 def _probe(device_type: str) -> str | None:
-    if importlib.util.find_spec("unsloth") is None:
-        return "Unsloth is not installed; from the project's folder: pip install '.[unsloth]'"
+    if reason := missing():
+        return reason
     environment = {name: value for name, value in os.environ.items() if name not in _RANK_NAMES}
     command = [sys.executable, "-m", "trainer.unsloth_probe", device_type]
     try:

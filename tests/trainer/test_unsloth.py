@@ -19,7 +19,7 @@ from tests.trainer.native_models import make_packs
 from trainer import engine as unit
 from trainer import unsloth_engine
 from trainer.config import TrainConfig
-from trainer.engine import PlainEngine, choose_engine
+from trainer.engine import PlainEngine, check_engine, choose_engine
 from trainer.metrics import read_metrics
 from trainer.model import load_adapter
 from trainer.train import main
@@ -39,14 +39,15 @@ def _choose(config: TrainConfig, *, device: torch.device = CPU) -> tuple[unit.En
 
 
 @pytest.mark.skipif(not is_missing, reason="Unsloth is installed")
-def test_where_it_is_not_installed_a_run_that_asks_for_it_is_refused(
-    prepared, micro_base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_where_it_is_not_installed_a_run_that_asks_for_it_is_refused_before_a_base_is_made(
+    prepared, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    code = main(["--data", prepared.root, "--run", str(run), "--base", str(micro_base), "--engine", "unsloth"])
+    code = main(["--data", prepared.root, "--run", str(run), "--base", "tiny", "--engine", "unsloth"])
 
     told = capfd.readouterr().err.strip().splitlines()
     assert code == 2
+    assert len(told) == 1
     assert told[-1].endswith("Unsloth is not installed; from the project's folder: pip install '.[unsloth]'")
     assert not run.exists()
 
@@ -85,7 +86,7 @@ def test_a_package_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_another_precision_than_its_own_is_refused() -> None:
     with pytest.raises(UserError, match="Unsloth holds the base in nf4, and base_precision = fp8"):
-        _choose(replace(CONFIG, base_precision="fp8"))
+        check_engine(replace(CONFIG, base_precision="fp8"))
 
 
 def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypatch: pytest.MonkeyPatch) -> None:
