@@ -3,9 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+VERSITYGW := v1.8.0
+STORE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vitrine/versitygw-$(VERSITYGW)
+ENGINE ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test store lint images clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -16,8 +19,13 @@ demo: $(VENV)/installed-demo  ## prepare, train and ask, on a small catalogue (a
 test: $(VENV)/installed-test  ## run all tests
 	$(BIN)/python -m pytest
 
+store: $(STORE)/versitygw  ## install the S3 server that some tests need (a minute; needs Go, stays in the cache folder)
+
 lint: $(VENV)/installed-test  ## check style, types and import rules
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports
+
+images:  ## build the container images vitrine-prepare, vitrine-train and vitrine-store (ENGINE=podman for Podman)
+	for target in prepare train store; do $(ENGINE) build --target $$target --tag vitrine-$$target . || exit; done
 
 clean:  ## delete what demo and tests made, and the environment
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -34,3 +42,7 @@ $(VENV)/installed-demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/installed-demo
+
+$(STORE)/versitygw:
+	@command -v go >/dev/null || { echo "error: the S3 server is built by Go, and there is none: https://go.dev/dl"; exit 2; }
+	GOBIN=$(STORE) CGO_ENABLED=0 go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)

@@ -1,0 +1,10 @@
+"""Puts a file into an S3 store, in a bucket that is made where it is missing: catalogue.py FILE s3://bucket/name."""
+
+import sys
+
+from contract import storage
+
+source, target = sys.argv[1:]
+filesystem, path = storage.open_filesystem(target)
+filesystem.makedirs(path.partition("/")[0], exist_ok=True)
+filesystem.put_file(source, path)

@@ -1,0 +1,23 @@
+"""Prints what the project and some of its extras require, one a line: the packages of an image, without the project."""
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+
+def requirements(extra: str, extras: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What an extra requires, and what those of ours require that it names; KeyError where there is no such extra."""
+    for requirement in extras[extra]:
+        if own := re.fullmatch(r"vitrine\[(.+)\]", requirement):
+            for name in own[1].split(","):
+                yield from requirements(name, extras)
+        else:
+            yield requirement
+
+
+if __name__ == "__main__":
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    of_extras = [each for name in sys.argv[1:] for each in requirements(name, project["optional-dependencies"])]
+    print(*project["dependencies"], *of_extras, sep="\n")
