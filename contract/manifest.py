@@ -192,7 +192,10 @@ def _broken_statements(manifest: Manifest, document: Mapping[str, Any]) -> list[
 
 def read_manifest(root: str) -> Manifest:
     """The manifest of the data set in this folder; UserError where there is none."""
-    text = read_text(root)
+    return _parse(read_text(root), root)
+
+
+def _parse(text: bytes, root: str) -> Manifest:
     try:
         return from_json(text)
     except UserError as error:
@@ -200,26 +203,28 @@ def read_manifest(root: str) -> Manifest:
 
 
 def read_text(root: str) -> bytes:
-    """The text of manifest.json as it stands; UserError where there is none."""
+    """The text of manifest.json as it stands; UserError where there is none, or a store does not answer promptly."""
     url = storage.join(root, MANIFEST_NAME)
     try:
-        return storage.read_bytes(url)
+        return storage.read_bytes(url, open=storage.open_promptly)
     except FileNotFoundError as error:
         if storage.is_missing_bucket(error):
-            raise UserError(f"cannot read {url}: there is no bucket {url.split('/')[2]}") from error
+            raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
         raise UserError(
             f"no {MANIFEST_NAME} in {root}: there is no finished data set; make one with"
             f" 'vitrine prepare --input CATALOGUE --output {root}'"
         ) from error
     except storage.read_errors() as error:
-        raise UserError(f"cannot read {url}: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
 
 
 def find_manifest(root: str) -> Manifest | None:
     """The manifest of the data set in this folder, or None where there is none."""
-    filesystem, path = storage.open_filesystem(storage.join(root, MANIFEST_NAME))
-    filesystem.invalidate_cache()  # another process may have published since it was last listed
-    return read_manifest(root) if filesystem.exists(path) else None
+    try:
+        text = storage.read_bytes(storage.join(root, MANIFEST_NAME))
+    except FileNotFoundError:
+        return None
+    return _parse(text, root)
 
 
 def publish(root: str, manifest: Manifest, *, replace: bool) -> None:

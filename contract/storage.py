@@ -3,9 +3,12 @@
 A path is an fsspec URL (`s3://bucket/folder`) or a local path. `s3a://` means the same as `s3://`.
 """
 
+import errno
 import os
+import re
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -13,8 +16,14 @@ import fsspec
 
 from contract.errors import UserError
 
-# Seconds until a connection counts as stalled; and no second try, which is left to who reads.
+# What is read at once, and ahead, of an open file in a store; s3fs would take 50 MiB, of which most would be in vain.
+READ_BYTES: Final = 4 * 2**20
+# For clients of S3: seconds until a connection counts as stalled, and how often a request is made in all.
 _ONE_TRY: Final = {"connect_timeout": 10, "read_timeout": 20, "retries": {"total_max_attempts": 1}}
+_PROMPT: Final = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
+# Pauses of up to 20 s, 75 s in all.
+_PATIENT: Final = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 12}}
+_TRIES_OF_A_BODY: Final = 3  # that breaks off while it is read
 
 # What clients of object stores raise that is no OSError. They are optional, and loaded by fsspec where they are used.
 _CLIENT_ERRORS: Final = (
@@ -29,30 +38,48 @@ _HOPELESS_ERRORS: Final = (
     *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError"),
     *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError", "RefreshError"),
 )
+_GIVE_CREDENTIALS: Final = (
+    "give credentials in a usual place: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the machine's role"
+)
 
 
-def open_filesystem(url: str, **options: Any) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a path and the path on it, without a trailing slash. `options` are those of fsspec."""
+_WITH_SECRET: Final = re.compile(r"(s3|gs|gcs)://[^/]*@")
+
+
+def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of a path and the path on it, without a trailing slash.
+
+    A request to S3 that fails in a way that may pass is made again for a minute or more. Settings of fsspec's own
+    (`FSSPEC_S3`, its config files) win over these.
+    """
+    return _open(url, _PATIENT, tries_of_a_body=_TRIES_OF_A_BODY)
+
+
+def open_promptly(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """As `open_filesystem`, but a request to S3 fails within half a minute: for the first one, which may be in vain."""
+    return _open(url, _PROMPT, tries_of_a_body=1)
+
+
+def open_to_read(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """As `open_filesystem`, but a request to S3 is made once, and fails when nothing comes for 20 s."""
+    return _open(url, _ONE_TRY, tries_of_a_body=1)
+
+
+def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple[fsspec.AbstractFileSystem, str]:
     if url.startswith("s3a://"):
         url = "s3" + url.removeprefix("s3a")
+    if _WITH_SECRET.match(url):  # which would be kept with what is made, and told in errors
+        raise UserError(f"{url.partition(':')[0]}:// takes no credentials in the URL; {_GIVE_CREDENTIALS}")
+    options = {}
+    if url.startswith("s3://"):
+        options["config_kwargs"] = client | fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
         raise UserError(f"cannot open {url!r}: {error}") from error
+    if options:
+        filesystem.retries = tries_of_a_body
     return filesystem, path.rstrip("/") or "/"
-
-
-def open_to_read(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """As `open_filesystem`, but a request to S3 is made once, and fails when nothing comes for 20 s.
-
-    Settings of fsspec's own (`FSSPEC_S3`, its config files) win over these.
-    """
-    if not url.startswith(("s3://", "s3a://")):
-        return open_filesystem(url)
-    own = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
-    filesystem, path = open_filesystem(url, config_kwargs=_ONE_TRY | own)
-    filesystem.retries = 1
-    return filesystem, path
 
 
 def read_errors() -> tuple[type[Exception], ...]:
@@ -72,8 +99,36 @@ def is_hopeless(error: Exception) -> bool:
 
 def is_missing_bucket(error: Exception) -> bool:
     """Whether S3 says that there is no such bucket; s3fs makes a FileNotFoundError of it."""
-    response = getattr(error.__cause__, "response", None) or {}
-    return response.get("Error", {}).get("Code") == "NoSuchBucket"
+    return _code_of(error) == "NoSuchBucket"
+
+
+def _code_of(error: Exception) -> str:
+    """What S3 calls it; empty where it did not answer."""
+    response = getattr(error.__cause__, "response", None) or getattr(error, "response", None) or {}
+    return response.get("Error", {}).get("Code", "")
+
+
+def reason_of(error: Exception, url: str) -> str:
+    """Why the storage of this URL did not do what it was asked, in one line, and what may help."""
+    if is_missing_bucket(error):
+        return f"there is no bucket {url.split('/')[2]}"
+    told = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+    if type(error).__name__ in _HOPELESS_ERRORS:
+        return f"{told}; {_GIVE_CREDENTIALS}"
+    return told
+
+
+def require_answer(url: str) -> None:
+    """UserError within half a minute where S3 does not answer, does not know who asks, or has no such bucket."""
+    filesystem, path = open_promptly(url)
+    if "s3" not in filesystem.protocol:
+        return
+    bucket, _, prefix = path.partition("/")
+    try:
+        filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    except read_errors() as error:
+        if _code_of(error) != "AccessDenied":  # who may not list may still read or write
+            raise UserError(f"cannot use {url}: {reason_of(error, url)}") from error
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
@@ -86,25 +141,41 @@ def join(root: str, name: str) -> str:
     return f"{root.rstrip('/')}/{name}"
 
 
-def read_bytes(url: str) -> bytes:
+def read_bytes(url: str, *, open: Callable[[str], tuple[fsspec.AbstractFileSystem, str]] = open_filesystem) -> bytes:
     """The whole of a small file; FileNotFoundError where there is none."""
-    filesystem, path = open_filesystem(url)
+    filesystem, path = open(url)
     return filesystem.cat_file(path)
 
 
 def write_bytes(url: str, data: bytes, *, replace: bool = True) -> None:
     """Writes a file that appears whole or not at all. Without `replace`, FileExistsError if it is there already.
 
-    On a local disk: a temporary file, flushed to the disk, then one rename. On an object store: one PUT.
+    On a local disk: a temporary file, flushed to the disk, then one rename. On an object store: one PUT, without
+    `replace` on the condition that there is no such object, where the store knows conditions.
     """
     filesystem, path = open_filesystem(url)
     if is_local(filesystem):
         _write_local(path, data, replace=replace)
         return
     filesystem.invalidate_cache()
-    if not replace and filesystem.exists(path):
-        raise FileExistsError(url)
-    filesystem.pipe_file(path, data)
+    if replace:
+        filesystem.pipe_file(path, data)
+    else:
+        _create(filesystem, path, data)
+
+
+def _create(filesystem: fsspec.AbstractFileSystem, path: str, data: bytes) -> None:
+    """One PUT on the condition that there is nothing yet; FileExistsError where there is something else."""
+    try:
+        filesystem.pipe_file(path, data, mode="create")
+    except (OSError, ValueError, NotImplementedError) as error:
+        if filesystem.exists(path):
+            if filesystem.cat_file(path) != data:  # or else a try before this one has arrived, and its answer was lost
+                raise FileExistsError(path) from error
+        elif isinstance(error, OSError) and error.errno != errno.ENOSYS:
+            raise
+        else:  # the store knows no conditions
+            filesystem.pipe_file(path, data)
 
 
 def _write_local(path: str, data: bytes, *, replace: bool) -> None:

@@ -36,6 +36,9 @@ _MASTER: Final = re.compile(
     rf"local|local\[{_COUNT}(, *[1-9]\d*)?\]|local-cluster\[.+\]|spark://[^,]+:\d+(,[^,]+:\d+)*|yarn|k8s://.+"
 )
 
+_HIDE_SECRETS: Final = "object stores find secrets in the environment, by profile or by role"
+_SECRET: Final = re.compile(r"secret|password|token|access.?key|credential", re.IGNORECASE)
+
 # What a profile filters where nothing else is said: `seed` keeps whatever can be learnt from, as it was described.
 FILTERS_OF_PROFILE: Final = {
     "seed": Filters(),
@@ -80,7 +83,11 @@ class PrepareConfig:
     shard_rows: int = setting(100_000, help="records in a shard; the last of a split holds what remains")
     max_line_bytes: int = setting(4 * MIB, help="longer lines are rejected as too_long")
     overwrite: bool = setting(False, help="replace a finished data set; it stays readable until the new one is whole")
-    master: str = setting("local[*]", help="Spark master: local[N], spark://, yarn, k8s://")
+    master: str = setting("local[*]", help="Spark master: local[N], spark://HOST:PORT, yarn, k8s://URL", also="on")
+    conf: tuple[str, ...] | None = setting(None, help="setting of Spark's own as NAME=VALUE; several times for several")
+    environment: str | None = setting(
+        None, help="archive of the Python packages that a cluster's workers lack (docs/cluster.md makes one)"
+    )
     partitions: int | None = setting(
         None,
         help="buckets of the shuffle, each of which a task holds in memory; by default one for 64 MiB of input,"
@@ -96,6 +103,8 @@ class PrepareConfig:
             for name, is_right, expected in self._checks()
             if not is_right
         ]
+        names = [item.partition("=")[0] for item in self.conf or ()]
+        problems += [f"conf {name} would be shown: {_HIDE_SECRETS}" for name in names if _SECRET.search(name)]
         try:
             find_profile(self.text_profile)
         except UserError as error:
@@ -123,6 +132,12 @@ class PrepareConfig:
                 bool(_MASTER.fullmatch(self.master)),
                 "local, local[N] or local[*], spark://HOST:PORT, yarn, k8s://URL",
             ),
+            (
+                "conf",
+                all(re.fullmatch(r"spark\.[\w.-]+=.*", item) for item in self.conf or ()),
+                "settings of Spark's own, as in spark.executor.memory=4g",
+            ),
+            ("environment", not (self.environment and self.master.startswith("local")), "none on this machine"),
             ("partitions", self.partitions is None or 1 <= self.partitions <= 100_000, "from 1 to 100,000"),
         ]
 

@@ -1,9 +1,14 @@
 """Prepares a catalogue: JSON lines in, a published data set out.
 
-Run it on this machine (`python -m spark_jobs.prepare --input trn.json --output data`) or by spark-submit.
+Run it on this machine (`python -m spark_jobs.prepare --input trn.json --output data`), or on a cluster, also by
+`spark-submit spark_jobs/prepare.py --input …`; docs/cluster.md has the commands.
 """
 
 import sys
+
+if __name__ == "__main__" and __package__ is None:  # run by its path, as spark-submit does
+    _here = __file__.rpartition("/")[0]  # where `statistics` would be ours
+    sys.path[:] = [_here.rpartition("/")[0], *(path for path in sys.path if path != _here)]
 
 from spark_jobs.signals import code_of, exit_on_signals, raising_on_signals
 
@@ -34,7 +39,15 @@ from spark_jobs.card_html import card_html
 from spark_jobs.config import PrepareConfig
 from spark_jobs.filters import require_languages
 from spark_jobs.near_steps import drop_near_duplicates
-from spark_jobs.publish import delete_staging, has_card, is_up_to_date, publish_over, refuse_to_replace, sweep
+from spark_jobs.publish import (
+    delete_staging,
+    has_card,
+    is_up_to_date,
+    publish_over,
+    refuse_to_replace,
+    require_writable,
+    sweep,
+)
 from spark_jobs.session import open_session
 from spark_jobs.shards import StagedBucket, WrittenShard, plan_shards
 from spark_jobs.source import list_sources
@@ -94,7 +107,8 @@ def prepare(config: PrepareConfig) -> Manifest:
 
     progress = Progress("prepare")
     command = ["vitrine", "prepare", *to_argv(config)]
-    with ExitStack() as tidying, user_errors_of_lost_java(), open_session(config.master) as spark:
+    session = open_session(config.master, conf=config.conf or (), environment=config.environment)
+    with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
         job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
         tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
         manifest, kept, read = _run(job, spark)
@@ -131,6 +145,8 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
     inside = [source.path for source in sources if source.path.startswith(f"{root}/")]
     if inside:
         raise UserError(f"the input {inside[0]} lies in the output folder {config.output}; choose another output")
+    if not storage.is_local(filesystem):
+        require_writable(config.output)
 
 
 def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadStatistics]:

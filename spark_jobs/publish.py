@@ -6,6 +6,7 @@ left alone, they may belong to a job that is at work.
 """
 
 import json
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from typing import Any
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish
-from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
+from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, STAGING_PREFIX, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig
+from spark_jobs.writing import user_errors_of_writing
 
 
 def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> bool:
@@ -51,6 +53,15 @@ def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tup
         f" and {'; '.join(changes) or 'some of its files are missing'};"
         " choose another output, or replace it with --overwrite"
     )
+
+
+def require_writable(output: str) -> None:
+    """UserError where the store lets us not write or not delete there; found before the work rather than after it."""
+    filesystem, root = storage.open_promptly(output)
+    probe = storage.join(root, f"{STAGING_PREFIX}{uuid.uuid4().hex}/probe")
+    with user_errors_of_writing(output):
+        filesystem.pipe_file(probe, b"")
+        filesystem.rm_file(probe)
 
 
 def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> None:
@@ -93,7 +104,7 @@ def _require_files(manifest: Manifest, output: str) -> None:
     if missing:
         raise UserError(
             f"{len(missing)} shard(s) vanished from {output} before publication, {missing[0]} among them:"
-            " is somebody deleting files there? Run again"
+            " is somebody deleting files there, or is it a folder that not all machines of the cluster share? Run again"
         )
 
 

@@ -90,10 +90,12 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
             raise UserError(
                 f"{source.path} changed while it was read: {source.bytes} bytes at first, {size} now; run again"
             )
-        with filesystem.open(path, "rb") as file:
+        with filesystem.open(path, "rb", block_size=storage.READ_BYTES) as file:
             _require_kind(file, source)
             yield cast(IO[bytes], ForwardStream(_decompress(file, compression)) if compression else file)
-    except (FileNotFoundError, PermissionError) as error:
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read {source.path}: {error}; all machines of a cluster must find it there") from error
+    except PermissionError as error:
         raise UserError(f"cannot read {source.path}: {error}") from error
     # isal's stubs call its error an instance.
     except (EOFError, isal_zlib.error, OSError) as error:  # type: ignore[misc]

@@ -4,12 +4,11 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -19,6 +18,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from contract.errors import UserError
+from spark_jobs.cluster import require_master, settings_of_environment, shipping, submitted_to, wait_for_executor
 from spark_jobs.java import (
     check_java,
     class_archive,
@@ -40,42 +40,66 @@ _SETTINGS: Final = {
     # A row is a task or a piece: there are few, and what would be compiled for them costs seconds.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
 # The JVM moves bytes and does little else: what it would spend on compiling itself well takes the cores from Python.
-_JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={_QUIET.as_uri()}")
+_JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 # Cleaning makes and drops arrays of a few MiB all the time. By default glibc maps each anew, and the kernel clears it
 # page by page: a quarter of the time.
 _MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-_REACH_WITHIN_S: Final = 10.0
+_CLUSTER_SETTINGS: Final = {
+    "spark.driver.extraJavaOptions": " ".join(_JAVA_OPTIONS),
+    "spark.executor.extraJavaOptions": " ".join(_JAVA_OPTIONS),
+}
 _LOCAL_SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "2g",
+    "spark.ui.enabled": "false",
     "spark.python.daemon.module": "spark_jobs.daemon",
 }
 
 
 @contextmanager
-def open_session(master: str) -> Iterator[SparkSession]:
+def open_session(master: str, *, conf: Sequence[str] = (), environment: str | None = None) -> Iterator[SparkSession]:
     """A Spark session of ours; one that runs already in this process is used and left running.
 
-    UserError where Spark cannot start. On an interrupt the Java that was started is ended, and nothing else is done.
-    On a local master Spark's own messages are kept in a file, which is there to read only if the job fails.
+    `conf` are settings of Spark's own as NAME=VALUE. `environment` is an archive of the Python packages that a
+    cluster's workers need, where they do not have them. UserError where Spark cannot start. On an interrupt the Java
+    that was started is ended, and nothing else is done. Spark's own messages are kept in a file, which is there to read
+    only if the job fails.
     """
     running = SparkSession.getActiveSession()
+    if is_started_by_submit():
+        master = submitted_to(master)
     if running is not None:
         yield running
     elif master.startswith("local"):
-        with _log_kept_on_failure() as log, ended_on_interrupt(), _stopping(_start_local(master, log)) as spark:
+        settings = _LOCAL_SETTINGS | _parse_conf(conf)
+        with (
+            _log_kept_on_failure() as log,
+            ended_on_interrupt(),
+            _stopping(_start_local(master, log, settings=settings)) as spark,
+        ):
             yield spark
     else:
-        with _log_kept_on_failure() as log, ended_on_interrupt(), _stopping(_start_remote(master, log)) as spark:
+        packages = settings_of_environment(environment) if environment else {}
+        settings = _CLUSTER_SETTINGS | packages | _parse_conf(conf)
+        with (
+            _log_kept_on_failure() as log,
+            ended_on_interrupt(),
+            _stopping(_start_remote(master, log, settings=settings)) as spark,
+            shipping(spark.sparkContext),
+        ):
+            wait_for_executor(spark)
             yield spark
 
 
-def _builder(master: str) -> SparkSession.Builder:
+def _parse_conf(conf: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in conf)}
+
+
+def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:
     # pyspark 4.3 warns of pandas 3, and asks for pandas where only Arrow is used.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     builder = SparkSession.builder.appName("vitrine prepare").master(master)
@@ -83,6 +107,8 @@ def _builder(master: str) -> SparkSession.Builder:
         builder = builder.config(name, value)
     for name, value in _MALLOC.items():
         builder = builder.config(f"spark.executorEnv.{name}", value)
+    for name, value in settings.items():
+        builder = builder.config(name, value)
     return builder
 
 
@@ -118,52 +144,29 @@ def _log_kept_on_failure() -> Iterator[IO[bytes]]:
             raise
 
 
-def _start_local(master: str, log: IO[bytes]) -> SparkSession:
-    options = [*_JAVA_OPTIONS, *([] if is_started_by_submit() else class_archive(find_java()))]
+def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:
+    options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={_QUIET.as_uri()}"]
+    if not is_started_by_submit():
+        options += class_archive(find_java())
     os.environ.update(_MALLOC)  # a local master's workers get the environment of this process
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     root = str(Path(__file__).resolve().parent.parent)  # workers import spark_jobs from where this process did
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
-    builder = _builder(master).config("spark.driver.extraJavaOptions", " ".join(options))
-    for name, value in _LOCAL_SETTINGS.items():
-        builder = builder.config(name, value)
+    builder = _builder(master, {"spark.driver.extraJavaOptions": " ".join(options), **settings})
     with _stderr_to(log), _user_errors_of_start(master, log):
         return _get_or_create(builder)
 
 
-def _start_remote(master: str, log: IO[bytes]) -> SparkSession:
+def _start_remote(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:
     if not is_started_by_submit():
         find_java()
         require_master(master)
     with _stderr_to(log), _user_errors_of_start(master, log):
-        spark = _get_or_create(_builder(master))
+        spark = _get_or_create(_builder(master, settings))
     spark.sparkContext.setLogLevel("ERROR")
     return spark
-
-
-def require_master(master: str) -> None:
-    """UserError where the cluster's address cannot be known or nobody answers there; Spark would try for a minute."""
-    if master == "yarn" and not (os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")):
-        raise UserError(
-            "master = 'yarn' needs HADOOP_CONF_DIR or YARN_CONF_DIR, the folder of the cluster's configuration, and"
-            " neither is set; set one, or choose another master such as local[*]"
-        )
-    if not master.startswith("spark://"):
-        return
-    problems = []
-    for address in master.removeprefix("spark://").split(","):
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_WITHIN_S).close()
-            return
-        except OSError as error:
-            problems.append(f"{address}: {error.strerror or error}")
-    raise UserError(
-        f"no Spark master answers at {master} ({'; '.join(problems)});"
-        " start it, correct the address, or choose another master such as local[*]"
-    )
 
 
 @contextmanager

@@ -234,7 +234,7 @@ def _count(
 def read_slices(slices: Sequence[Slice], staging: str) -> Iterator[pa.RecordBatch]:
     for part in slices:
         filesystem, path = storage.open_filesystem(storage.join(staging, part.name))
-        with filesystem.open(path, "rb") as file:
+        with filesystem.open(path, "rb", block_size=storage.READ_BYTES) as file:
             reader = pa.ipc.open_file(file)
             position, end = part.first, part.first + part.num_rows
             while position < end:

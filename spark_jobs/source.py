@@ -56,6 +56,8 @@ def list_sources(urls: str) -> tuple[Source, ...]:
 
     Several paths are separated by commas. UserError where there is no such file, or nothing in it.
     """
+    for url in urls.split(","):
+        storage.require_answer(url)
     filesystem, path = storage.open_filesystem(urls)
     parts = [urls] if "," not in urls or filesystem.exists(path) else [url for url in urls.split(",") if url]
     found = {source.path: source for url in parts for source in _list(url)}
@@ -75,8 +77,8 @@ def _list(url: str) -> list[Source]:
         else:
             found = filesystem.glob(path, detail=True)
             found = {name: info for name, info in found.items() if info["type"] == "file"}
-    except PermissionError as error:
-        raise UserError(f"not allowed to read {url}: {error}") from error
+    except storage.read_errors() as error:
+        raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
     if not found and storage.is_local(filesystem):
         _require_open(path)
     if not found:

@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ MAX_INPUT_BYTES_PER_BUCKET: Final = 512 * 2**20  # a bucket is held in memory, a
 _NO_SPACE: Final = "No space left on device"  # so says Java, too
 _WORKER_LOST: Final = re.compile(r"Python worker|\.daemon|SocketException|EOFException")  # Java's ways to say so
 _STAGED_FILE_LOST: Final = re.compile(rf"FileNotFoundError: .*{re.escape(STAGING_PREFIX)}")
+_PACKAGE_MISSING: Final = re.compile(r"(?:ModuleNotFoundError: No module named '|PACKAGE_NOT_INSTALLED\] )([\w-]+)")
+_OTHER_PYTHON: Final = re.compile(r"worker has different version: (\S+) than that in driver: (\d+\.\d+)")
 _MEMORY: Final = "the system may have wanted its memory: run again with fewer cores at once (--master 'local[1]')"
 
 Result = TypeVar("Result")
@@ -75,8 +77,10 @@ class Job:
 def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism: int) -> Job:
     """How the work is cut; what comes out does not depend on it."""
     input_bytes = estimate_bytes(sources)
+    filesystem, path = storage.open_filesystem(config.output)
     return Job(
-        config=config,
+        # Other processes have other working folders.
+        config=replace(config, output=path) if storage.is_local(filesystem) else config,
         sources=sources,
         parts=tuple(plan_parts(sources, parallelism=parallelism, max_line_bytes=config.max_line_bytes)),
         num_buckets=max(
@@ -192,7 +196,17 @@ def user_errors_of_tasks() -> Iterator[None]:
         if _STAGED_FILE_LOST.search(str(error)):
             raise UserError(
                 "staged files vanished while they were needed: another preparation has published in this output and"
-                " swept it, or somebody deletes files there; run again"
+                " swept it, or somebody deletes files there, or not all machines of the cluster share it; run again"
+            ) from error
+        if told := _PACKAGE_MISSING.search(str(error)):
+            raise UserError(
+                f"the cluster's workers have no Python package {told[1]!r}: install this project with [spark] there, or"
+                " send an archive of packages along with --environment"
+            ) from error
+        if told := _OTHER_PYTHON.search(str(error)):
+            raise UserError(
+                f"the cluster's workers run Python {told[1]}, this process {told[2]}: name an interpreter of the same"
+                " version there, by PYSPARK_PYTHON or --conf spark.pyspark.python=…"
             ) from error
         raise
     except (Py4JJavaError, PySparkException) as error:

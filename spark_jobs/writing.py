@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from contract import storage
 from contract.errors import UserError
 
 
@@ -11,8 +12,8 @@ def user_errors_of_writing(folder: str) -> Iterator[None]:
     """Raises a UserError that names the folder where the system refuses a write: no room, no permission, no disk."""
     try:
         yield
-    except OSError as error:
+    except storage.read_errors() as error:
         raise UserError(
-            f"cannot write to {folder}: {error.strerror or error};"
+            f"cannot write to {folder}: {storage.reason_of(error, folder)};"
             " make room there or get permission and run again, or choose another output"
         ) from error

@@ -73,7 +73,7 @@ def fetch_run(url: str, run: Path) -> None:
         return
     storage.require_answer(url)
     with _user_errors(url):
-        names = storage.list_files(url)
+        names = [name for name in storage.list_files(url) if _OF_RUNS.fullmatch(name) and ".." not in name.split("/")]
         if CONFIG_NAME not in names:
             raise UserError(f"nothing to resume: there is no run in {run}, and no copy of one in {url}")
         last = _last_step(names)

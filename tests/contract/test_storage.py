@@ -58,3 +58,12 @@ def test_a_folder_that_is_not_there_lists_as_empty(root: str) -> None:
 def test_an_unknown_scheme_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match="cannot open 'nosuch://x'"):
         storage.open_filesystem("nosuch://x")
+
+
+def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
+    for url in ("s3://key:hidden@bucket/a", "s3a://key:hidden@bucket/a"):
+        with pytest.raises(
+            UserError, match="takes no credentials in the URL; give credentials in a usual place"
+        ) as told:
+            storage.open_filesystem(url)
+        assert "hidden" not in str(told.value)

@@ -28,7 +28,26 @@ def test_only_settings_that_change_the_data_are_told_in_the_manifest() -> None:
     other = PrepareConfig(input="b", output="p")
     assert one.of_data() == other.of_data()
     settings = {field.name for field in dataclasses.fields(PrepareConfig)}
-    assert settings - set(one.of_data()) == {"input", "output", "overwrite", "master", "partitions", "tokenizer"}
+    of_the_way = {"input", "output", "overwrite", "master", "conf", "environment", "partitions", "tokenizer"}
+    assert settings - set(one.of_data()) == of_the_way
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"conf": ("executor.memory=2g",)}, r"settings of Spark's own, as in spark\.executor\.memory=4g"),
+        ({"conf": ("spark.executor.memory",)}, "settings of Spark's own"),
+        (
+            {"conf": ("spark.hadoop.fs.s3a.secret.key=hidden",)},
+            r"conf spark\.hadoop\.fs\.s3a\.secret\.key would be shown",
+        ),
+        ({"environment": "packages.tar.gz"}, "none on this machine"),
+    ],
+)
+def test_settings_of_a_cluster_that_cannot_be_meant_are_refused(settings: dict, expected: str) -> None:
+    with pytest.raises(UserError, match=expected) as told:
+        PrepareConfig(input="i", output="o", **settings)
+    assert "hidden" not in str(told.value)
 
 
 @pytest.mark.parametrize("master", ["local[x]", "local[0]", "local[]", "foo", "", "spark://", "spark://host", "k8s://"])

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UserError
+from spark_jobs.cluster import require_master
 from spark_jobs.java import check_java, find_java
-from spark_jobs.session import require_master
 
 
 def fake_java(folder: Path, output: str, code: int = 0) -> str:
