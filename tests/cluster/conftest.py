@@ -10,6 +10,7 @@ from tests.cluster.network import Network, network
 from tests.cluster.standalone import Cluster, cluster, submit
 from tests.cluster.store import BUCKET, Store, serve
 from tests.spark_jobs.catalogues import catalogue, write
+from tests.trainer.faulty_s3 import forget_stores
 
 SETTINGS = ("--shard-rows", "200", "--partitions", "12")
 NUM_LINES = 4_000
@@ -28,6 +29,16 @@ def store(net: Network, tmp_path_factory: pytest.TempPathFactory, source: Path) 
     with serve(tmp_path_factory.mktemp("store"), host=net.address) as made:
         made.client().put(str(source), f"{BUCKET}/raw/in.json")
         yield made
+
+
+@pytest.fixture
+def as_owner(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is the store's owner, too."""
+    for name, value in store.environment().items():
+        monkeypatch.setenv(name, value)
+    forget_stores()
+    yield
+    forget_stores()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from contract import storage
@@ -17,7 +16,7 @@ from tests.cluster.conftest import SETTINGS
 from tests.cluster.standalone import submit
 from tests.cluster.store import BUCKET, Keys, Store
 from tests.spark_jobs.processes import KILLS
-from tests.trainer.faulty_s3 import FaultyS3, only, rates, stumbling
+from tests.trainer.faulty_s3 import FaultyS3, forget_stores, only, rates, stumbling
 
 pytestmark = pytest.mark.s3
 
@@ -29,16 +28,6 @@ def _proxy(store: Store) -> Iterator[FaultyS3]:
     host, _, port = store.url.removeprefix("http://").partition(":")
     with stumbling(host, int(port)) as proxy:
         yield proxy
-
-
-@pytest.fixture(name="client")
-def _client(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process is the store's owner, too."""
-    for name, value in store.environment().items():
-        monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3").clear_instance_cache()
-    yield
-    fsspec.filesystem("s3").clear_instance_cache()
 
 
 def published(store: Store, folder: str) -> Manifest:
@@ -125,7 +114,7 @@ def test_an_endpoint_that_takes_calls_and_says_nothing_is_given_up(store: Store,
         check_refusal("timeout", store.environment(url=url), tmp_path)
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("as_owner")
 def test_of_many_who_publish_at_once_one_wins() -> None:
     url, won = f"s3://{BUCKET}/race/manifest.json", []
     barrier = threading.Barrier(8)
@@ -147,12 +136,12 @@ def test_of_many_who_publish_at_once_one_wins() -> None:
     assert [b"%d" % number for number in won] == [storage.read_bytes(url)]
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("as_owner")
 def test_a_write_whose_answer_is_lost_is_not_taken_for_another_s(
     proxy: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    fsspec.filesystem("s3").clear_instance_cache()
+    forget_stores()
     proxy.begin(only("lost"))
     url = f"s3://{BUCKET}/lost/manifest.json"
 

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from contract import storage
@@ -56,11 +55,8 @@ def test_from_a_store_directly_or_through_a_cache_losses_are_those_of_a_disk(
 
 
 @pytest.fixture(name="copied")
-def _copied(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def _copied(as_owner: None, tmp_path: Path) -> str:  # noqa: ARG001  # only has to come first
     """The URL of a copy with checkpoints at steps 5 and 10, made by this process."""
-    for name, value in store.environment().items():
-        monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3").clear_instance_cache()
     url = f"s3://{BUCKET}/runs/{tmp_path.name}"
     copy_run(make_run(tmp_path / "made", steps=(5, 10)), url)
     return url

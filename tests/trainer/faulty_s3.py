@@ -74,6 +74,11 @@ def only(*faults: Fault | None) -> Callable[[int, str], Fault | None]:
     return lambda number, _path: faults[number] if number < len(faults) else None
 
 
+def forget_stores() -> None:
+    """From now on the environment says anew where s3:// is: fsspec keeps its clients by their arguments alone."""
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
 @contextmanager
 def serve() -> Iterator[FaultyS3]:
     """Both servers, with an empty bucket."""

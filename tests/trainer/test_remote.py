@@ -19,7 +19,7 @@ from contract.manifest import read_manifest
 from contract.settings import USER_ERROR_CODE
 from launch.cli import main
 from tests.conftest import Prepared, made_up_pairs
-from tests.trainer.faulty_s3 import BUCKET, Fault, FaultyS3, only, rates, serve
+from tests.trainer.faulty_s3 import BUCKET, Fault, FaultyS3, forget_stores, only, rates, serve
 from trainer.cache import Cache
 from trainer.data import DataSet
 from trainer.examples import Encoder
@@ -39,6 +39,7 @@ def _server(prepared: Prepared) -> Iterator[FaultyS3]:
     with serve() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in {**CLIENT, "AWS_ENDPOINT_URL": server.url}.items():
             patch.setenv(name, value)
+        forget_stores()
         filesystem = storage.open_filesystem(ROOT)[0]
         filesystem.put(f"{prepared.root}/", f"{BUCKET}/data/", recursive=True)
         yield server
