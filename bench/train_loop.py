@@ -4,6 +4,7 @@ A step holds the same records in every run: on one GPU as several batches, on se
 from one GPU to several and back, and its ledger has to be that of the run that never stopped.
 
     python -m bench.train_loop --data DATA --tokenizer FOLDER [--steps 105] [--out FILE]
+    python -m bench.train_loop --data DATA --tokenizer FOLDER --engines      # all engines, 12 steps each
 """
 
 import argparse
@@ -37,10 +38,12 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a prepared data set")
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
-    parser.add_argument("--steps", type=int, default=105)
-    parser.add_argument("--engine-steps", type=int, default=12, help="steps of each engine's run, which are slow")
-    parser.add_argument("--out", type=Path, default=RESULTS / "train-loop-h200.json")
+    parser.add_argument("--engines", action="store_true", help="runs of all engines instead of the native one's")
+    parser.add_argument("--steps", type=int, help="105; with --engines 12, as they are slow")
+    parser.add_argument("--out", type=Path, help="bench/results/train-loop-h200.json, or train-engines-h200.json")
     options = parser.parse_args(arguments)
+    steps = options.steps or (12 if options.engines else 105)
+    out = options.out or RESULTS / f"train-{'engines' if options.engines else 'loop'}-h200.json"
 
     num_gpus = torch.cuda.device_count()
     with tempfile.TemporaryDirectory() as folder:
@@ -51,17 +54,16 @@ def main(arguments: list[str]) -> None:
         report: dict[str, Any] = {"machine": machine(peak) | {"gpus": num_gpus}, "versions": versions(), "results": []}
         config = TrainConfig(
             data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
-            tokens_per_batch=_BATCH, max_steps=options.steps, save_every=options.steps // 3, log_every=10, ledger=True,
+            tokens_per_batch=_BATCH, max_steps=steps, save_every=steps // 3, log_every=10, ledger=True,
         )  # fmt: skip
-        for group in (precisions(config, folder), engines(config, folder, steps=options.engine_steps)):
-            first = None
-            for run in group:
-                launch(run)
-                found = result(run)
-                first = first or found
-                report["results"].append(found | against(found, first))
-                print(line(report["results"][-1]), flush=True)
-                options.out.write_text(json.dumps(report, indent=1) + "\n")
+        first = None
+        for run in (engines if options.engines else precisions)(config, folder):
+            launch(run)
+            found = result(run)
+            first = first or found
+            report["results"].append(found | against(found, first))
+            print(line(report["results"][-1]), flush=True)
+            out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,13 @@ def precisions(config: TrainConfig, folder: str) -> Iterator[Run]:
     yield Run(f"nf4, 1 GPU for a third of the steps, {most} for another, then 1", 1, twice, 2 * third)
 
 
-def engines(config: TrainConfig, folder: str, *, steps: int) -> Iterator[Run]:
-    """Runs of all engines on the same records, for a few steps."""
+def engines(config: TrainConfig, folder: str) -> Iterator[Run]:
+    """Runs of all engines on the same records."""
     for engine, gpus in (("native", 1), ("unsloth", 1), ("unsloth", torch.cuda.device_count()), ("plain", 1)):
-        run = f"{folder}/{engine}-{gpus}"
-        changed: dict[str, Any] = {"engine": engine, "run": run, "max_steps": steps, "save_every": steps}
+        changed = replace(config, engine=engine, run=f"{folder}/{engine}-{gpus}")
         if engine == "plain":
-            changed["tokens_per_batch"] = None
-        yield Run(f"engine {engine}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, replace(config, **changed))
+            changed = replace(changed, tokens_per_batch=None)
+        yield Run(f"engine {engine}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, changed)
 
 
 def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:

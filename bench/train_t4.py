@@ -3,14 +3,19 @@
 What the trainer asks the GPU for (compute capability, bfloat16) is answered as a T4 answers; of torch's attentions
 only the memory-efficient one, which a T4 has, is left. Times are the real GPU's and say nothing of a T4.
 
-    python -m bench.train_t4 [--model FOLDER] [--tokens-per-step 16384] [--steps 20]
+    python -m bench.train_t4 --tokenizer FOLDER [--out FILE]
 """
 
 import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +23,7 @@ from bitsandbytes.nn import Linear4bit, Params4bit
 from peft import PeftModel
 from torch import nn
 
+from bench.train import RESULTS, machine, make_model, matrix_peak, versions
 from bench.train_ours import large_base
 from bench.train_records import MAX_LENGTH, make_examples, make_texts
 from trainer.config import TrainConfig
@@ -32,16 +38,28 @@ MEMORY_BYTES = 15 * 2**30
 
 
 def main(arguments: list[str]) -> None:
-    """Trains and reports what fitted, memory and losses."""
+    """Trains both shapes, each in a process of its own, and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="folder of a TinyLlama-shaped model; without it Llama-3.1-8B's shape is made")
-    parser.add_argument("--tokens-per-step", type=int, default=16_384)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train-t4-h200.json")
     options = parser.parse_args(arguments)
 
+    report: dict[str, Any] = {"machine": machine(matrix_peak()), "versions": versions(), "results": []}
+    torch.cuda.empty_cache()
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(folder, tokenizer=options.tokenizer)
+        for base, tokens_per_step, steps in ((folder, 8 * MAX_LENGTH, 20), (None, MAX_LENGTH, 10)):
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                report["results"].append(process.submit(train_small, base, tokens_per_step, steps).result())
+            options.out.write_text(json.dumps(report, indent=1) + "\n")
+            print(json.dumps(report["results"][-1]), flush=True)
+
+
+def train_small(base: str | None, tokens_per_step: int, steps: int) -> dict[str, Any]:
+    """Trains the base of this folder, or Llama-3.1-8B's shape, in 15 GiB; what fitted, memory and losses."""
     answer_as_a_t4()
-    config = TrainConfig(data=("-",), run="-", tokens_per_step=options.tokens_per_step)
-    model, packs = small(options.model, config) if options.model else large(config)
+    config = TrainConfig(data=("-",), run="-", tokens_per_step=tokens_per_step)
+    model, packs = small(base, config) if base else large(config)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(MEMORY_BYTES / torch.cuda.get_device_properties(0).total_memory)
     engine, why = choose_engine(
@@ -53,7 +71,7 @@ def main(arguments: list[str]) -> None:
     torch.cuda.reset_peak_memory_stats()
 
     losses, times_s, num_tokens = [], [], 0
-    for step in range(1, options.steps + 1):
+    for step in range(1, steps + 1):
         first = (step - 1) * config.packs_per_step % (len(packs) - config.packs_per_step + 1)
         mine = packs[first : first + config.packs_per_step]
         counts = StepCounts(*count_step(StepPacks(tuple(mine), {}), trainee.accelerator).get())
@@ -63,18 +81,17 @@ def main(arguments: list[str]) -> None:
         times_s.append(time.perf_counter() - started)
         losses.append(round(loss_sum / counts.answer_tokens, 5))
         num_tokens += counts.tokens
-    report = {
-        "variant": f"ours as on a T4, {'TinyLlama' if options.model else 'Llama-3.1-8B'}, {options.tokens_per_step:,}",
+    return {
+        "variant": f"ours as on a T4, {'TinyLlama' if base else 'Llama-3.1-8B'}, {tokens_per_step:,}",
         "engine": why,
-        "steps": options.steps,
-        "tokens_per_step": num_tokens / options.steps,
+        "steps": steps,
+        "tokens_per_step": num_tokens / steps,
         "step_s_on_this_gpu": statistics.median(times_s),
         "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
         "peak_reserved_gib": torch.cuda.max_memory_reserved() / 2**30,
         "loss_scale": trainee.optimizer.param_groups[0]["loss_scale"],
         "losses": losses,
     }
-    print("RESULT", json.dumps(report), flush=True)
 
 
 def answer_as_a_t4() -> None:
