@@ -26,6 +26,7 @@ import torch
 
 from bench.train import RESULTS, machine, make_model, matrix_peak, versions
 from launch.commands import train_argv
+from trainer import run_names
 from trainer.config import TrainConfig
 from trainer.metrics import read_metrics
 
@@ -100,8 +101,8 @@ def engines(config: TrainConfig, folder: str) -> Iterator[Run]:
 def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:
     """The run again as it stood after this step, to be resumed."""
     shutil.copytree(config.run, run)
-    for folder in (Path(run) / "checkpoints").glob("step-*"):
-        if int(folder.name.removeprefix("step-")) > step:
+    for folder in (Path(run) / run_names.CHECKPOINTS).iterdir():
+        if (run_names.checkpoint_step(folder.name) or 0) > step:
             shutil.rmtree(folder)
     return replace(config, run=run, resume=True)
 

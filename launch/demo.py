@@ -13,6 +13,7 @@ from typing import Final
 
 from contract.errors import UserError
 from contract.settings import setting
+from trainer import run_names
 
 CATALOGUE: Final = files("launch") / "demo_catalogue.json"
 CONFIGS: Final = files("launch") / "configs"
@@ -62,9 +63,9 @@ def _places(data: str, trained: str) -> str:
         f"{data}/manifest.json": "what the data set holds, and where each line went",
         f"{data}/train/": "the records to learn, in Parquet",
         f"{data}/rejected/": "the lines that did not get through, with the reason",
-        f"{trained}/adapter/": "the LoRA adapter, for PEFT and whatever reads its format",
-        f"{trained}/metrics.jsonl": "every step of the training",
-        f"{trained}/evaluation.json": "the table above",
+        f"{trained}/{run_names.ADAPTER}/": "the LoRA adapter, for PEFT and whatever reads its format",
+        f"{trained}/{run_names.METRICS}": "every step of the training",
+        f"{trained}/{run_names.EVALUATION}": "the table above",
     }
     width = max(map(len, places))
     return "\n".join(f"  {place:<{width}}  {text}" for place, text in places.items())
@@ -72,7 +73,7 @@ def _places(data: str, trained: str) -> str:
 
 def seen_scores(run: Path) -> tuple[float, float]:
     """Mean ROUGE-L of the seen titles' answers, before and after training."""
-    comparisons = json.loads((run / "evaluation.json").read_text())
+    comparisons = json.loads((run / run_names.EVALUATION).read_text())
     seen = [comparison for comparison in comparisons if comparison["split"] == "train"]
     if not seen:
         raise UserError(f"{run} was evaluated on no seen title")
@@ -87,4 +88,4 @@ def _command() -> str:
 
 
 def _a_title(run: Path) -> str:
-    return json.loads((run / "evaluation.json").read_text())[0]["title"]
+    return json.loads((run / run_names.EVALUATION).read_text())[0]["title"]

@@ -15,11 +15,12 @@ from contract.errors import UserError
 from contract.profiles import Profile, find_profile
 from contract.settings import exit_code, parse_settings
 from contract.text import clean
+from trainer import run_names
 from trainer.config import AskConfig
 from trainer.examples import Encoder
 from trainer.model import load_adapter, load_tokenizer
 from trainer.prompt import title_in
-from trainer.run import ADAPTER_NAME, base_of, read_info
+from trainer.run import base_of, read_info
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def load_answerer(run: Path) -> Answerer:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base_of(run, info.config["base"])
     tokenizer = load_tokenizer(base)
-    model = load_adapter(base, str(run / ADAPTER_NAME), device=device)
+    model = load_adapter(base, str(run / run_names.ADAPTER), device=device)
     encoder = Encoder(tokenizer, max_length=info.config["max_length"])
     return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
 

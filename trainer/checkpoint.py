@@ -15,12 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from contract.errors import UserError
+from trainer import run_names
 from trainer.stream import Cursor, differences
 
-_FOLDER: Final = "checkpoints"  # of a run
 _WEIGHTS: Final = "adapter_model.safetensors"
 _OPTIMIZER: Final = "optimizer.pt"
-_STATE: Final = "state.json"
 # What json, safetensors and torch raise where a file is not what they wrote, or cannot be read or written.
 _FILE_ERRORS: Final = (OSError, RuntimeError, SafetensorError)
 _FORMAT_ERRORS: Final = (ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
@@ -40,13 +39,13 @@ def save_checkpoint(
     run: Path, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress, *, identity: dict[str, Any]
 ) -> Path:
     """RUN/checkpoints/step-000500, which appears in one step. `identity` names what a resume must agree on."""
-    folder = run / _FOLDER / f"step-{progress.step:06d}"
+    folder = run / run_names.CHECKPOINTS / run_names.checkpoint_name(progress.step)
 
     def write(temporary: Path) -> None:
         model.save_pretrained(temporary, save_embedding_layers=False)
         torch.save(optimizer.state_dict(), temporary / _OPTIMIZER)
         state = vars(progress) | {"cursor": progress.cursor.to_json(), "identity": identity}
-        (temporary / _STATE).write_text(json.dumps(state, indent=1))
+        (temporary / run_names.CHECKPOINT_STATE).write_text(json.dumps(state, indent=1))
 
     _write_folder(folder, write)
     return folder
@@ -59,8 +58,8 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
 
 def find_last(run: Path) -> Path | None:
     """The folder of the run's last whole checkpoint, if it has one."""
-    numbers = {int(path.name.removeprefix("step-")): path for path in (run / _FOLDER).glob("step-*") if _is_whole(path)}
-    return numbers[max(numbers)] if numbers else None
+    whole = (path for path in (run / run_names.CHECKPOINTS).glob("*") if _is_whole(path))
+    return max(whole, key=lambda path: run_names.checkpoint_step(path.name) or 0, default=None)
 
 
 def load_checkpoint(
@@ -68,7 +67,7 @@ def load_checkpoint(
 ) -> Progress:
     """Puts model and optimizer where the checkpoint was; UserError names every difference to what this run is."""
     try:
-        state = json.loads((folder / _STATE).read_text())
+        state = json.loads((folder / run_names.CHECKPOINT_STATE).read_text())
         weights = load_file(folder / _WEIGHTS)
         moments = torch.load(folder / _OPTIMIZER, map_location=model.device, weights_only=True)
         before = state.pop("identity")
@@ -85,8 +84,8 @@ def load_checkpoint(
 
 
 def _is_whole(folder: Path) -> bool:
-    is_named = folder.name.removeprefix("step-").isdecimal()
-    return is_named and all((folder / name).is_file() for name in (_STATE, _WEIGHTS, _OPTIMIZER))
+    is_named = run_names.checkpoint_step(folder.name) is not None
+    return is_named and all((folder / name).is_file() for name in (run_names.CHECKPOINT_STATE, _WEIGHTS, _OPTIMIZER))
 
 
 def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:

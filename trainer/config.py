@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 from contract.errors import UserError
 from contract.settings import load_settings, setting
+from trainer import run_names
 
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
-CONFIG_NAME: Final = "config.json"  # in the folder of a run
 
 _HOST_AND_PORT: Final = re.compile(r"\w+://[^/]*:\d+")
 _WEIGHT: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
@@ -227,7 +227,7 @@ def nothing_to_resume(run: Path) -> UserError:
 def settings_of_run(run: Path) -> dict[str, Any]:
     """The settings that RUN/config.json remembers, but for how the run was started; empty where there is no run."""
     try:
-        config = json.loads((run / CONFIG_NAME).read_text())["config"]
+        config = json.loads((run / run_names.CONFIG).read_text())["config"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}

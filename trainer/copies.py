@@ -1,7 +1,6 @@
 """A run's copy in an object store: after each checkpoint it holds all that is needed to go on elsewhere."""
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,10 @@ from typing import Final
 
 from contract import storage
 from contract.errors import UserError
-from trainer.config import CONFIG_NAME, TrainConfig
+from trainer import run_names
+from trainer.config import TrainConfig
 
-_LEDGER: Final = "ledger"
-# Their files never change; others are written anew each time.
-_FIXED: Final = re.compile(r"(checkpoints|base)/.+")
-_CHECKPOINT: Final = re.compile(r"checkpoints/step-(\d+)/.+")
-_COMPLETES: Final = re.compile(r"checkpoints/step-(\d+)/state\.json")  # written last, it makes a checkpoint whole
-_OF_RUNS: Final = re.compile(r"(checkpoints|base|adapter|ledger)/.+|[a-z]+\.jsonl?")
+_FIXED: Final = (run_names.CHECKPOINTS, run_names.BASE)  # their files never change; others are copied anew each time
 
 
 def check_copy(config: TrainConfig) -> None:
@@ -31,12 +26,12 @@ def check_copy(config: TrainConfig) -> None:
     with _user_errors(config.copy_to):
         storage.require_answer(config.copy_to)
         names = storage.list_files(config.copy_to)
-        if CONFIG_NAME in names and not (config.resume or config.overwrite):
+        if run_names.CONFIG in names and not (config.resume or config.overwrite):
             raise UserError(
                 f"{config.copy_to} holds a run already: give --resume to go on with it, --overwrite to replace it"
             )
         if config.overwrite:
-            storage.delete_files(config.copy_to, [name for name in names if _OF_RUNS.fullmatch(name)])
+            storage.delete_files(config.copy_to, [name for name in names if _is_of_runs(name)])
         elif _last_step(names) > _last_step(_files(Path(config.run))):
             raise UserError(
                 f"{config.copy_to} is further than {config.run} (step {_last_step(names)}): go on from there, by"
@@ -51,11 +46,11 @@ def copy_run(run: Path, url: str) -> None:
     """Copies what has changed; UserError where the store does not take it."""
     with _user_errors(url):
         filesystem, root = storage.open_filesystem(url)
-        present = set(storage.list_files(url))
-        names = [name for name in _files(run) if not (_FIXED.fullmatch(name) and name in present)]
-        gone = [name for name in present - set(_files(run)) if name.startswith(f"{_LEDGER}/")]  # cut by a resume
-        storage.delete_files(url, gone)
-        for name in sorted(names, key=lambda name: (_COMPLETES.fullmatch(name) is not None, name)):
+        present, here = set(storage.list_files(url)), _files(run)
+        cut = [name for name in present - set(here) if _folder(name) == run_names.LEDGER]  # by a resume
+        storage.delete_files(url, cut)
+        new = [name for name in here if not (_folder(name) in _FIXED and name in present)]
+        for name in sorted(new, key=lambda name: (_completed_step(name) is not None, name)):
             filesystem.put_file(str(run / name), storage.join(root, name))
 
 
@@ -73,16 +68,15 @@ def fetch_run(url: str, run: Path) -> None:
         return
     storage.require_answer(url)
     with _user_errors(url):
-        names = [name for name in storage.list_files(url) if _OF_RUNS.fullmatch(name) and ".." not in name.split("/")]
-        if CONFIG_NAME not in names:
+        names = [name for name in storage.list_files(url) if _is_of_runs(name)]
+        if run_names.CONFIG not in names:
             raise UserError(f"nothing to resume: there is no run in {run}, and no copy of one in {url}")
         last = _last_step(names)
         filesystem, root = storage.open_filesystem(url)
         temporary = run.with_name(f".{run.name}.fetched.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         for name in names:
-            found = _CHECKPOINT.fullmatch(name)
-            if found is None or int(found[1]) == last:
+            if _folder(name) != run_names.CHECKPOINTS or _step(name) == last:
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 filesystem.get_file(storage.join(root, name), str(temporary / name))
         os.replace(temporary, run)
@@ -90,13 +84,33 @@ def fetch_run(url: str, run: Path) -> None:
 
 def _last_step(names: Sequence[str]) -> int:
     """Of the last whole checkpoint among these files; 0 where there is none."""
-    return max((int(found[1]) for name in names if (found := _COMPLETES.fullmatch(name))), default=0)
+    return max((_completed_step(name) or 0 for name in names), default=0)
 
 
 def _files(run: Path) -> list[str]:
     """What belongs to the run, relative to its folder; nothing half written."""
     names = (path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
-    return sorted(name for name in names if _OF_RUNS.fullmatch(name) and "/." not in name)
+    return sorted(name for name in names if _is_of_runs(name) and "/." not in name)
+
+
+def _is_of_runs(name: str) -> bool:
+    """Whether a run has such a file; never one outside its folder."""
+    return _folder(name) in run_names.ALL and ".." not in name.split("/")
+
+
+def _folder(name: str) -> str:
+    return name.split("/")[0]
+
+
+def _step(name: str) -> int | None:
+    """Of the checkpoint to which this file belongs, if it belongs to one."""
+    folder, *inner = name.split("/")
+    return run_names.checkpoint_step(inner[0]) if folder == run_names.CHECKPOINTS and len(inner) > 1 else None
+
+
+def _completed_step(name: str) -> int | None:
+    """Of the checkpoint that is whole where this file is."""
+    return _step(name) if name.endswith(f"/{run_names.CHECKPOINT_STATE}") else None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from torch.nn import Parameter
 
 from contract import storage
 from contract.errors import UserError
+from trainer import run_names
 from trainer.config import TrainConfig
 from trainer.examples import Pack
 from trainer.model import answer_loss, plain_leak
@@ -33,7 +34,6 @@ from trainer.native import (
     try_precisions,
 )
 from trainer.native.trial import LARGEST_LOSS_DIFFERENCE
-from trainer.run import TRIALS_NAME
 from trainer.unsloth_engine import UnslothEngine, load_unsloth, missing, why_not
 
 # Of the logits' largest value. A leak gives about 1. Rounding gives 1e-6 in float32; in bfloat16 up to 0.03, measured
@@ -201,17 +201,17 @@ def write_trials(run: Path, trials: Sequence[Trial]) -> None:
         "largest_loss_difference": LARGEST_LOSS_DIFFERENCE,
         "trials": [asdict(trial) for trial in trials],
     }
-    storage.write_bytes(str(run / TRIALS_NAME), f"{json.dumps(document, indent=1)}\n".encode())
+    storage.write_bytes(str(run / run_names.TRIALS), f"{json.dumps(document, indent=1)}\n".encode())
 
 
 def chosen_precision(run: Path) -> Precision:
     """The precision that a run's trial chose; UserError where the run has none."""
     try:
-        trials = json.loads((run / TRIALS_NAME).read_text())["trials"]
+        trials = json.loads((run / run_names.TRIALS).read_text())["trials"]
         return next(trial["precision"] for trial in trials if trial["is_chosen"])
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise UserError(
-            f"{run / TRIALS_NAME} does not say which precision this run chose ({error}): give --base-precision"
+            f"{run / run_names.TRIALS} does not say which precision this run chose ({error}): give --base-precision"
         ) from error
 
 

@@ -12,6 +12,7 @@ from contract import storage
 from contract.errors import UserError
 from contract.progress import Progress
 from contract.settings import exit_code, parse_settings
+from trainer import run_names
 from trainer.answer import Answerer, load_answerer
 from trainer.config import EvaluateConfig, parse_data
 from trainer.data import DataSet, open_data
@@ -20,8 +21,6 @@ from trainer.plan import num_lanes, rows_of_epoch
 from trainer.rouge import rouge_l
 from trainer.run import read_info
 from trainer.shards import first_records, learnt_records
-
-EVALUATION_NAME = "evaluation.json"
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ def evaluate(config: EvaluateConfig) -> None:
     asked += [("unseen", record) for record in first_records(unseen, config.unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
     document = json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False)
-    storage.write_bytes(str(run / EVALUATION_NAME), document.encode())
+    storage.write_bytes(str(run / run_names.EVALUATION), document.encode())
     print(table(comparisons))
 
 

@@ -11,13 +11,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 from contract import storage
 from contract.errors import UserError
+from trainer import run_names
 from trainer.stream import StepPacks
-
-LEDGER_NAME: Final = "ledger"
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def write_ledger(run: Path, steps: Sequence[LearntStep]) -> None:
     """Writes these steps to a file of their own, if there are any."""
     if steps:
         lines = (json.dumps(asdict(step), separators=(",", ":")) for step in steps)
-        path = run / LEDGER_NAME / f"from-{steps[0].step:08d}.jsonl"
+        path = run / run_names.LEDGER / f"from-{steps[0].step:08d}.jsonl"
         storage.write_bytes(str(path), "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -78,4 +76,4 @@ def read_ledger(run: Path) -> Iterator[LearntStep]:
 
 
 def _files(run: Path) -> list[Path]:
-    return sorted((run / LEDGER_NAME).glob("from-*.jsonl"))
+    return sorted((run / run_names.LEDGER).glob("from-*.jsonl"))

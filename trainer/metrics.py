@@ -4,12 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 from contract import storage
 from contract.errors import UserError
-
-METRICS_NAME: Final = "metrics.jsonl"
+from trainer import run_names
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,9 @@ def log_line(metrics: StepMetrics) -> str:
 
 def read_metrics(run: Path) -> list[Mapping[str, float]]:
     """The lines of a run's metrics.jsonl; UserError where there is none."""
-    path = run / METRICS_NAME
+    path = run / run_names.METRICS
     if not path.exists():
-        raise UserError(f"no {METRICS_NAME} in {run}: it is not the folder of a training run")
+        raise UserError(f"no {run_names.METRICS} in {run}: it is not the folder of a training run")
     return [json.loads(line) for line in _whole_lines(path)]
 
 

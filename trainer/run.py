@@ -11,21 +11,12 @@ from typing import Any, Final
 
 from contract import storage
 from contract.errors import UserError
-from trainer.config import CONFIG_NAME, TINY_BASE, TrainConfig, nothing_to_resume
+from trainer import run_names
+from trainer.config import TINY_BASE, TrainConfig, nothing_to_resume
 from trainer.data import DataSet
-from trainer.ledger import LEDGER_NAME
 from trainer.locked_files import try_lock
-from trainer.metrics import METRICS_NAME
 from trainer.stream import differences
 
-ADAPTER_NAME: Final = "adapter"
-TRIALS_NAME: Final = "precision.json"
-_TINY_NAME: Final = "base"
-_CHECKPOINTS: Final = "checkpoints"
-# Besides CONFIG_NAME, in the order in which they are deleted: what a resume goes on from first.
-_OWN_NAMES: Final = (
-    *(_CHECKPOINTS, ADAPTER_NAME, _TINY_NAME, METRICS_NAME, LEDGER_NAME, TRIALS_NAME, "evaluation.json"),
-)
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
 
@@ -109,9 +100,10 @@ def claim_run(
     run = Path(config.run)
     run.mkdir(parents=True, exist_ok=True)
     if not config.resume:
-        for name in _OWN_NAMES:
-            _discard(run / name)
-    for path in (*run.iterdir(), *(run / _CHECKPOINTS).glob(".*.tmp")):
+        for name in run_names.ALL:
+            if name != run_names.CONFIG:
+                _discard(run / name)
+    for path in (*run.iterdir(), *(run / run_names.CHECKPOINTS).glob(".*.tmp")):
         if _is_left_over(path) or path.parent != run:
             _delete(path)
     info = RunInfo(
@@ -121,9 +113,9 @@ def claim_run(
         {name: version(name) for name in _PACKAGES},
         identity,
     )
-    storage.write_bytes(str(run / CONFIG_NAME), f"{json.dumps(asdict(info), indent=1)}\n".encode())
+    storage.write_bytes(str(run / run_names.CONFIG), f"{json.dumps(asdict(info), indent=1)}\n".encode())
     if new_base:
-        os.replace(new_base, run / _TINY_NAME)
+        os.replace(new_base, run / run_names.BASE)
 
 
 def _discard(path: Path) -> None:
@@ -144,9 +136,7 @@ def _delete(path: Path) -> None:
 
 def _is_left_over(path: Path) -> bool:
     """Whether a run that was killed left it half written or half deleted."""
-    return path.name.endswith(".tmp") and path.name.startswith(
-        tuple(f".{name}." for name in (CONFIG_NAME, *_OWN_NAMES))
-    )
+    return path.name.endswith(".tmp") and path.name.startswith(tuple(f".{name}." for name in run_names.ALL))
 
 
 def base_in_the_making(run: Path) -> Path:
@@ -155,7 +145,7 @@ def base_in_the_making(run: Path) -> Path:
 
 
 def _load_info(run: Path) -> RunInfo:
-    return RunInfo(**json.loads((run / CONFIG_NAME).read_text()))
+    return RunInfo(**json.loads((run / run_names.CONFIG).read_text()))
 
 
 def is_run(run: Path) -> bool:
@@ -168,7 +158,7 @@ def is_run(run: Path) -> bool:
 
 
 def _has_learnt(run: Path) -> bool:
-    return (run / ADAPTER_NAME).exists() or any((run / _CHECKPOINTS).glob("step-*"))
+    return (run / run_names.ADAPTER).exists() or any((run / run_names.CHECKPOINTS).glob("step-*"))
 
 
 def read_info(run: Path) -> RunInfo:
@@ -178,12 +168,12 @@ def read_info(run: Path) -> RunInfo:
     except FileNotFoundError as error:
         raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'") from error
     except (ValueError, TypeError) as error:
-        raise UserError(f"{run / CONFIG_NAME} is not of a run of this version: {error}") from error
-    if not (run / ADAPTER_NAME).is_dir():
+        raise UserError(f"{run / run_names.CONFIG} is not of a run of this version: {error}") from error
+    if not (run / run_names.ADAPTER).is_dir():
         raise UserError(f"{run} has no adapter: its training did not finish; go on with it by --resume")
     return info
 
 
 def base_of(run: Path, base: str) -> str:
     """Where the run's base lies: the tiny base beside the adapter, any other where the user said."""
-    return str(run / _TINY_NAME) if base == TINY_BASE else base
+    return str(run / run_names.BASE) if base == TINY_BASE else base

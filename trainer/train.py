@@ -18,6 +18,7 @@ from accelerate.utils import DistributedType, gather_object
 from contract.caller import end_with_caller
 from contract.errors import UserError
 from contract.settings import exit_code, parse_settings
+from trainer import run_names
 from trainer.cache import open_cache
 from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
 from trainer.config import TINY_BASE, TrainConfig, load_train_config
@@ -28,7 +29,7 @@ from trainer.examples import Encoder
 from trainer.loop import fit, without_long_collections
 from trainer.model import add_lora, load_base, load_tokenizer
 from trainer.plan import Rank, rows_of_epoch
-from trainer.run import ADAPTER_NAME, RunLock, base_in_the_making, base_of, check_run, check_same, claim_run, is_run
+from trainer.run import RunLock, base_in_the_making, base_of, check_run, check_same, claim_run, is_run
 from trainer.step import Trainee, make_optimizer
 from trainer.stream import Cursor, PackStream
 from trainer.tiny import make_tiny_base
@@ -104,13 +105,13 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             end = fit(trainee, stream, config, start=start, identity=identity)
         if accelerator.is_main_process:
             trainee.engine.give_adapter()
-            save_adapter(trainee.model, run / ADAPTER_NAME)
+            save_adapter(trainee.model, run / run_names.ADAPTER)
             if config.copy_to:
                 copy_run(run, config.copy_to)
     except OSError as error:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     num_steps, seconds = end.step - start.step, time.monotonic() - started
-    accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / ADAPTER_NAME}")
+    accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / run_names.ADAPTER}")
     if told := _left_out_text(end, config):
         accelerator.print(told)
     accelerator.end_training()

@@ -10,13 +10,13 @@ from peft import PeftModel, get_peft_model_state_dict
 
 from contract.errors import UserError
 from tests.trainer.native_models import make_packs
+from trainer import run_names
 from trainer.config import TrainConfig
 from trainer.engine import chosen_precision, write_trials
 from trainer.metrics import read_metrics
 from trainer.model import add_lora, load_base
 from trainer.native import NativeModel, Trial, build_native, trial, try_precisions
 from trainer.native.trial import find_fit, judge
-from trainer.run import TRIALS_NAME
 from trainer.train import train
 
 NUM_LAYERS = 22
@@ -139,7 +139,7 @@ def test_a_run_keeps_the_precision_that_its_trial_chose(
     told = capsys.readouterr().out
     assert f"engine native: as asked for; base in {first}, 256 tokens at once" in told
     assert [word in told for word in ("nf4: ", "bf16: ", "fp8: ", "tokens/s, right (chosen)")] == [True] * 4
-    document = json.loads((run / TRIALS_NAME).read_text())
+    document = json.loads((run / run_names.TRIALS).read_text())
     assert [trial["precision"] for trial in document["trials"] if trial["is_chosen"]] == [first]
 
     other = [Trial(precision, 1.0, (1.0,), "right", precision != first) for precision in (first, "fp8", "bf16")]
@@ -148,6 +148,6 @@ def test_a_run_keeps_the_precision_that_its_trial_chose(
     write_trials(run, other)
     with pytest.raises(UserError, match=f"base_precision was '{first}' and is"):
         train(replace(config, resume=True, max_steps=6))
-    (run / TRIALS_NAME).unlink()
+    (run / run_names.TRIALS).unlink()
     with pytest.raises(UserError, match="give --base-precision"):
         train(replace(config, resume=True, max_steps=6))
