@@ -34,8 +34,7 @@ def load_settings(
 
     UserError names every unknown key with its nearest known one, every wrong type and every missing value.
     """
-    values = dict(earlier or {}) | (_read_toml(file) if file else {})
-    values |= {name: value for name, value in overrides.items() if value is not None}
+    values = dict(earlier or {}) | given_settings(file=file, overrides=overrides)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # any dataclass
     types_of = typing.get_type_hints(cls)
 
@@ -51,6 +50,12 @@ def load_settings(
     if problems:
         raise UserError("; ".join(sorted(problems)))
     return cls(**values)
+
+
+def given_settings(*, file: str | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user has set, as it stands there: unchecked. UserError where the file cannot be read."""
+    values = _read_toml(file) if file else {}
+    return values | {name: value for name, value in overrides.items() if value is not None}
 
 
 def _read_toml(path: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from contract.caller import CALLER, calling, tell, told_code
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from contract.progress import Progress
-from contract.settings import add_options, exit_code, load_settings, setting
+from contract.settings import add_options, exit_code, given_settings, load_settings, setting
 from launch import demo, overview, synth, synth_plan, verdict
 from launch.commands import in_one_line, module_argv, train_argv
 from launch.machine import count_gpus, crowd_text
@@ -99,8 +99,9 @@ def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:
 
 def _load_train(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
     """The settings of a training; a run that is to be resumed and is not here is fetched first."""
-    if overrides.get("resume") and overrides.get("run") and overrides.get("copy_to"):
-        fetch_run(overrides["copy_to"], Path(overrides["run"]))
+    match given_settings(file=file, overrides=overrides):
+        case {"resume": True, "run": str(run), "copy_to": str(copy_to)}:
+            fetch_run(copy_to, Path(run))
     return load_train_config(file=file, overrides=overrides)
 
 

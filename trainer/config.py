@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from contract.errors import UserError
-from contract.settings import load_settings, setting
+from contract.settings import given_settings, load_settings, setting
 from trainer import run_names
 
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
@@ -212,10 +212,12 @@ class EvaluateConfig:
 
 def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
     """Checked settings. With `resume`, what is not given is as it was when the run began."""
-    resume, run = overrides.get("resume"), overrides.get("run")
-    earlier = settings_of_run(Path(run)) if resume and run else {}
-    if resume and run and not earlier:
-        raise nothing_to_resume(Path(run))
+    earlier = {}
+    match given_settings(file=file, overrides=overrides):
+        case {"resume": True, "run": str(run)}:
+            earlier = settings_of_run(Path(run))
+            if not earlier:
+                raise nothing_to_resume(Path(run))
     return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
 
 

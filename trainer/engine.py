@@ -131,11 +131,13 @@ class NativeEngine:
 
 def check_engine(config: TrainConfig) -> None:
     """UserError where the settings ask for an engine that cannot be, as far as this is known without a base."""
-    if config.engine == "unsloth":
-        if config.base_precision != "nf4":
-            raise UserError(f"Unsloth holds the base in nf4, and base_precision = {config.base_precision}")
-        if reason := missing():
-            raise UserError(reason)
+    if config.engine in ("plain", "unsloth") and config.base_precision != "nf4":
+        raise UserError(
+            f"engine = {config.engine} takes the base as it is loaded, in nf4 on a GPU: base_precision ="
+            f" {config.base_precision} is for the native engine"
+        )
+    if config.engine == "unsloth" and (reason := missing()):
+        raise UserError(reason)
 
 
 def choose_engine(

@@ -152,8 +152,18 @@ def test_a_checkpoint_is_refused_where_the_run_has_become_another(finished: Path
     assert (finished / "config.json").read_text() == before
 
 
-def test_a_resume_takes_the_settings_that_it_is_not_given_from_the_run(finished: Path) -> None:
-    config = load_train_config(file=None, overrides={"run": str(finished), "resume": True, "log_every": 7})
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_resume_takes_the_settings_that_it_is_not_given_from_the_run(
+    finished: Path, tmp_path: Path, in_file: bool
+) -> None:
+    file, overrides = tmp_path / "settings.toml", {"run": str(finished), "resume": True, "log_every": 7}
+    file.write_text(f"run = '{finished}'\nresume = true\nlog_every = 7\n")
+
+    config = (
+        load_train_config(file=str(file), overrides={})
+        if in_file
+        else load_train_config(file=None, overrides=overrides)
+    )
 
     began = json.loads((finished / "config.json").read_text())["config"]
     assert asdict(config) == began | {"data": tuple(began["data"]), "resume": True, "log_every": 7}

@@ -8,6 +8,7 @@ import itertools
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,9 +85,10 @@ def test_a_package_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
         _choose(CONFIG)
 
 
-def test_another_precision_than_its_own_is_refused() -> None:
-    with pytest.raises(UserError, match="Unsloth holds the base in nf4, and base_precision = fp8"):
-        check_engine(replace(CONFIG, base_precision="fp8"))
+@pytest.mark.parametrize("engine", ["plain", "unsloth"])
+def test_a_precision_that_only_the_native_engine_has_is_refused(engine: Any) -> None:
+    with pytest.raises(UserError, match=f"engine = {engine} takes the base as it is loaded.* base_precision = fp8"):
+        check_engine(replace(CONFIG, engine=engine, base_precision="fp8"))
 
 
 def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypatch: pytest.MonkeyPatch) -> None:
