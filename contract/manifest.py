@@ -227,7 +227,16 @@ def find_manifest(root: str) -> Manifest | None:
     return _parse(text, root)
 
 
-def publish(root: str, manifest: Manifest, *, replace: bool) -> None:
-    """Makes the data set visible, in one atomic step. Without `replace`, FileExistsError if another was faster."""
+def version_of_manifest(root: str) -> str | None:
+    """For `publish`: what must stand there then. None where the store cannot tell, or there is none."""
+    return storage.version_of(storage.join(root, MANIFEST_NAME))
+
+
+def publish(root: str, manifest: Manifest, *, replace: bool, version: str | None = None) -> None:
+    """Makes the data set visible, in one atomic step.
+
+    FileExistsError if another was faster: without `replace` where there is one, with `version` where it is not that.
+    """
     manifest.check()
-    storage.write_bytes(storage.join(root, MANIFEST_NAME), to_json(manifest).encode(), replace=replace)
+    path = storage.join(root, MANIFEST_NAME)
+    storage.write_bytes(path, to_json(manifest).encode(), replace=replace, version=version)

@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ _GIVE_CREDENTIALS: Final = (
     "give credentials in a usual place: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the machine's role"
 )
 
-
+_PATTERN: Final = re.compile(r"[*?[]")  # what fsspec expands in a list of paths
 _WITH_SECRET: Final = re.compile(r"(s3|gs|gcs)://[^/]*@")
 
 
@@ -147,35 +148,52 @@ def read_bytes(url: str, *, open: Callable[[str], tuple[fsspec.AbstractFileSyste
     return filesystem.cat_file(path)
 
 
-def write_bytes(url: str, data: bytes, *, replace: bool = True) -> None:
+def version_of(url: str) -> str | None:
+    """What S3 calls the present version of an object; None elsewhere, and where there is no such object."""
+    filesystem, path = open_filesystem(url)
+    return _version(filesystem, path) if "s3" in filesystem.protocol else None
+
+
+def write_bytes(url: str, data: bytes, *, replace: bool = True, version: str | None = None) -> None:
     """Writes a file that appears whole or not at all. Without `replace`, FileExistsError if it is there already.
 
     On a local disk: a temporary file, flushed to the disk, then one rename. On an object store: one PUT, without
-    `replace` on the condition that there is no such object, where the store knows conditions.
+    `replace` on the condition that there is no such object, with a `version` (`version_of`) that it is still that one:
+    FileExistsError if not. A store that knows no conditions writes.
     """
     filesystem, path = open_filesystem(url)
     if is_local(filesystem):
         _write_local(path, data, replace=replace)
         return
     filesystem.invalidate_cache()
-    if replace:
+    if replace and version is None:
         filesystem.pipe_file(path, data)
     else:
-        _create(filesystem, path, data)
+        _write_over(filesystem, path, data, version=version)
 
 
-def _create(filesystem: fsspec.AbstractFileSystem, path: str, data: bytes) -> None:
-    """One PUT on the condition that there is nothing yet; FileExistsError where there is something else."""
+def _write_over(filesystem: fsspec.AbstractFileSystem, path: str, data: bytes, *, version: str | None) -> None:
+    """One PUT on the condition that this version stands there, or nothing; FileExistsError where it is otherwise."""
     try:
-        filesystem.pipe_file(path, data, mode="create")
+        filesystem.pipe_file(path, data, **({"IfMatch": version} if version else {"mode": "create"}))
     except (OSError, ValueError, NotImplementedError) as error:
-        if filesystem.exists(path):
-            if filesystem.cat_file(path) != data:  # or else a try before this one has arrived, and its answer was lost
-                raise FileExistsError(path) from error
-        elif isinstance(error, OSError) and error.errno != errno.ENOSYS:
+        standing = _version(filesystem, path)
+        if standing is not None and filesystem.cat_file(path) == data:
+            return  # a try before the last one has arrived, and its answer was lost
+        if standing != version:
+            raise FileExistsError(path) from error
+        if isinstance(error, OSError) and error.errno != errno.ENOSYS:
             raise
-        else:  # the store knows no conditions
-            filesystem.pipe_file(path, data)
+        filesystem.pipe_file(path, data)  # the store knows no conditions
+
+
+def _version(filesystem: fsspec.AbstractFileSystem, path: str) -> str | None:
+    """None where there is no such object."""
+    filesystem.invalidate_cache()
+    try:
+        return str(filesystem.info(path).get("ETag", "any"))
+    except FileNotFoundError:
+        return None
 
 
 def _write_local(path: str, data: bytes, *, replace: bool) -> None:
@@ -207,12 +225,19 @@ def list_files(url: str) -> list[str]:
 
 
 def delete_files(url: str, names: list[str]) -> None:
-    """Deletes these files below a folder, and on a local disk the folders that are empty then."""
+    """Deletes those of these files below a folder that are there, and on a local disk the folders that are empty then.
+
+    Other processes may be deleting the same ones.
+    """
     filesystem, root = open_filesystem(url)
-    if not names:
+    paths = [join(root, name) for name in names]
+    if paths and not is_local(filesystem) and not any(map(_PATTERN.search, paths)):
+        filesystem.rm(paths)  # S3: a thousand at a time
         return
-    filesystem.rm([join(root, name) for name in names])
+    for path in paths:
+        with suppress(FileNotFoundError):
+            filesystem.rm_file(path)
     if is_local(filesystem):
-        for folder in sorted({os.path.dirname(join(root, name)) for name in names}, reverse=True):
-            if folder != root and not os.listdir(folder):
+        for folder in sorted({os.path.dirname(path) for path in paths} - {root}, reverse=True):
+            with suppress(OSError):  # not empty
                 os.rmdir(folder)

@@ -7,14 +7,13 @@ left alone, they may belong to a job that is at work.
 
 import json
 import uuid
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from contract import storage
 from contract.errors import UserError
-from contract.manifest import Manifest, Source, find_manifest, publish
+from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, STAGING_PREFIX, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig
 from spark_jobs.writing import user_errors_of_writing
@@ -71,11 +70,12 @@ def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> 
     The files of the data set that is not published are deleted: nobody would do it later, as they may be younger than
     the manifest that stands. Names tell the content, so one that the standing manifest names, too, stays.
     """
+    version = version_of_manifest(output)  # before the look at what it says
     if find_manifest(output) == found:
         _require_files(manifest, output)
-        _delete(output, [CARD_HTML, CARD_JSON])
+        storage.delete_files(output, [CARD_HTML, CARD_JSON])
         try:
-            publish(output, manifest, replace=found is not None)
+            publish(output, manifest, replace=found is not None, version=version)
             return
         except FileExistsError:
             pass  # another job was faster by a moment
@@ -89,14 +89,7 @@ def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> 
 def _drop(manifest: Manifest, *, output: str) -> None:
     standing = find_manifest(output)
     kept = set(standing.files()) if standing else {MANIFEST_NAME}
-    _delete(output, [name for name in manifest.files() if name not in kept])
-
-
-def _delete(output: str, names: Sequence[str]) -> None:
-    """One by one: another job may be deleting the same ones."""
-    for name in names:
-        with suppress(FileNotFoundError):
-            storage.delete_files(output, [name])
+    storage.delete_files(output, [name for name in manifest.files() if name not in kept])
 
 
 def _require_files(manifest: Manifest, output: str) -> None:
@@ -120,13 +113,13 @@ def sweep(manifest: Manifest, *, output: str) -> int:
         and is_work_of_a_preparation(name)
         and _is_old(filesystem, storage.join(root, name), than=published)
     ]
-    _delete(output, stale)
+    storage.delete_files(output, stale)
     return len(stale)
 
 
 def delete_staging(staging: str) -> None:
     """Deletes a job's own staged files, those that no other job has swept."""
-    _delete(staging, storage.list_files(staging))
+    storage.delete_files(staging, storage.list_files(staging))
     filesystem, path = storage.open_filesystem(staging)
     if storage.is_local(filesystem):
         with suppress(FileNotFoundError):

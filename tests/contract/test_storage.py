@@ -29,6 +29,17 @@ def test_what_is_written_is_read_listed_and_deleted(root: str) -> None:
     assert storage.list_files(root) == ["b.txt"]
 
 
+@pytest.mark.parametrize("folder", ["plain", "of [a-z]?"])
+def test_files_that_are_gone_already_are_no_reason_to_leave_others(root: str, folder: str) -> None:
+    folder = storage.join(root, folder)
+    for name in ("kept", "x/a", "x/b"):
+        storage.write_bytes(storage.join(folder, name), b"")
+
+    storage.delete_files(folder, ["gone", "x/a", "x/gone", "x/b"])
+    assert storage.list_files(folder) == ["kept"]
+    assert not fsspec.filesystem("file").exists(storage.join(folder, "x"))
+
+
 def test_without_replace_a_file_that_is_there_stays(root: str) -> None:
     url = storage.join(root, "once.txt")
     storage.write_bytes(url, b"first", replace=False)
