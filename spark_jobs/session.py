@@ -148,15 +148,30 @@ def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) ->
     options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={_QUIET.as_uri()}"]
     if not is_started_by_submit():
         options += class_archive(find_java())
-    os.environ.update(_MALLOC)  # a local master's workers get the environment of this process
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     root = str(Path(__file__).resolve().parent.parent)  # workers import spark_jobs from where this process did
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, *paths]))
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", root)]
+    environment = {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYTHONPATH": os.pathsep.join([root, *paths]),
+        "SPARK_LOCAL_IP": "127.0.0.1",  # or else Java asks for this machine's name, which may be known to nobody
+        **_MALLOC,
+    }
     builder = _builder(master, {"spark.driver.extraJavaOptions": " ".join(options), **settings})
-    with _stderr_to(log), _user_errors_of_start(master, log):
+    with _stderr_to(log), _user_errors_of_start(master, log), _environment(environment):
         return _get_or_create(builder)
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    """What is started meanwhile has it for life: Java, and a local master's workers after it."""
+    before = dict(os.environ)
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _start_remote(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:

@@ -1,6 +1,7 @@
 """Java is looked at before Spark is started, and what is wrong with it is said."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -99,3 +100,16 @@ def test_a_master_that_nobody_serves_is_the_users_error() -> None:
         require_master("spark://127.0.0.1:1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         require_master(f"spark://127.0.0.1:1,127.0.0.1:{server.getsockname()[1]}")
+
+
+@pytest.mark.spark
+def test_a_machine_whose_name_nobody_knows_will_do() -> None:
+    renamed = ["unshare", "--user", "--map-root-user", "--uts", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*renamed, "hostname unknown"], capture_output=True).returncode:
+        pytest.skip("a process here may not take a host name of its own")
+    program = "from spark_jobs.session import open_session\nimport os\nbefore = dict(os.environ)\n"
+    program += "with open_session('local[1]') as spark: print(spark.range(3).count(), os.environ == before)"
+    done = subprocess.run(
+        [*renamed, 'hostname unknown && exec "$@"', "-", sys.executable, "-c", program], capture_output=True, text=True
+    )
+    assert done.stdout == "3 True\n", done.stderr
