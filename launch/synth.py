@@ -6,10 +6,12 @@ It stands in for the real data set wherever that may not go: demos, tests, bench
 
 import json
 import os
+import signal
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -109,9 +111,20 @@ def _chunks(config: SynthConfig, *, compressed: bool, workers: int) -> Iterator[
         for start in starts:
             if len(pending) == 2 * workers:
                 yield pending.popleft().result()
-            pending.append(pool.submit(_make_chunk, config, start, compressed))
+            with _interrupts_held():  # one that hits a process as it starts is told by that one, too
+                pending.append(pool.submit(_make_chunk, config, start, compressed))
         while pending:
             yield pending.popleft().result()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits for the end of the body. Processes that are started meanwhile leave it to this one for good."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _make_chunk(config: SynthConfig, start: int, compressed: bool) -> _Chunk:
