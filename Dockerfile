@@ -75,10 +75,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
 COPY --from=train-packages /opt/vitrine /opt/vitrine
 COPY --from=project /project /opt/vitrine
-# NVIDIA_…: for its container runtime. USER: PyTorch ends where its user has no name, and anyone's number may run it.
+# NVIDIA_…: for its container runtime. Anyone's number may run it: PyTorch ends where its user has no name, and Triton
+# where it cannot write to its home.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    USER=vitrine
+    USER=vitrine \
+    HOME=/tmp
 USER 10001
 RUN vitrine --version \
     && vitrine train --help > /dev/null \

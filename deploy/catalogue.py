@@ -5,6 +5,10 @@ import sys
 from contract import storage
 
 source, target = sys.argv[1:]
-filesystem, path = storage.open_filesystem(target)
-filesystem.makedirs(path.partition("/")[0], exist_ok=True)
-filesystem.put_file(source, path)
+try:
+    filesystem, path = storage.open_promptly(target)
+    filesystem.makedirs(path.partition("/")[0], exist_ok=True)
+    filesystem.put_file(source, path)
+except storage.read_errors() as error:
+    print(f"error: cannot put {source} to {target}: {storage.reason_of(error, target)}", file=sys.stderr)
+    sys.exit(2)

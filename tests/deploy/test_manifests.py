@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import os
+import re
 import shlex
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -108,15 +111,51 @@ def test_compose_builds_the_targets_of_the_dockerfile() -> None:
     assert {service["build"]["target"] for service in COMPOSE["services"].values()} <= targets
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, each in COMPOSE["services"].items() if each["command"][0] == "vitrine"]
-)
+@pytest.mark.parametrize("name", ["prepare", "train", "evaluate"])
 def test_the_command_of_a_service_is_one_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = COMPOSE["services"][name]
-    mounted = {text.split(":")[1]: text.split(":")[0] for text in service["volumes"] if text.startswith("./")}
-    command = [_on_this_machine(argument, mounted) for argument in service["command"]]
+    command = command_on_this_machine(name)
+    if command[:2] == ["bash", "-c"]:
+        command = shlex.split(command[2].partition("&&")[0])
 
+    assert command[0] == "vitrine"
     assert is_taken(command[1:], monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "rouge_l", "code"), [(0, (0.0, 0.9), 0), (0, (0.0, 0.1), 1), (0, (0.9, 0.9), 1), (2, (0.0, 0.9), 2)]
+)
+def test_the_last_service_ends_with_0_only_if_the_model_learnt(
+    evaluated: int, rouge_l: tuple[float, float], code: int, tmp_path: Path
+) -> None:
+    run, before, after = tmp_path / "demo", *rouge_l
+    run.mkdir()
+    comparison = {"split": "train", "title": "", "rouge_l_before": before, "rouge_l_after": after}
+    (run / "evaluation.json").write_text(json.dumps([comparison]))
+    script = command_on_this_machine("evaluate")[2].replace("/work/demo", str(run))
+    # In place of ours: a command that only ends as it is told, and the Python of the tests.
+    functions = f'vitrine() {{ return {evaluated}; }}; python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
+
+    result = subprocess.run(
+        ["bash", "-c", functions + script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == code
+    assert ("did NOT learn" in result.stderr) == (code == 1), result.stderr
+
+
+def command_on_this_machine(name: str) -> list[str]:
+    """What a service runs, with the paths of this machine in place of those mounted in its container."""
+    service = COMPOSE["services"][name]
+    command = list(service["command"])
+    for text in service["volumes"]:
+        outside, inside, *_ = text.split(":")
+        if outside.startswith("./"):
+            command = [re.sub(rf"(?<=[= ]){inside}/", f"{ROOT / outside}/", argument) for argument in command]
+    return command
 
 
 def is_taken(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -124,12 +163,6 @@ def is_taken(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> bool:
     command = cli.COMMANDS[argv[0]]
     monkeypatch.setitem(cli.COMMANDS, argv[0], dataclasses.replace(command, run=lambda *_: 0))
     return cli.main(argv) == 0
-
-
-def _on_this_machine(argument: str, mounted: dict[str, str]) -> str:
-    for inside, outside in mounted.items():
-        argument = argument.replace(f"={inside}/", f"={ROOT / outside}/")
-    return argument
 
 
 def test_the_training_job_runs_a_command_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
