@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,12 +15,14 @@ from typing import Final
 import pyspark
 
 from tests.cluster.network import Machine, Network
+from tests.spark_jobs.processes import MARK, Run
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SPARK_HOME: Final = Path(pyspark.__file__).parent
 SITE_PACKAGES: Final = SPARK_HOME.parent
 _MASTER_PORT: Final = 7077
 _WITHIN_S: Final = 60
+_STOPS_WITHIN_S: Final = 15
 
 
 @dataclass
@@ -57,16 +60,8 @@ class Cluster:
         worker.process = _start(
             [
                 *(*worker.machine.inside, *_class_of("worker.Worker"), "--host", worker.machine.address),
-                *(
-                    "--cores",
-                    "1",
-                    "--memory",
-                    "1500m",
-                    "--webui-port",
-                    "0",
-                    "--work-dir",
-                    str(self.folder / worker.machine.address),
-                ),
+                *("--cores", "1", "--memory", "1500m", "--webui-port", "0"),
+                *("--work-dir", str(self.folder / worker.machine.address)),
                 self.master,
             ],
             log,
@@ -132,6 +127,7 @@ def bare_python() -> tuple[str, ...]:
     )
 
 
+@contextmanager
 def submit(
     arguments: Sequence[str],
     log: Path,
@@ -139,12 +135,35 @@ def submit(
     environment: Mapping[str, str],
     address: str = "",
     command: Sequence[str] = (sys.executable, "-m", "launch.cli", "prepare"),
-) -> Job:
-    """Begins `vitrine prepare`, or another command, with these arguments; `address` is ours for the cluster."""
-    local = {"SPARK_LOCAL_IP": address} if address else {}
-    return Job(
-        _start([*command, *arguments], log, cwd=log.parent, environment={**os.environ, **local, **environment}), log
+) -> Iterator[Job]:
+    """Begins `vitrine prepare`, or another command, with these arguments; `address` is ours for the cluster.
+
+    Where it still runs at the end of the body, it is stopped with all of its processes; where it has ended, it must
+    have left none.
+    """
+    local, mark = {"SPARK_LOCAL_IP": address} if address else {}, {MARK: f"vitrine-test-{uuid.uuid4().hex}"}
+    process = _start(
+        [*command, *arguments], log, cwd=log.parent, environment={**os.environ, **local, **environment, **mark}
     )
+    run = Run(process, log.parent, log, mark[MARK])
+    try:
+        yield Job(process, log)
+        if process.poll() is not None:
+            run.wait_for_nobody()
+    finally:
+        _end(run)
+
+
+def _end(run: Run) -> None:
+    run.process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        run.process.wait(_STOPS_WITHIN_S)
+    while left := run.pids():
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        run.process.poll()  # or it would be left as a zombie
+        time.sleep(0.05)
 
 
 def _class_of(name: str) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 import tarfile
 import time
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import pytest
 
 from contract.manifest import Manifest, from_json
 from contract.names import MANIFEST_NAME, STAGING_PREFIX
+from tests.cluster.catching import STAGES, applications, catch, is_run_again
 from tests.cluster.conftest import SETTINGS
 from tests.cluster.standalone import ROOT, SITE_PACKAGES, SPARK_HOME, Cluster, Job, bare_python, submit
 from tests.cluster.store import BUCKET, Store, free_port
@@ -22,7 +24,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.s3, pytest.mark.slow]
 
 INPUT: Final = f"s3a://{BUCKET}/raw/in.json"
 MEMORY: Final = "--conf=spark.executor.memory=1g"
-STAGES: Final = ("reading", "staging", "writing")
 # What a preparation without object stores imports.
 _PACKAGES: Final = (
     *("pyarrow", "numpy", "numpy.libs", "pandas", "dateutil", "six.py"),
@@ -31,8 +32,10 @@ _PACKAGES: Final = (
 _NOT_NEEDED: Final = {"tests", "include"}
 
 
-def send(cluster: Cluster, store: Store, output: str, log: Path, *, url: str | None = None) -> Job:
-    """Begins a preparation on workers that have third-party packages, from store to store."""
+def send(
+    cluster: Cluster, store: Store, output: str, log: Path, *, url: str | None = None
+) -> AbstractContextManager[Job]:
+    """A preparation on workers that have third-party packages, from store to store."""
     arguments = ["--input", INPUT, "--output", f"s3://{BUCKET}/{output}", "--on", cluster.master, *SETTINGS]
     return submit(
         [*arguments, MEMORY, *bare_python()],
@@ -59,62 +62,59 @@ def check_outcome(job: Job, store: Store, output: str, expected: Manifest) -> bo
     return False
 
 
-def applications(cluster: Cluster) -> set[str]:
-    """Names of those whose executors have begun to work."""
-    logs = cluster.folder.glob("*/app-*/*/stderr")
-    return {path.parts[-3] for path in logs if "Running task" in path.read_text(errors="replace")}
-
-
-def send_and_wait(stage: str, cluster: Cluster, store: Store, output: str, log: Path) -> Job:
-    """A job in the middle of this stage."""
-    before, client = applications(cluster), store.client()
-    job = send(cluster, store, output, log)
-
-    def has_begun() -> bool:
-        if stage == "reading":
-            return applications(cluster) != before
-        mark = {"staging": STAGING_PREFIX, "writing": "/train/part-"}[stage]
-        return any(mark in path and not path.endswith("/probe") for path in client.find(f"{BUCKET}/{output}"))
-
-    while job.process.poll() is None and not has_begun():
-        time.sleep(0.05)
-    return job
-
-
-@pytest.mark.parametrize("number", range(KILLS))
-def test_a_killed_worker_changes_nothing(
-    standalone: Cluster, store: Store, expected: Manifest, tmp_path: Path, number: int
-) -> None:
-    draw = random.Random(number)
-    for stage in STAGES if KILLS > 1 else ["staging"]:
-        standalone.start_all()
-        output = f"killed-{number}-{stage}"
-        job = send_and_wait(stage, standalone, store, output, tmp_path / stage)
-        time.sleep(draw.uniform(0, 0.3))
-        assert job.process.poll() is None, "it was over before the kill"
-        draw.choice(standalone.workers).kill()
-
-        assert check_outcome(job, store, output, expected), job.said()
-
-
 _MORE: Final = pytest.mark.skipif(KILLS == 1, reason="a minute each, with VITRINE_KILLS=10")
 
 
+@pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.parametrize("stage", STAGES if KILLS > 1 else ["staging"])
+def test_a_killed_worker_changes_nothing(
+    standalone: Cluster, store: Store, expected: Manifest, tmp_path: Path, stage: str, number: int
+) -> None:
+    output, known = f"killed-{stage}-{number}", applications(standalone)
+    with send(standalone, store, output, tmp_path / "log") as job:
+        caught = catch(job, stage, standalone, known=known, after=draw_place(stage, number))
+        check_stage(stage, store, output)
+        caught.worker.kill()
+
+        assert check_outcome(job, store, output, expected), job.said()
+    assert is_run_again(caught, stage, standalone), caught
+
+
+def check_stage(stage: str, store: Store, output: str) -> None:
+    """Asserts that what lies in the store is what lies there in this stage."""
+    names = store.client().find(f"{BUCKET}/{output}")
+    has_staged = any(STAGING_PREFIX in name and not name.endswith("/probe") for name in names)
+    has_shards = any("/part-" in name for name in names)
+    possible = {
+        "reading": {(False, False)},
+        "staging": {(False, False), (True, False)},
+        "writing": {(True, False), (True, True)},
+    }
+    assert (has_staged, has_shards) in possible[stage], (stage, names)
+
+
+def draw_place(stage: str, number: int) -> int:
+    """After how many of the stage's tasks; some are left."""
+    return random.Random(number).randrange({"reading": 3, "staging": 8, "writing": 16}[stage])
+
+
 @_MORE
+@pytest.mark.usefixtures("can_be_cut")
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_worker_that_is_cut_off_for_a_while_changes_nothing(
     standalone: Cluster, store: Store, expected: Manifest, tmp_path: Path, number: int
 ) -> None:
-    draw = random.Random(number)
-    output = f"cut-{number}"
-    job = send_and_wait(STAGES[number % 3], standalone, store, output, tmp_path / "log")
-    assert job.process.poll() is None, "it was over before the cut"
-    machine = draw.choice(standalone.workers).machine
-    machine.cut()
-    time.sleep(30)
-    machine.mend()
+    stage, output, known = STAGES[number % 3], f"cut-{number}", applications(standalone)
+    with send(standalone, store, output, tmp_path / "log") as job:
+        caught = catch(job, stage, standalone, known=known, after=draw_place(stage, number))
+        check_stage(stage, store, output)
+        caught.worker.machine.cut()
+        caught.go_on()
+        time.sleep(30)
+        assert job.process.poll() is None, "nobody missed it"
+        caught.worker.machine.mend()
 
-    assert check_outcome(job, store, output, expected), job.said()
+        assert check_outcome(job, store, output, expected), job.said()
 
 
 @_MORE
@@ -123,10 +123,11 @@ def test_a_busy_store_changes_nothing(
     standalone: Cluster, store: Store, expected: Manifest, tmp_path: Path, number: int
 ) -> None:
     host, _, port = store.url.removeprefix("http://").partition(":")
+    output = f"busy-{number}"
     with stumbling(host, int(port)) as proxy:
         proxy.begin(rates(number, status_503=0.1))
-        job = send(standalone, store, f"busy-{number}", tmp_path / "log", url=proxy.url)
-        assert check_outcome(job, store, f"busy-{number}", expected), job.said()
+        with send(standalone, store, output, tmp_path / "log", url=proxy.url) as job:
+            assert check_outcome(job, store, output, expected), job.said()
         assert proxy.count("503") > 0
 
 
@@ -142,13 +143,11 @@ def test_submitted_by_spark_it_is_the_same_and_secrets_are_shown_nowhere(
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", standalone.master, *conf]
     command += [str(ROOT / "spark_jobs" / "prepare.py"), "--input", INPUT]
     command += ["--output", f"s3://{BUCKET}/submitted", *SETTINGS]
-    job = submit(
-        (), tmp_path / "log", environment=store.environment(), address=standalone.network.address, command=command
-    )
+    address = standalone.network.address
+    with submit((), tmp_path / "log", environment=store.environment(), address=address, command=command) as job:
+        pages = read_pages(f"http://{address}:{port}", job)
+        assert job.wait() == 0, job.said()
 
-    pages = read_pages(f"http://{standalone.network.address}:{port}", job)
-
-    assert job.wait() == 0, job.said()
     assert published(store, "submitted").dataset_id == expected.dataset_id
     assert "spark.executor.memory" in pages
     assert "fs.s3a.secret.key" in pages  # Spark takes it up of itself, and hides it
@@ -194,9 +193,11 @@ def test_packages_travel_with_the_job_to_workers_that_have_none(
     arguments += [python, MEMORY]
     address = standalone.network.address
 
-    bare = submit([*arguments, "--conf=spark.task.maxFailures=1"], tmp_path / "bare", environment={}, address=address)
-    assert bare.wait() == 2
+    once = [*arguments, "--conf=spark.task.maxFailures=1"]
+    with submit(once, tmp_path / "bare", environment={}, address=address) as bare:
+        assert bare.wait() == 2
     assert "the cluster's workers have no Python package" in bare.said()[-1]
-    job = submit([*arguments, "--environment", str(archive)], tmp_path / "log", environment={}, address=address)
-    assert job.wait() == 0, job.said()
+    whole = [*arguments, "--environment", str(archive)]
+    with submit(whole, tmp_path / "log", environment={}, address=address) as job:
+        assert job.wait() == 0, job.said()
     assert from_json((tmp_path / "out" / MANIFEST_NAME).read_bytes()).dataset_id == expected.dataset_id

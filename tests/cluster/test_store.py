@@ -36,31 +36,29 @@ def published(store: Store, folder: str) -> Manifest:
 
 def test_from_s3a_to_s3_it_is_the_same_data_set(store: Store, expected: Manifest, tmp_path: Path) -> None:
     arguments = ["--input", INPUT, "--output", f"s3://{BUCKET}/plain", "--on", "local[2]", *SETTINGS]
-    job = submit(arguments, tmp_path / "log", environment=store.environment())
-
-    assert job.wait() == 0, job.said()
+    with submit(arguments, tmp_path / "log", environment=store.environment()) as job:
+        assert job.wait() == 0, job.said()
     manifest = published(store, "plain")
     assert (manifest.dataset_id, manifest.rows) == (expected.dataset_id, expected.rows)
     names = {path.removeprefix(f"{BUCKET}/plain/") for path in store.client().find(f"{BUCKET}/plain")}
     assert names == {*manifest.files(), "card.html", "card.json"}
-    again = submit(arguments, tmp_path / "log", environment=store.environment())
-    assert again.wait() == 0
+    with submit(arguments, tmp_path / "log", environment=store.environment()) as again:
+        assert again.wait() == 0
     assert "nothing to do" in again.said()[-1]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", range(KILLS))
 def test_a_store_that_is_busy_or_loses_answers_changes_nothing(
-    store: Store, proxy: FaultyS3, expected: Manifest, tmp_path: Path
+    store: Store, proxy: FaultyS3, expected: Manifest, tmp_path: Path, number: int
 ) -> None:
-    for number in range(KILLS):
-        proxy.begin(rates(number, status_503=0.1, lost=0.02, reset=0.02))
-        output = f"busy{number}"
-        arguments = ["--input", INPUT, "--output", f"s3://{BUCKET}/{output}", "--on", "local[2]", *SETTINGS]
-        job = submit(arguments, tmp_path / "log", environment=store.environment(url=proxy.url))
-
+    proxy.begin(rates(number, status_503=0.1, lost=0.02, reset=0.02))
+    output = f"stumbling-{number}"
+    arguments = ["--input", INPUT, "--output", f"s3://{BUCKET}/{output}", "--on", "local[2]", *SETTINGS]
+    with submit(arguments, tmp_path / "log", environment=store.environment(url=proxy.url)) as job:
         assert job.wait() == 0, job.said()
-        assert published(store, output).dataset_id == expected.dataset_id
-        assert proxy.count("503") > 0
+    assert published(store, output).dataset_id == expected.dataset_id
+    assert proxy.count("503") > 0
 
 
 NO_WAY: dict[str, tuple[Callable[[Store], dict[str, str]], str]] = {
@@ -93,8 +91,8 @@ def check_refusal(
 ) -> None:
     began = time.monotonic()
     arguments = ["--input", input, "--output", output, "--on", "local[2]"]
-    job = submit(arguments, folder / "log", environment={"HOME": str(folder), **environment})
-    assert job.wait() == 2
+    with submit(arguments, folder / "log", environment={"HOME": str(folder), **environment}) as job:
+        assert job.wait() == 2
     assert time.monotonic() - began < 30
     (line,) = job.said()
     assert re.search(told, line), line
@@ -114,15 +112,18 @@ def test_an_endpoint_that_takes_calls_and_says_nothing_is_given_up(store: Store,
         check_refusal("timeout", store.environment(url=url), tmp_path)
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
 @pytest.mark.usefixtures("as_owner")
-def test_of_many_who_publish_at_once_one_wins() -> None:
-    url, won = f"s3://{BUCKET}/race/manifest.json", []
-    barrier = threading.Barrier(8)
+def test_of_many_who_publish_at_once_one_wins(is_replaced: bool) -> None:
+    url, won = f"s3://{BUCKET}/race-{is_replaced}/manifest.json", []
+    if is_replaced:
+        storage.write_bytes(url, b"the one that all have found")
+    version, barrier = storage.version_of(url), threading.Barrier(8)
 
     def write(number: int) -> None:
         barrier.wait()
         try:
-            storage.write_bytes(url, b"%d" % number, replace=False)
+            storage.write_bytes(url, b"%d" % number, replace=is_replaced, version=version)
             won.append(number)
         except FileExistsError:
             pass
