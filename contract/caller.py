@@ -52,6 +52,17 @@ def tell(code: int, text: str, environment: Mapping[str, str] = os.environ) -> b
         return text not in before
 
 
+def tell_crash() -> None:
+    """Leaves to the command, if there is one, that a process says itself how it failed."""
+    if CALLER in os.environ:
+        _crash_of(Path(os.environ[CALLER])).touch()
+
+
+def is_crash_told(told: Path) -> bool:
+    """Whether a process of the command has said how it failed, though not by a user's mistake."""
+    return _crash_of(told).exists()
+
+
 def end_with_caller() -> None:
     """From now on, this process ends as soon as its command is gone. Costs a thread that sleeps."""
     if CALLER in os.environ:
@@ -65,6 +76,10 @@ def _end_with(lock: Path) -> None:
     except OSError:
         return  # the environment is that of another machine
     os.kill(os.getpid(), signal.SIGKILL)  # what is written is whole or not there at any moment
+
+
+def _crash_of(told: Path) -> Path:
+    return told.with_name("crashed")
 
 
 def _lock_of(told: Path) -> Path:

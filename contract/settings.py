@@ -39,6 +39,7 @@ def load_settings(
     types_of = typing.get_type_hints(cls)
 
     problems = [str(unknown_name("setting", name, fields)) for name in values if name not in fields]
+    problems += [f"{name!r} is empty" for name, value in values.items() if value in ("", [""], ("",))]
     for name in fields.keys() & values.keys():
         values[name], problem = _convert(name, values[name], types_of[name])
         problems += problem
@@ -54,7 +55,7 @@ def load_settings(
 
 def given_settings(*, file: str | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """What the user has set, as it stands there: unchecked. UserError where the file cannot be read."""
-    values = _read_toml(file) if file else {}
+    values = {} if file is None else _read_toml(file)
     return values | {name: value for name, value in overrides.items() if value is not None}
 
 
@@ -153,6 +154,7 @@ def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
         return USER_ERROR_CODE
     except Exception:
         if debug or os.environ.get(DEBUG) or not caller.is_told():
+            caller.tell_crash()
             raise
         return USER_ERROR_CODE
 

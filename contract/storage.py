@@ -73,6 +73,9 @@ def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple
         raise UserError(f"{url.partition(':')[0]}:// takes no credentials in the URL; {_GIVE_CREDENTIALS}")
     options = {}
     if url.startswith("s3://"):
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            if "://" not in os.environ.get(name, "://"):
+                raise UserError(f"{name} = {os.environ[name]!r}, expected a URL such as http://store:9000")
         options["config_kwargs"] = client | fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)

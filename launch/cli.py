@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from contract.caller import CALLER, calling, tell, told_code
+from contract.caller import CALLER, calling, is_crash_told, tell, told_code
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from contract.progress import Progress
-from contract.settings import add_options, exit_code, given_settings, load_settings, setting
+from contract.settings import USER_ERROR_CODE, add_options, exit_code, given_settings, load_settings, setting
 from launch import demo, overview, synth, synth_plan, verdict
 from launch.commands import in_one_line, module_argv, train_argv
 from launch.machine import count_gpus, crowd_text
 from spark_jobs.config import PrepareConfig
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config, parse_data
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config, parse_data, require_run
 from trainer.copies import fetch_run
 
 
@@ -87,8 +87,10 @@ def _synth(options: SynthOptions, _: argparse.Namespace) -> int:
         truth = synth.write_catalogue(
             options.output, config, on_progress=lambda rows: progress.show(rows / options.rows, f"{rows:,} lines")
         )
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"cannot write {options.output}: {error.strerror}") from error
     progress.done(f"{truth['rows_in']:,} lines in {options.output}, {truth['kept']:,} of them to be kept,")
     return 0
 
@@ -121,10 +123,12 @@ def _train(config: TrainConfig, arguments: argparse.Namespace) -> int:
 
 
 def _ask(config: AskConfig, arguments: argparse.Namespace) -> int:
+    require_run(Path(config.run))
     return _run(module_argv("trainer.answer", config), arguments, needs="torch", extra="train")
 
 
 def _evaluate(config: EvaluateConfig, arguments: argparse.Namespace) -> int:
+    require_run(Path(config.run))
     return _run(module_argv("trainer.evaluate", config), arguments, needs="torch", extra="train")
 
 
@@ -141,7 +145,7 @@ def _run(
         print(shlex.join(argv))
         return 0
     if importlib.util.find_spec(needs) is None:
-        raise UserError(f"{needs} is not installed; from the project's folder: pip install '.[{extra}]'")
+        raise UserError(_not_installed(needs, extra))
     with calling() as told:
         defaults = {
             # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
@@ -153,7 +157,25 @@ def _run(
             in_one_line(argv), {**defaults, **os.environ, **(environment or {}), CALLER: str(told)}
         )
         # A launcher between us and the part may turn its exit code into another.
+        if code and told_code(told) is None and not is_crash_told(told):
+            resume = "; --resume goes on from its last checkpoint" if arguments.command == "train" else ""
+            print(
+                f"error: {arguments.command} was ended from outside (exit code {code}), most often by the system for"
+                f" lack of memory{resume}",
+                file=sys.stderr,
+            )
         return told_code(told) or code if code else 0
+
+
+def _not_installed(package: str, extra: str) -> str:
+    return f"{package} is not installed; from the project's folder: pip install '.[{extra}]'"
+
+
+def _demo(config: demo.DemoConfig, _: argparse.Namespace) -> int:
+    for package, extra in (("pyspark", "spark"), ("torch", "train")):
+        if importlib.util.find_spec(package) is None:  # said before half of the work is done
+            raise UserError(_not_installed(package, extra))
+    return demo.run(config, main)
 
 
 def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:
@@ -179,8 +201,14 @@ def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int
     return 128 - code if code < 0 else code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong as all other errors are said: in one line."""
+        self.exit(USER_ERROR_CODE, f"error: {message}; '{self.prog} --help' shows what there is\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vitrine",
         description="Turns a product catalogue into a model that describes any product from its title.",
         allow_abbrev=False,
@@ -264,7 +292,7 @@ COMMANDS = {
     ),
     "demo": Command(
         demo.DemoConfig,
-        lambda config, _: demo.run(config, main),
+        _demo,
         "walk the whole way on a small catalogue: prepare, train, ask",
         "  vitrine demo",
     ),

@@ -84,7 +84,12 @@ def wait_for_executor(spark: SparkSession) -> None:
 
 
 def settings_of_environment(archive: str) -> dict[str, str]:
-    """Workers unpack it into their working folder, and import from there what they do not have."""
+    """Workers unpack it into their working folder, and import from there what they do not have.
+
+    UserError where it is a local file and not there.
+    """
+    if "://" not in archive and not os.path.isfile(archive):
+        raise UserError(f"environment = {archive!r}, and there is no such file; docs/cluster.md tells how to make one")
     return {"spark.archives": f"{archive}#{_UNPACKED}", "spark.executorEnv.PYTHONPATH": _UNPACKED}
 
 

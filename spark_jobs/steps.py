@@ -34,7 +34,10 @@ _WORKER_LOST: Final = re.compile(r"Python worker|\.daemon|SocketException|EOFExc
 _STAGED_FILE_LOST: Final = re.compile(rf"FileNotFoundError: .*{re.escape(STAGING_PREFIX)}")
 _PACKAGE_MISSING: Final = re.compile(r"(?:ModuleNotFoundError: No module named '|PACKAGE_NOT_INSTALLED\] )([\w-]+)")
 _OTHER_PYTHON: Final = re.compile(r"worker has different version: (\S+) than that in driver: (\d+\.\d+)")
-_MEMORY: Final = "the system may have wanted its memory: run again with fewer cores at once (--master 'local[1]')"
+_MEMORY: Final = (
+    "the system may have wanted its memory: run again with fewer cores at once (--on 'local[1]', or"
+    " spark.executor.cores on a cluster)"
+)
 
 Result = TypeVar("Result")
 

@@ -88,9 +88,9 @@ class TrainConfig:
         values = {name: value for name, value in vars(self).items() if value is not None}
         limits: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
             (lambda value: value >= 1, "at least 1", _AT_LEAST_ONE),
-            (lambda value: 0 <= value < math.inf, "0 or more", ("warmup_steps", "weight_decay")),
+            (lambda value: 0 <= value < math.inf, "0 or more, and finite", ("warmup_steps", "weight_decay")),
             (lambda value: 0 <= value < 2**63, "from 0 to below 2^63", ("seed",)),
-            (lambda value: 0 < value < math.inf, "more than 0", ("learning_rate", "max_grad_norm")),
+            (lambda value: 0 < value < math.inf, "more than 0, and finite", ("learning_rate", "max_grad_norm")),
             (lambda value: 0 <= value < 1, "from 0 to below 1", ("lora_dropout",)),
         )
         problems = [
@@ -203,11 +203,17 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         """Checks ranges; raises UserError."""
-        if self.max_new_tokens < 1 or min(self.seen, self.unseen) < 0 or self.seen + self.unseen < 1:
-            raise UserError(
-                f"seen = {self.seen}, unseen = {self.unseen}, max_new_tokens = {self.max_new_tokens}, expected at least"
-                " one title and one token"
-            )
+        problems = [
+            f"{name} = {value}, expected 0 or more"
+            for name, value in (("seen", self.seen), ("unseen", self.unseen))
+            if value < 0
+        ]
+        if self.seen == self.unseen == 0:
+            problems.append("seen = 0 and unseen = 0, expected at least one title")
+        if self.max_new_tokens < 1:
+            problems.append(f"max_new_tokens = {self.max_new_tokens}, expected at least 1")
+        if problems:
+            raise UserError("; ".join(problems))
 
 
 def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -219,6 +225,12 @@ def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> Trai
             if not earlier:
                 raise nothing_to_resume(Path(run))
     return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
+
+
+def require_run(run: Path) -> None:
+    """UserError where there is no run."""
+    if not (run / run_names.CONFIG).is_file():
+        raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'")
 
 
 def nothing_to_resume(run: Path) -> UserError:

@@ -51,7 +51,10 @@ def copy_run(run: Path, url: str) -> None:
         storage.delete_files(url, cut)
         new = [name for name in here if not (_folder(name) in _FIXED and name in present)]
         for name in sorted(new, key=lambda name: (_completed_step(name) is not None, name)):
-            filesystem.put_file(str(run / name), storage.join(root, name))
+            path = storage.join(root, name)
+            if storage.is_local(filesystem):
+                filesystem.makedirs(os.path.dirname(path), exist_ok=True)
+            filesystem.put_file(str(run / name), path)
 
 
 def try_to_copy(run: Path, url: str) -> None:

@@ -160,13 +160,13 @@ def choose_engine(
         return PlainEngine(model), "as asked for"
     if config.engine == "native":
         return _named(_native(model, config, sample), "as asked for")
+    stays = "; the base stays in nf4" if config.base_precision != "nf4" else ""
     if device.type != "cuda":
-        return PlainEngine(model), "there is no GPU"
+        return PlainEngine(model), f"there is no GPU{stays}"
     try:
         return _named(_native(model, config, sample), "this GPU and this base can do it")
     except UserError as error:
-        why = f"the native engine cannot: {error}"
-        why += "; the base stays in nf4" if config.base_precision != "nf4" else ""
+        why = f"the native engine cannot: {error}{stays}"
     del model
     torch.cuda.empty_cache()
     try:

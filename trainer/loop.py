@@ -55,7 +55,8 @@ def fit(
                 share = _share_done(config, stream, before)
                 rate = learning_rate(config, step=step, share=share)
                 numbers = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
-                reporter.add(_Launched(step, cursor.epoch, share, rate, counts, numbers, *reporter.take()))
+                done = _share_done(config, stream, here)
+                reporter.add(_Launched(step, cursor.epoch, done, rate, counts, numbers, *reporter.take()))
                 if config.ledger:
                     ledger.append(learnt(mine, step=step, epoch=cursor.epoch, first_pack=cursor.packs))
             if counts.records and step % config.save_every == 0:
@@ -109,7 +110,7 @@ class _Launched:
 
     step: int
     epoch: int
-    share: float  # of the run, before it
+    share: float  # of the run, after it
     rate: float
     counts: StepCounts
     numbers: Awaited
@@ -153,7 +154,7 @@ class _Reporter:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
                 f"step {launched.step}: loss {loss}, gradient norm {norm}; the update was not made."
-                " Lower --learning-rate, or go on from the last checkpoint with --resume"
+                " Begin anew with a lower --learning-rate (--overwrite)"
             )
         step_s, self.before = launched.numbers.seconds_after(self.before), launched.numbers
         metrics = StepMetrics(

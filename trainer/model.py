@@ -1,13 +1,18 @@
 """The 4-bit base, its adapter, and the forward pass over packs."""
 
 import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 import torch
 from bitsandbytes.nn import Linear4bit
+from huggingface_hub import constants, try_to_load_from_cache
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import (
@@ -26,11 +31,13 @@ from trainer.examples import Pack
 # Shapes: T tokens of a pack, A answer tokens of a pack, V words of the vocabulary.
 
 IGNORED: Final = -100
+_REACH_WITHIN_S: Final = 10.0
 _DTYPES: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     """The base's tokenizer; UserError where there is no such base."""
+    _require_hub(base)
     try:
         return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -62,7 +69,7 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
             output_loading_info=True,
             **({} if is_quantized else {"quantization_config": quantization}),
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise _no_such_base(base, error) from error
     if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
         raise UserError(f"base {base!r} lacks weights, or has some of another shape: {', '.join(unusable[:5])}")
@@ -106,7 +113,7 @@ def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
     """The base with a trained adapter, ready to answer."""
     try:
         return PeftModel.from_pretrained(load_base(base, device=device), adapter).eval()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
 
 
@@ -170,6 +177,25 @@ def largest_difference(
     alone = logits(ids_T[17:], positions_T[17:], (31,)).float()
     model.train(was_training)
     return ((together - alone).abs().max() / alone.abs().max()).item()
+
+
+def _require_hub(base: str) -> None:
+    """UserError where this base has to be fetched and nobody answers: the hub's own client tries for a minute."""
+    if os.path.isdir(base) or constants.HF_HUB_OFFLINE or getproxies():
+        return
+    try:
+        if isinstance(try_to_load_from_cache(base, "config.json"), str):
+            return
+    except ValueError:
+        return  # no name of the hub's, which is told when it is loaded
+    hub = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((hub.hostname or "", hub.port or 443), timeout=_REACH_WITHIN_S).close()
+    except OSError as error:
+        raise UserError(
+            f"base {base!r} is no local folder and was not fetched before, and the hub cannot be reached"
+            f" ({constants.ENDPOINT}: {error.strerror or error}); give a local folder, or 'tiny'"
+        ) from error
 
 
 def _no_such_base(base: str, error: Exception) -> UserError:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from contract import storage
 from contract.errors import UserError
 from trainer import run_names
-from trainer.config import TINY_BASE, TrainConfig, nothing_to_resume
+from trainer.config import TINY_BASE, TrainConfig, nothing_to_resume, require_run
 from trainer.data import DataSet
 from trainer.locked_files import try_lock
 from trainer.stream import differences
@@ -41,6 +41,9 @@ def check_run(config: TrainConfig) -> None:
         is_empty = not run.exists() or all(_is_left_over(path) for path in run.iterdir())
     except OSError as error:
         raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
+    nearest = next(path for path in (run, *run.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"{run} cannot be the folder of a run: {nearest} is not to be written to")
     has_run = is_run(run)
     if config.resume and not has_run:
         raise nothing_to_resume(run)
@@ -103,9 +106,9 @@ def claim_run(
         for name in run_names.ALL:
             if name != run_names.CONFIG:
                 _discard(run / name)
-    for path in (*run.iterdir(), *(run / run_names.CHECKPOINTS).glob(".*.tmp")):
-        if _is_left_over(path) or path.parent != run:
-            _delete(path)
+    inner = [path for name in (run_names.CHECKPOINTS, run_names.LEDGER) for path in (run / name).glob(".*.tmp")]
+    for path in (*filter(_is_left_over, run.iterdir()), *inner):
+        _delete(path)
     info = RunInfo(
         asdict(config),
         [data_set.manifest.dataset_id for data_set in data],
@@ -163,11 +166,10 @@ def _has_learnt(run: Path) -> bool:
 
 def read_info(run: Path) -> RunInfo:
     """What a run remembers; UserError where there is no run, or it did not get as far as an adapter."""
+    require_run(run)
     try:
         info = _load_info(run)
-    except FileNotFoundError as error:
-        raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'") from error
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{run / run_names.CONFIG} is not of a run of this version: {error}") from error
     if not (run / run_names.ADAPTER).is_dir():
         raise UserError(f"{run} has no adapter: its training did not finish; go on with it by --resume")

@@ -213,7 +213,7 @@ def _plan_text(config: TrainConfig, stream: PackStream, trainee: Trainee) -> str
     return (
         f"{stream.num_records:,} records{mixture} x {config.epochs} epochs in packs of {config.max_length} tokens,"
         f" {config.packs_per_step} packs a step, on {trainee.accelerator.num_processes} x {device.type};"
-        f" {trained:,} trained parameters on {config.base} in 4 bit"
+        f" {trained:,} trained parameters on {config.base}"
     )
 
 

@@ -1,10 +1,10 @@
-"""What a run's copy in a store may bring back."""
+"""A run's copy in a store, and what it may bring back."""
 
 from pathlib import Path
 
 import fsspec
 
-from trainer.copies import fetch_run
+from trainer.copies import copy_run, fetch_run
 
 
 def test_a_copy_writes_nothing_outside_the_run_s_folder_and_nothing_that_is_no_run_s(tmp_path: Path) -> None:
@@ -17,3 +17,17 @@ def test_a_copy_writes_nothing_outside_the_run_s_folder_and_nothing_that_is_no_r
 
     found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert found == [f"runs/run/{step}", "runs/run/config.json"]
+
+
+def test_a_copy_may_lie_in_a_folder_that_machines_share(tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "shared" / "copy"
+    names = ["adapter/adapter_model.safetensors", "checkpoints/step-000005/state.json", "config.json"]
+    for name in names:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(name)
+
+    copy_run(run, str(copy))
+    assert {name: (copy / name).read_text() for name in names} == {name: name for name in names}
+
+    fetch_run(str(copy), tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / names[1]).read_text() == names[1]

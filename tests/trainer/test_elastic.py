@@ -165,7 +165,7 @@ def test_a_training_that_is_told_to_stop_says_no_more(begin_run, tmp_path: Path)
 
     os.kill(training.process.pid, signal.SIGTERM)
     assert training.finish() == 128 + signal.SIGTERM
-    assert training.text().partition("in 4 bit\n")[2] == "stopped\n"
+    assert training.text().partition(" trained parameters on ")[2].partition("\n")[2] == "stopped\n"
 
 
 def test_a_crash_is_told_by_the_launcher(begin_run, tmp_path: Path) -> None:
@@ -174,6 +174,17 @@ def test_a_crash_is_told_by_the_launcher(begin_run, tmp_path: Path) -> None:
 
     kill_one_rank(training, random.Random(0))
     assert "Signal 9 (SIGKILL)" in training.text()
+
+
+def test_a_process_that_is_killed_is_told_by_the_command(begin_run, tmp_path: Path) -> None:
+    training = begin_run(tmp_path / "run", "--epochs", "1000", num_processes=1)
+    assert wait_for_step(training, 2), training.text()
+
+    kill_one_rank(training, random.Random(0))
+    assert training.text().splitlines()[-1] == (
+        "error: train was ended from outside (exit code 1), most often by the system for lack of memory; --resume goes"
+        " on from its last checkpoint"
+    )
 
 
 def test_a_mixture_is_learnt_by_weight_and_evaluated(

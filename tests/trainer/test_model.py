@@ -1,5 +1,7 @@
 """The forward pass over packs, and the traps of the libraries below it (each test fails without its guard)."""
 
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from trainer import model as unit
 from trainer.config import TrainConfig
 from trainer.engine import PlainEngine, check_isolation
 from trainer.examples import Encoder, Pack, Record
-from trainer.model import add_lora, answer_loss, load_base, load_tokenizer
+from trainer.model import add_lora, answer_loss, load_adapter, load_base, load_tokenizer
 from trainer.packing import pack
 
 CPU = torch.device("cpu")
@@ -149,6 +151,29 @@ def test_a_base_stored_in_4_bit_computes_in_our_type_whatever_it_was_stored_with
     assert all(torch.equal(one, other) for one, other in zip(weights, same, strict=True))
     assert types == {torch.bfloat16}
     assert {m.compute_dtype for m in untouched.modules() if isinstance(m, Linear4bit)} == {torch.float32}
+
+
+def test_weights_that_are_cut_off_are_told_in_a_line(micro_base: Path, lora: PeftModel, tmp_path: Path) -> None:
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    shutil.copytree(micro_base, base)
+    lora.save_pretrained(adapter)
+    for path in (base / "model.safetensors", adapter / "adapter_model.safetensors"):
+        path.write_bytes(path.read_bytes()[:1000])
+
+    with pytest.raises(UserError, match=r"no such base model: .*invalid header"):
+        load_base(str(base), device=CPU)
+    with pytest.raises(UserError, match=r"no adapter could be loaded from .*invalid header"):
+        load_adapter(str(micro_base), str(adapter), device=CPU)
+
+
+def test_a_hub_that_is_out_of_reach_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(unit.constants, "ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        monkeypatch.setattr(unit.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(unit, "getproxies", dict)
+        with pytest.raises(UserError, match="'vitrine/none' is no local folder and was not fetched before, and"):
+            load_tokenizer("vitrine/none")
 
 
 @pytest.mark.parametrize("load", [load_tokenizer, lambda base: load_base(base, device=CPU)], ids=["tokenizer", "model"])
