@@ -59,8 +59,15 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["evaluate", "--run", "RUN"], "no run in RUN"),
         (["synth", "--rows", "0", "--output", "x.json"], "rows is 0"),
         (["train", "--data", "OUT", "--run", "s3://b/run"], "expected a local folder"),
+        (["train", "--data", "OUT", "--run", ""], "'run' is empty"),
+        (["train", "--data", "", "--run", "RUN"], "'data' is empty"),
+        (["train", "--data", "OUT", "--run", "RUN", "--epochs", "x"], "invalid int value: 'x'"),
+        (["train", "--data", "s3://b/data", "--run", "RUN"], "AWS_ENDPOINT_URL = 'store:9000', expected a URL"),
+        (["train", "--config", ""], "cannot read the config file"),
         (["train", "--config", "."], "cannot read the config file ."),
         (["ask", "--run", "RUN", "--max-new-tokens", "0", "x"], "max_new_tokens = 0"),
+        (["ask", "--run", "RUN", "x"], "no run in RUN"),
+        (["evaluate", "--run", "RUN", "--seen", "-1"], "seen = -1, expected 0 or more"),
         (["evaluate", "--run", "RUN", "--seen", "0", "--unseen", "0"], "at least"),
         (["synth", "--rows", "5", "--output", "bad.toml/x.json"], "bad.toml"),
         (["verify", "OUT"], "no manifest.json in OUT"),
@@ -79,6 +86,7 @@ def test_a_users_mistake_is_told_in_one_line_with_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "store:9000")
     Path("bad.toml").write_text('epoch = 1\ndata = "d"\nrun = "r"\n')
 
     try:
@@ -89,7 +97,8 @@ def test_a_users_mistake_is_told_in_one_line_with_code_2(
     error = capfd.readouterr().err
     assert code == 2
     assert message in error
-    assert "Traceback" not in error
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
 
 

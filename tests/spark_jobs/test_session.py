@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UserError
-from spark_jobs.cluster import require_master
+from spark_jobs.cluster import require_master, settings_of_environment
 from spark_jobs.java import check_java, find_java
 
 
@@ -113,3 +113,9 @@ def test_a_machine_whose_name_nobody_knows_will_do() -> None:
         [*renamed, 'hostname unknown && exec "$@"', "-", sys.executable, "-c", program], capture_output=True, text=True
     )
     assert done.stdout == "3 True\n", done.stderr
+
+
+def test_an_archive_that_is_not_there_is_told_before_spark_starts(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such file; docs/cluster\.md tells"):
+        settings_of_environment(str(tmp_path / "environment.tar.gz"))
+    assert settings_of_environment("hdfs:///packages.tar.gz")["spark.archives"].startswith("hdfs:///packages.tar.gz#")
