@@ -3,11 +3,8 @@
 import sys
 from pathlib import Path
 
-from launch.demo import LEAST_AFTER, MOST_BEFORE, seen_scores
+from launch.demo import judge, seen_scores
 
-before, after = seen_scores(Path(sys.argv[1]))
-if after < LEAST_AFTER or before > MOST_BEFORE:
-    sys.exit(
-        f"The model did NOT learn the catalogue: ROUGE-L of seen titles {before:.3f} before (at most {MOST_BEFORE}),"
-        f" {after:.3f} after (at least {LEAST_AFTER})"
-    )
+has_learnt, verdict = judge(*seen_scores(Path(sys.argv[1])))
+if not has_learnt:
+    sys.exit(verdict)

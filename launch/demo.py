@@ -47,15 +47,22 @@ def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
             if code := vitrine(step):
                 return code
     before, after = seen_scores(Path(trained))
-    has_learnt = after >= LEAST_AFTER and before <= MOST_BEFORE
-    verdict = "The model learnt the catalogue" if has_learnt else "The model did NOT learn the catalogue"
+    has_learnt, verdict = judge(before, after)
     print(
-        f"\n{verdict}: ROUGE-L of seen titles {before:.3f} before (at most {MOST_BEFORE}),"
-        f" {after:.3f} after (at least {LEAST_AFTER}); {time.monotonic() - started:.0f}s in all.\n\n"
+        f"\n{verdict}; {time.monotonic() - started:.0f}s in all.\n\n"
         f"{_places(data, trained)}\n\n"
         f'Ask it yourself:  {_command()} ask --run {trained} "What is {_a_title(Path(trained))}?"'
     )
     return 0 if has_learnt else 1
+
+
+def judge(before: float, after: float) -> tuple[bool, str]:
+    """Whether these scores of seen titles mean that the model learnt them, and that in words."""
+    has_learnt = after >= LEAST_AFTER and before <= MOST_BEFORE
+    return has_learnt, (
+        f"The model {'learnt' if has_learnt else 'did NOT learn'} the catalogue: ROUGE-L of seen titles {before:.3f}"
+        f" before (at most {MOST_BEFORE}), {after:.3f} after (at least {LEAST_AFTER})"
+    )
 
 
 def _places(data: str, trained: str) -> str:
