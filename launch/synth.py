@@ -7,14 +7,16 @@ It stands in for the real data set wherever that may not go: demos, tests, bench
 import json
 import os
 import signal
+import threading
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 
 from launch.machine import count_cores
 from launch.synth_plan import SynthConfig
@@ -106,25 +108,36 @@ def _chunks(config: SynthConfig, *, compressed: bool, workers: int) -> Iterator[
         yield from (_make_chunk(config, start, compressed) for start in starts)
         return
     pending: deque[Future[_Chunk]] = deque()
+    resource_tracker.ensure_running()  # or the first process would start it, and that lets blocked signals through
     # Spawned, not forked: the caller may hold threads, and this is how it works on every system.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for start in starts:
             if len(pending) == 2 * workers:
                 yield pending.popleft().result()
-            with _interrupts_held():  # one that hits a process as it starts is told by that one, too
+            with _signals_held():  # one that hits a process as it starts is told by that one, too
                 pending.append(pool.submit(_make_chunk, config, start, compressed))
         while pending:
             yield pending.popleft().result()
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits for the end of the body. Processes that are started meanwhile leave it to this one for good."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_held() -> Iterator[None]:
+    """What stops us waits for the end of the body. Processes that are started meanwhile leave Ctrl-C to this one."""
+    if threading.current_thread() is not threading.main_thread():  # the only one that handles signals
+        yield
+        return
+    held: list[int] = []
+    # Held by a handler, too: another thread, one of numpy's for instance, takes what this one has blocked.
+    before = {each: signal.signal(each, lambda number, _: held.append(number)) for each in (SIGINT, SIGTERM)}
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
 
 
 def _make_chunk(config: SynthConfig, start: int, compressed: bool) -> _Chunk:

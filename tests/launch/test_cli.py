@@ -187,7 +187,7 @@ def test_a_catalogue_that_is_not_to_be_finished_leaves_nothing(number: signal.Si
     argv = [sys.executable, "-m", "launch.cli", "synth", "--rows", "3000000", "--output", str(tmp_path / "c.json")]
     running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not list(tmp_path.iterdir()):
-        time.sleep(0.1)
+        time.sleep(0.01)  # its workers are about to be started
 
     running.send_signal(number)
     said, _ = running.communicate(timeout=60)  # ends only when no process holds the pipe
