@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from contract import caller
 from contract.errors import UserError, unknown_name
@@ -100,6 +100,14 @@ def type_name(expected: Any) -> str:
     return expected.__name__
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as all other errors are said: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process."""
+        self.exit(USER_ERROR_CODE, f"error: {message}; '{self.prog} --help' shows what there is\n")
+
+
 def parse_settings(
     cls: type[Settings],
     argv: Sequence[str],
@@ -109,7 +117,7 @@ def parse_settings(
     load: Callable[..., Settings] | None = None,
 ) -> Settings:
     """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add_options(parser, cls)

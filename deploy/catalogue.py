@@ -3,12 +3,18 @@
 import sys
 
 from contract import storage
+from contract.errors import UserError
+from contract.settings import exit_code
 
-source, target = sys.argv[1:]
-try:
-    filesystem, path = storage.open_promptly(target)
-    filesystem.makedirs(path.partition("/")[0], exist_ok=True)
-    filesystem.put_file(source, path)
-except storage.read_errors() as error:
-    print(f"error: cannot put {source} to {target}: {storage.reason_of(error, target)}", file=sys.stderr)
-    sys.exit(2)
+
+def put(source: str, target: str) -> None:
+    """UserError where the store does not take it."""
+    try:
+        filesystem, path = storage.open_promptly(target)
+        filesystem.makedirs(path.partition("/")[0], exist_ok=True)
+        filesystem.put_file(source, path)
+    except storage.read_errors() as error:
+        raise UserError(f"cannot put {source} to {target}: {storage.reason_of(error, target)}") from error
+
+
+sys.exit(exit_code(lambda: put(*sys.argv[1:])))

@@ -5,7 +5,7 @@ import runpy
 import sys
 from typing import Final
 
-from contract.caller import is_told
+from contract.caller import is_told, tell_crash
 from contract.settings import USER_ERROR_CODE
 
 # Those of torch 2.11 that tell of processes that ended, and of the others, which they then end.
@@ -24,6 +24,7 @@ def main() -> None:
         runpy.run_module("accelerate.commands.launch", run_name="__main__", alter_sys=True)
     except Exception:
         if not is_told():
+            tell_crash()
             raise
         sys.exit(USER_ERROR_CODE)  # or whatever: the command knows a better one
 

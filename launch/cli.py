@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from contract.caller import CALLER, calling, is_crash_told, tell, told_code
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from contract.progress import Progress
-from contract.settings import USER_ERROR_CODE, add_options, exit_code, given_settings, load_settings, setting
+from contract.settings import USER_ERROR_CODE, Parser, add_options, exit_code, given_settings, load_settings, setting
 from launch import demo, overview, synth, synth_plan, verdict
 from launch.commands import in_one_line, module_argv, train_argv
 from launch.machine import count_gpus, crowd_text
@@ -144,8 +144,7 @@ def _run(
     if arguments.dry_run:
         print(shlex.join(argv))
         return 0
-    if importlib.util.find_spec(needs) is None:
-        raise UserError(_not_installed(needs, extra))
+    _require_installed(needs, extra)
     with calling() as told:
         defaults = {
             # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
@@ -156,25 +155,26 @@ def _run(
         code = _run_passing_signals(
             in_one_line(argv), {**defaults, **os.environ, **(environment or {}), CALLER: str(told)}
         )
-        # A launcher between us and the part may turn its exit code into another.
-        if code and told_code(told) is None and not is_crash_told(told):
+        # With USER_ERROR_CODE, Accelerate has refused its own options and said why.
+        if code not in (0, USER_ERROR_CODE) and told_code(told) is None and not is_crash_told(told):
             resume = "; --resume goes on from its last checkpoint" if arguments.command == "train" else ""
             print(
                 f"error: {arguments.command} was ended from outside (exit code {code}), most often by the system for"
                 f" lack of memory{resume}",
                 file=sys.stderr,
             )
+        # A launcher between us and the part may turn its exit code into another.
         return told_code(told) or code if code else 0
 
 
-def _not_installed(package: str, extra: str) -> str:
-    return f"{package} is not installed; from the project's folder: pip install '.[{extra}]'"
+def _require_installed(package: str, extra: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{package} is not installed; from the project's folder: pip install '.[{extra}]'")
 
 
 def _demo(config: demo.DemoConfig, _: argparse.Namespace) -> int:
-    for package, extra in (("pyspark", "spark"), ("torch", "train")):
-        if importlib.util.find_spec(package) is None:  # said before half of the work is done
-            raise UserError(_not_installed(package, extra))
+    _require_installed("pyspark", "spark")
+    _require_installed("torch", "train")  # said before half of the work is done
     return demo.run(config, main)
 
 
@@ -201,14 +201,8 @@ def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int
     return 128 - code if code < 0 else code
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Says what is wrong as all other errors are said: in one line."""
-        self.exit(USER_ERROR_CODE, f"error: {message}; '{self.prog} --help' shows what there is\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="vitrine",
         description="Turns a product catalogue into a model that describes any product from its title.",
         allow_abbrev=False,

@@ -161,7 +161,8 @@ def is_run(run: Path) -> bool:
 
 
 def _has_learnt(run: Path) -> bool:
-    return (run / run_names.ADAPTER).exists() or any((run / run_names.CHECKPOINTS).glob("step-*"))
+    names = (path.name for path in (run / run_names.CHECKPOINTS).glob("*"))
+    return (run / run_names.ADAPTER).exists() or any(run_names.checkpoint_step(name) is not None for name in names)
 
 
 def read_info(run: Path) -> RunInfo:

@@ -102,6 +102,17 @@ def test_a_users_mistake_is_told_in_one_line_with_code_2(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
 
 
+def test_what_accelerate_refuses_is_told_by_it_alone(
+    prepared, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "--data", prepared.root, "--run", str(tmp_path / "run"), "--cpu", "--", "--no-such-option"]
+
+    assert cli.main(argv) == 2
+    error = capfd.readouterr().err
+    assert "--no-such-option" in error
+    assert "ended from outside" not in error
+
+
 def test_debug_shows_where_an_error_comes_from() -> None:
     told = _vitrine("train", "--data", "/nowhere", "--run", "r", "--debug")
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import fsspec
+import pytest
 
+from trainer import run_names
 from trainer.copies import copy_run, fetch_run
 
 
@@ -31,3 +33,18 @@ def test_a_copy_may_lie_in_a_folder_that_machines_share(tmp_path: Path) -> None:
 
     fetch_run(str(copy), tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere" / names[1]).read_text() == names[1]
+
+
+def test_what_makes_a_checkpoint_whole_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, copied = tmp_path / "run", []
+    names = ["adapter/adapter_model.safetensors", "checkpoints/step-000005/state.json", "config.json", "ledger/from-1"]
+    for name in (*names, "checkpoints/step-000005/zzz.bin"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).touch()
+    store = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(store), "put_file", lambda _, source, __: copied.append(Path(source).name))
+
+    copy_run(run, f"memory://{tmp_path.name}")
+
+    assert len(copied) == 5
+    assert copied[-1] == run_names.CHECKPOINT_STATE
