@@ -2,9 +2,9 @@
 
 import sys
 
+from command.settings import exit_code
 from contract import storage
 from contract.errors import UserError
-from contract.settings import exit_code
 
 
 def put(source: str, target: str) -> None:

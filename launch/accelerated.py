@@ -5,8 +5,8 @@ import runpy
 import sys
 from typing import Final
 
-from contract.caller import is_told, tell_crash
-from contract.settings import USER_ERROR_CODE
+from command.caller import is_told, tell_crash
+from command.settings import USER_ERROR_CODE
 
 # Those of torch 2.11 that tell of processes that ended, and of the others, which they then end.
 _LOGGERS: Final = (

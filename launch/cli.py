@@ -1,13 +1,9 @@
 """The `vitrine` command: settings are checked before anything heavy starts, then the part that does the work runs."""
 
 import argparse
-import contextlib
 import dataclasses
-import importlib.util
-import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,29 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from contract.caller import CALLER, calling, is_crash_told, tell, told_code
+from command.machine import count_gpus, crowd_text
+from command.settings import Parser, add_options, exit_code, given_settings, load_settings
 from contract.errors import UserError
 from contract.manifest import read_manifest
-from contract.progress import Progress
-from contract.settings import USER_ERROR_CODE, Parser, add_options, exit_code, given_settings, load_settings, setting
-from launch import demo, overview, synth, synth_plan, verdict
-from launch.commands import in_one_line, module_argv, train_argv
-from launch.machine import count_gpus, crowd_text
+from launch import demo, inspection, verification
+from launch.commands import module_argv, train_argv
+from launch.processes import require_installed, run_part
+from launch.synthesis import SynthOptions, run_synthesis
 from spark_jobs.config import PrepareConfig
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config, parse_data, require_run
-from trainer.copies import fetch_run
-
-
-@dataclass(frozen=True, kw_only=True)
-class SynthOptions:
-    """A catalogue of made-up products."""
-
-    output: str = setting(help="file to write; compressed if it ends in .gz")
-    rows: int = setting(10_000, help="lines")
-    seed: int = setting(0, help="another seed gives other products")
-    broken: float = setting(0.0, help="share of lines that are no valid records")
-    mean_content_chars: int = setting(619, help="average length of the descriptions")
-    overwrite: bool = setting(False, help="replace a file that is there")
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, parse_data
+from trainer.runs.copies import fetch_run
+from trainer.runs.settings import load_train_config, require_run
 
 
 @dataclass(frozen=True)
@@ -76,27 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _synth(options: SynthOptions, _: argparse.Namespace) -> int:
-    output, progress = Path(options.output), Progress("synth:")
-    if output.exists() and not (options.overwrite and output.is_file() and not output.is_symlink()):
-        raise UserError(f"{output} is there already: give another name, or --overwrite to replace a file")
-    try:
-        config = synth_plan.SynthConfig(
-            options.rows, options.seed, broken=options.broken, mean_content_chars=options.mean_content_chars
-        )
-        truth = synth.write_catalogue(
-            options.output, config, on_progress=lambda rows: progress.show(rows / options.rows, f"{rows:,} lines")
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        raise UserError(f"cannot write {options.output}: {error.strerror}") from error
-    progress.done(f"{truth['rows_in']:,} lines in {options.output}, {truth['kept']:,} of them to be kept,")
-    return 0
-
-
 def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:
-    return _run(module_argv("spark_jobs.prepare", config), arguments, needs="pyspark", extra="spark")
+    return run_part(module_argv("spark_jobs.prepare", config), arguments, needs="pyspark", extra="spark")
 
 
 def _load_train(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -119,86 +85,23 @@ def _train(config: TrainConfig, arguments: argparse.Namespace) -> int:
         config, num_processes=num_processes or max(1, gpus), use_cpu=not gpus, accelerate=arguments.accelerate
     )
     environment = {} if gpus else {"ACCELERATE_USE_CPU": "true"}
-    return _run(argv, arguments, needs="torch", extra="train", environment=environment)
+    return run_part(argv, arguments, needs="torch", extra="train", environment=environment)
 
 
 def _ask(config: AskConfig, arguments: argparse.Namespace) -> int:
     require_run(Path(config.run))
-    return _run(module_argv("trainer.answer", config), arguments, needs="torch", extra="train")
+    return run_part(module_argv("trainer.answers.answer", config), arguments, needs="torch", extra="train")
 
 
 def _evaluate(config: EvaluateConfig, arguments: argparse.Namespace) -> int:
     require_run(Path(config.run))
-    return _run(module_argv("trainer.evaluate", config), arguments, needs="torch", extra="train")
-
-
-def _run(
-    argv: list[str],
-    arguments: argparse.Namespace,
-    *,
-    needs: str,
-    extra: str,
-    environment: Mapping[str, str] | None = None,
-) -> int:
-    """Runs a part in processes of its own, and returns its exit code."""
-    if arguments.dry_run:
-        print(shlex.join(argv))
-        return 0
-    _require_installed(needs, extra)
-    with calling() as told:
-        defaults = {
-            # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            # Or a random.py in the user's folder would be imported in place of Python's.
-            "PYTHONSAFEPATH": "1",
-        }
-        code = _run_passing_signals(
-            in_one_line(argv), {**defaults, **os.environ, **(environment or {}), CALLER: str(told)}
-        )
-        # With USER_ERROR_CODE, Accelerate has refused its own options and said why.
-        if code not in (0, USER_ERROR_CODE) and told_code(told) is None and not is_crash_told(told):
-            resume = "; --resume goes on from its last checkpoint" if arguments.command == "train" else ""
-            print(
-                f"error: {arguments.command} was ended from outside (exit code {code}), most often by the system for"
-                f" lack of memory{resume}",
-                file=sys.stderr,
-            )
-        # A launcher between us and the part may turn its exit code into another.
-        return told_code(told) or code if code else 0
-
-
-def _require_installed(package: str, extra: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise UserError(f"{package} is not installed; from the project's folder: pip install '.[{extra}]'")
+    return run_part(module_argv("trainer.answers.evaluate", config), arguments, needs="torch", extra="train")
 
 
 def _demo(config: demo.DemoConfig, _: argparse.Namespace) -> int:
-    _require_installed("pyspark", "spark")
-    _require_installed("torch", "train")  # said before half of the work is done
+    require_installed("pyspark", "spark")
+    require_installed("torch", "train")  # said before half of the work is done
     return demo.run(config, main)
-
-
-def _run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:
-    """Runs a command; when we are told to stop, all its processes are. Exit code 128 + signal then."""
-    process = subprocess.Popen(argv, env=environment, start_new_session=True)
-    received: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        received.append(number)
-        tell(128 + number, "stopped", environment)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if received:
-        print("stopped", file=sys.stderr)
-        return 128 + received[0]
-    return 128 - code if code < 0 else code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -235,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 COMMANDS = {
     "synth": Command(
         SynthOptions,
-        _synth,
+        run_synthesis,
         "write a catalogue of made-up products, with all the dirt of a real one",
         "  vitrine synth --rows 250000 --seed 1 --output catalogue.json.gz",
     ),
@@ -247,8 +150,8 @@ COMMANDS = {
         "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --on spark://host:7077",
     ),
     "inspect": Command(
-        overview.InspectConfig,
-        lambda config, _: overview.run(config),
+        inspection.InspectConfig,
+        lambda config, _: inspection.run(config),
         "show what a prepared data set holds",
         "  vitrine inspect data --records 3\n"
         "  vitrine inspect data --records 3 --split val\n"
@@ -256,8 +159,8 @@ COMMANDS = {
         positional="data",
     ),
     "verify": Command(
-        verdict.VerifyConfig,
-        lambda config, _: verdict.run(config),
+        verification.VerifyConfig,
+        lambda config, _: verification.run(config),
         "read a prepared data set again and check every law of it; exit code 1 if one is broken",
         "  vitrine verify data\n  vitrine verify s3://bucket/data --json",
         positional="data",

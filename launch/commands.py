@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from contract.settings import to_argv
-from launch.machine import count_cores
+from command.machine import count_cores
+from command.settings import to_argv
 from trainer.config import TrainConfig
 
 _ACCELERATE: Final = "accelerate.commands.launch"

@@ -11,9 +11,9 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
+from command.settings import setting
 from contract.errors import UserError
-from contract.settings import setting
-from trainer import run_names
+from trainer.runs import names
 
 CATALOGUE: Final = files("launch") / "demo_catalogue.json"
 CONFIGS: Final = files("launch") / "configs"
@@ -70,9 +70,9 @@ def _places(data: str, trained: str) -> str:
         f"{data}/manifest.json": "what the data set holds, and where each line went",
         f"{data}/train/": "the records to learn, in Parquet",
         f"{data}/rejected/": "the lines that did not get through, with the reason",
-        f"{trained}/{run_names.ADAPTER}/": "the LoRA adapter, for PEFT and whatever reads its format",
-        f"{trained}/{run_names.METRICS}": "every step of the training",
-        f"{trained}/{run_names.EVALUATION}": "the table above",
+        f"{trained}/{names.ADAPTER}/": "the LoRA adapter, for PEFT and whatever reads its format",
+        f"{trained}/{names.METRICS}": "every step of the training",
+        f"{trained}/{names.EVALUATION}": "the table above",
     }
     width = max(map(len, places))
     return "\n".join(f"  {place:<{width}}  {text}" for place, text in places.items())
@@ -80,7 +80,7 @@ def _places(data: str, trained: str) -> str:
 
 def seen_scores(run: Path) -> tuple[float, float]:
     """Mean ROUGE-L of the seen titles' answers, before and after training."""
-    comparisons = json.loads((run / run_names.EVALUATION).read_text())
+    comparisons = json.loads((run / names.EVALUATION).read_text())
     seen = [comparison for comparison in comparisons if comparison["split"] == "train"]
     if not seen:
         raise UserError(f"{run} was evaluated on no seen title")
@@ -95,4 +95,4 @@ def _command() -> str:
 
 
 def _a_title(run: Path) -> str:
-    return json.loads((run / run_names.EVALUATION).read_text())[0]["title"]
+    return json.loads((run / names.EVALUATION).read_text())[0]["title"]

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.columns import CONTENT, KEY, KEY_BYTES, UID
-from spark_jobs.fields import REASON_CODE
+from spark_jobs.counts.records import ReadStatistics, merge_read
+from spark_jobs.input.fields import REASON_CODE
 from spark_jobs.rows import ROW_SCHEMA
-from spark_jobs.statistics import ReadStatistics, merge_read
 
 FLUSH_BYTES: Final = 64 * 2**20  # of rows that a map task holds before it sends them
 

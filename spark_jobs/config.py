@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from command.settings import setting
 from contract.errors import UserError
-from contract.profiles import PROFILES, find_profile
-from contract.settings import setting
-from spark_jobs.fields import FieldNames
+from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
+from spark_jobs.input.fields import FieldNames
 
 MIB: Final = 2**20
 _CHANGE_THE_DATA: Final = (

@@ -10,7 +10,7 @@ if __name__ == "__main__" and __package__ is None:  # run by its path, as spark-
     _here = __file__.rpartition("/")[0]  # where `statistics` would be ours
     sys.path[:] = [_here.rpartition("/")[0], *(path for path in sys.path if path != _here)]
 
-from spark_jobs.signals import code_of, exit_on_signals, raising_on_signals
+from command.signals import code_of, exit_on_signals, raising_on_signals
 
 if __name__ == "__main__":
     exit_on_signals()  # the libraries below take a second or more to load
@@ -27,18 +27,20 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
+from command.progress import Progress
+from command.settings import exit_code, parse_settings, to_argv
 from contract import storage
 from contract.columns import REASONS, REJECTED, SPLITS
 from contract.errors import UserError
 from contract.manifest import Manifest, Rows, Shard, Source, find_manifest
 from contract.names import CARD_HTML, CARD_JSON, SECTIONS
-from contract.progress import Progress
-from contract.settings import exit_code, parse_settings, to_argv
-from spark_jobs.card import card_json, make_card
-from spark_jobs.card_html import card_html
+from spark_jobs.card.content import card_json, make_card
+from spark_jobs.card.page import card_html
 from spark_jobs.config import PrepareConfig
+from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
 from spark_jobs.filters import require_languages
-from spark_jobs.near_steps import drop_near_duplicates
+from spark_jobs.input.source import list_sources
+from spark_jobs.near.steps import drop_near_duplicates
 from spark_jobs.publish import (
     delete_staging,
     has_card,
@@ -47,11 +49,12 @@ from spark_jobs.publish import (
     refuse_to_replace,
     require_writable,
     sweep,
+    user_errors_of_writing,
 )
-from spark_jobs.session import open_session
+from spark_jobs.session.failures import user_errors_of_lost_java, user_errors_of_tasks
+from spark_jobs.session.session import open_session
+from spark_jobs.session.watch import watch_tasks
 from spark_jobs.shards import StagedBucket, WrittenShard, plan_shards
-from spark_jobs.source import list_sources
-from spark_jobs.statistics import KeptStatistics, ReadStatistics, merge_kept, merge_read
 from spark_jobs.steps import (
     Job,
     assemble_shards,
@@ -61,11 +64,7 @@ from spark_jobs.steps import (
     send_pieces,
     stage_buckets,
     tasks_of,
-    user_errors_of_lost_java,
-    user_errors_of_tasks,
 )
-from spark_jobs.watch import watch_tasks
-from spark_jobs.writing import user_errors_of_writing
 
 _ONE_A_LINE: Final = "expected one JSON object a line, UTF-8, lines ended by \\n; convert the file"
 _FIELDS: Final = "name the fields that hold titles and descriptions by --title-field and --content-field"

@@ -7,7 +7,8 @@ left alone, they may belong to a job that is at work.
 
 import json
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,6 @@ from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, STAGING_PREFIX, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig
-from spark_jobs.writing import user_errors_of_writing
 
 
 def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> bool:
@@ -137,3 +137,15 @@ def _modified(filesystem: Any, path: str) -> datetime:
     """`filesystem` is fsspec's, which has no types."""
     modified = filesystem.modified(path)
     return modified if modified.tzinfo else modified.replace(tzinfo=UTC)
+
+
+@contextmanager
+def user_errors_of_writing(folder: str) -> Iterator[None]:
+    """Raises a UserError that names the folder where the system refuses a write: no room, no permission, no disk."""
+    try:
+        yield
+    except storage.read_errors() as error:
+        raise UserError(
+            f"cannot write to {folder}: {storage.reason_of(error, folder)};"
+            " make room there or get permission and run again, or choose another output"
+        ) from error

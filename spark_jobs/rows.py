@@ -8,13 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.columns import CONTENT, KEY, KEY_BYTES, TITLE, UID
-from contract.keys import record_keys, splits_of
-from contract.places import place_keys
-from contract.profiles import PROFILES
-from contract.text import clean_array
-from spark_jobs.fields import KEPT, REASON_CODE, Fields
+from contract.keys import place_keys, record_keys, splits_of
+from contract.text.clean import clean_array
+from contract.text.profiles import PROFILES
+from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
 from spark_jobs.filters import Filters, filter_records
-from spark_jobs.statistics import ReadBatch, ReadStatistics, count_read
+from spark_jobs.input.fields import KEPT, REASON_CODE, Fields
 
 # One row is one input line, kept or rejected, on its way through the shuffle.
 ROW_SCHEMA: Final = pa.schema(

@@ -33,11 +33,11 @@ from contract.columns import (
 from contract.manifest import Shard
 from contract.names import SECTIONS, shard_path
 from spark_jobs.buckets import settled_order
-from spark_jobs.fields import KEPT, REASON_CODE
+from spark_jobs.counts.records import KeptStatistics, ReadStatistics, count_kept, merge_kept
+from spark_jobs.counts.tokens import load_tokenizer
+from spark_jobs.input.fields import KEPT, REASON_CODE
+from spark_jobs.publish import user_errors_of_writing
 from spark_jobs.rows import ROW_SCHEMA
-from spark_jobs.statistics import KeptStatistics, ReadStatistics, count_kept, merge_kept
-from spark_jobs.tokens import load_tokenizer
-from spark_jobs.writing import user_errors_of_writing
 
 SCHEMAS: Final = dict.fromkeys(SPLITS, SHARD_SCHEMA) | {REJECTED: REJECTED_SCHEMA}
 # Staged rows from which a record can still be rejected.

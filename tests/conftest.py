@@ -102,8 +102,8 @@ def micro_base(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> 
     """Folder of a base in 32 bit: a Llama of a few thousand weights."""
     import torch  # not for tests of the sides that have no torch
 
-    from trainer.data import DataSet
-    from trainer.tiny import TinyShape, make_tiny_base
+    from trainer.engines.tiny import TinyShape, make_tiny_base
+    from trainer.plan.data_sets import DataSet
 
     torch.set_num_threads(1)  # such small products lose more than they gain by threads
     folder = tmp_path_factory.mktemp("base")

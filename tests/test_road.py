@@ -19,10 +19,10 @@ from transformers import AutoModelForCausalLM
 
 from contract.columns import SHARD_SCHEMA
 from contract.manifest import read_manifest
-from launch.synth import write_catalogue
-from launch.synth_plan import SynthConfig
-from trainer.metrics import read_metrics
-from trainer.run import read_info
+from synth.catalogue import write_catalogue
+from synth.plan import SynthConfig
+from trainer.runs.folder import read_info
+from trainer.runs.metrics import read_metrics
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 

@@ -10,10 +10,11 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from contract.errors import UserError
-from trainer.engine import Engine
-from trainer.prefetch import prefetch
+from trainer.engines.engine import Engine
 from trainer.step import Awaited, StepCounts, Trainee, count_step
-from trainer.stream import Cursor, PackStream, StepPacks
+from trainer.stream.cursor import Cursor
+from trainer.stream.packs import PackStream, StepPacks
+from trainer.stream.prefetch import prefetch
 
 _STEPS_AHEAD: Final = 4
 

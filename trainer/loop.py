@@ -21,15 +21,16 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from contract.errors import UserError
-from trainer import run_names
 from trainer.agreement import agreed_steps
-from trainer.checkpoint import Progress, save_checkpoint
 from trainer.config import TrainConfig
-from trainer.copies import try_to_copy
-from trainer.ledger import LearntStep, cut_ledger, learnt, merge, write_ledger
-from trainer.metrics import StepMetrics, append_metrics, forget_after, log_line
+from trainer.runs import names
+from trainer.runs.checkpoint import Progress, save_checkpoint
+from trainer.runs.copies import try_to_copy
+from trainer.runs.ledger import LearntStep, cut_ledger, learnt, merge, write_ledger
+from trainer.runs.metrics import StepMetrics, append_metrics, forget_after, log_line
 from trainer.step import Awaited, StepCounts, Trainee, mark, train_step
-from trainer.stream import Cursor, PackStream, StepPacks
+from trainer.stream.cursor import Cursor
+from trainer.stream.packs import PackStream, StepPacks
 
 
 def fit(
@@ -38,7 +39,7 @@ def fit(
     """Trains from `start` to the end, with checkpoints on the way and one at the end; returns where it ended."""
     run, accelerator = Path(config.run), trainee.accelerator
     if accelerator.is_main_process:
-        forget_after(run / run_names.METRICS, last_step=start.step)
+        forget_after(run / names.METRICS, last_step=start.step)
         cut_ledger(run, last_step=start.step)
     saved, here = start.step, replace(start, cursor=stream.own(start.cursor))
     reporter = _Reporter(config, accelerator, mark(accelerator.device))
@@ -174,7 +175,7 @@ class _Reporter:
             peak_memory_bytes=_peak_memory(self.accelerator.device),
         )
         if self.accelerator.is_main_process:
-            append_metrics(Path(self.config.run) / run_names.METRICS, metrics)
+            append_metrics(Path(self.config.run) / names.METRICS, metrics)
         if launched.step % self.config.log_every == 0:
             self.accelerator.print(f"{launched.share:4.0%}  {log_line(metrics)}", flush=True)
 
@@ -184,7 +185,7 @@ def _after(here: Progress, mine: StepPacks, counts: StepCounts, stream: PackStre
     records = counts.records + counts.skipped_records
     return Progress(
         here.step + bool(counts.records),
-        here.cursor.after([mine], packs_per_step=stream.packs_per_step, records=records),
+        here.cursor.after([mine.places], packs_per_step=stream.packs_per_step, records=records),
         here.cut_records + counts.cut_records,
         here.skipped_records + counts.skipped_records,
     )

@@ -16,8 +16,8 @@ from peft import PeftModel
 from torch import Tensor
 
 from trainer.config import TrainConfig
-from trainer.engine import Engine
-from trainer.stream import StepPacks
+from trainer.engines.engine import Engine
+from trainer.stream.packs import StepPacks
 
 # Of losses in float16, as in torch.amp. It stands in the optimizer's state, and so in checkpoints.
 _SCALE: Final = "loss_scale"

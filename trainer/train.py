@@ -15,24 +15,27 @@ import transformers
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 
-from contract.caller import end_with_caller
+from command.caller import end_with_caller
+from command.settings import exit_code, parse_settings
 from contract.errors import UserError
-from contract.settings import exit_code, parse_settings
-from trainer import run_names
-from trainer.cache import open_cache
-from trainer.checkpoint import Progress, find_last, load_checkpoint, save_adapter
-from trainer.config import TINY_BASE, TrainConfig, load_train_config
-from trainer.copies import check_copy, copy_run
-from trainer.data import DataSet, open_data
-from trainer.engine import NativeEngine, check_engine, check_isolation, choose_engine, chosen_precision, write_trials
-from trainer.examples import Encoder
+from trainer.config import TINY_BASE, TrainConfig
+from trainer.engines.base import add_lora, load_base, load_tokenizer
+from trainer.engines.engine import NativeEngine, check_engine, check_isolation, choose_engine
+from trainer.engines.tiny import make_tiny_base
+from trainer.examples.encoder import Encoder
 from trainer.loop import fit, without_long_collections
-from trainer.model import add_lora, load_base, load_tokenizer
-from trainer.plan import Rank, rows_of_epoch
-from trainer.run import RunLock, base_in_the_making, base_of, check_run, check_same, claim_run, is_run
+from trainer.plan.data_sets import DataSet, open_data
+from trainer.plan.order import Rank, rows_of_epoch
+from trainer.runs import names
+from trainer.runs.checkpoint import Progress, find_last, load_checkpoint, save_adapter
+from trainer.runs.copies import check_copy, copy_run
+from trainer.runs.folder import RunLock, base_in_the_making, base_of, check_run, check_same, claim_run, is_run
+from trainer.runs.precision import chosen_precision, write_trials
+from trainer.runs.settings import load_train_config
+from trainer.shards.cache import open_cache
 from trainer.step import Trainee, make_optimizer
-from trainer.stream import Cursor, PackStream
-from trainer.tiny import make_tiny_base
+from trainer.stream.cursor import Cursor
+from trainer.stream.packs import PackStream
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +108,13 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             end = fit(trainee, stream, config, start=start, identity=identity)
         if accelerator.is_main_process:
             trainee.engine.give_adapter()
-            save_adapter(trainee.model, run / run_names.ADAPTER)
+            save_adapter(trainee.model, run / names.ADAPTER)
             if config.copy_to:
                 copy_run(run, config.copy_to)
     except OSError as error:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     num_steps, seconds = end.step - start.step, time.monotonic() - started
-    accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / run_names.ADAPTER}")
+    accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / names.ADAPTER}")
     if told := _left_out_text(end, config):
         accelerator.print(told)
     accelerator.end_training()

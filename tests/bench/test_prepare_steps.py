@@ -19,16 +19,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bench.prepare_inputs import synthesise, truth_of
-from bench.prepare_report import OUR_STEPS_SHARE
-from bench.prepare_steps import ENTITY, MAY_COMPOSE, PERCENT_OF_SPLIT, unescaped
+from bench.prepare.inputs import synthesise, truth_of
+from bench.prepare.report import OUR_STEPS_SHARE
+from bench.prepare.steps import ENTITY, MAY_COMPOSE, PERCENT_OF_SPLIT, unescaped
 from contract.columns import REJECTED
-from contract.text import clean, clean_array
-from launch.synth_plan import SynthConfig
+from contract.text.clean import clean, clean_array
+from synth.plan import SynthConfig
 
 ROOT = Path(__file__).parents[2]
 PEERS = ("polars", "duckdb")
-QUERIES = {"polars": "bench.prepare_polars_query", "duckdb": "bench.prepare_duckdb_all"}  # where the files are written
+QUERIES = {
+    "polars": "bench.prepare.peer_polars_query",
+    "duckdb": "bench.prepare.peer_duckdb_all",
+}  # where the files are written
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Output:
 
 
 def run_peer(peer: str, input: Path, output: Path) -> Output:
-    command = [sys.executable, "-m", f"bench.prepare_{peer}_all", "--input", str(input), "--output", str(output)]
+    command = [sys.executable, "-m", f"bench.prepare.peer_{peer}_all", "--input", str(input), "--output", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     return Output(output)
@@ -160,7 +163,7 @@ def test_files_hold_exactly_as_many_rows_as_they_shall(
     monkeypatch.setattr(import_module(QUERIES[peer]), "SHARD_ROWS", shard_rows)
     monkeypatch.setitem(os.environ, "POLARS_MAX_THREADS", "2")
 
-    import_module(f"bench.prepare_{peer}_all").main(["--input", str(path), "--output", str(tmp_path / "out")])
+    import_module(f"bench.prepare.peer_{peer}_all").main(["--input", str(path), "--output", str(tmp_path / "out")])
 
     output = Output(tmp_path / "out")
     [split] = [split for split in PERCENT_OF_SPLIT if output.files(split)]  # of one title

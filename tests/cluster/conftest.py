@@ -10,7 +10,7 @@ from tests.cluster.network import Network, network
 from tests.cluster.standalone import Cluster, cluster, submit
 from tests.cluster.store import BUCKET, Store, serve
 from tests.spark_jobs.catalogues import catalogue, write
-from tests.trainer.faulty_s3 import forget_stores
+from tests.trainer.shards.faulty_s3 import forget_stores
 
 SETTINGS = ("--shard-rows", "2500", "--partitions", "12")
 NUM_LINES = 50_000  # 4.5 MB, so several tasks a stage: five read, twelve stage, 22 write

@@ -18,7 +18,7 @@ from tests.cluster.conftest import SETTINGS
 from tests.cluster.standalone import ROOT, SITE_PACKAGES, SPARK_HOME, Cluster, Job, bare_python, submit
 from tests.cluster.store import BUCKET, Store, free_port
 from tests.spark_jobs.processes import KILLS
-from tests.trainer.faulty_s3 import rates, stumbling
+from tests.trainer.shards.faulty_s3 import rates, stumbling
 
 pytestmark = [pytest.mark.cluster, pytest.mark.s3, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from tests.cluster.conftest import SETTINGS
 from tests.cluster.standalone import submit
 from tests.cluster.store import BUCKET, Keys, Store
 from tests.spark_jobs.processes import KILLS
-from tests.trainer.faulty_s3 import FaultyS3, forget_stores, only, rates, stumbling
+from tests.trainer.shards.faulty_s3 import FaultyS3, forget_stores, only, rates, stumbling
 
 pytestmark = pytest.mark.s3
 

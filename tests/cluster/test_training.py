@@ -12,7 +12,7 @@ from tests.cluster.store import BUCKET, Store
 from tests.conftest import Prepared
 from tests.trainer.launches import launch
 from trainer.config import TrainConfig
-from trainer.copies import check_copy, copy_run, fetch_run
+from trainer.runs.copies import check_copy, copy_run, fetch_run
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 

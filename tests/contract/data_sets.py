@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contract.columns import REASONS, REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
-from contract.keys import record_key, split_of
+from contract.keys import place_keys, record_key, split_of
 from contract.manifest import Manifest, Rows, Shard, Source, publish
-from contract.places import place_keys
 from contract.storage import join, write_bytes
-from contract.verify import Report
+from contract.verify.data_set import Report
 
 Row = dict[str, Any]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from contract.settings import load_settings
+from command.machine import count_gpus
+from command.settings import load_settings
 from launch import cli
 from launch.commands import train_argv
 from launch.demo import CATALOGUE, CONFIGS
-from launch.machine import count_gpus
-from launch.synth import write_catalogue
-from launch.synth_plan import SynthConfig
 from spark_jobs.config import PrepareConfig
+from synth.catalogue import write_catalogue
+from synth.plan import SynthConfig
 from trainer.config import TrainConfig
 
 # What the shipped catalogue is made of.
@@ -173,8 +173,8 @@ _GRANDCHILD = "import time; print(1, flush=True); time.sleep(60)"
 _CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_GRANDCHILD!r}])"
 _PARENT = f"""
 import os, sys
-from launch.cli import _run_passing_signals
-sys.exit(_run_passing_signals([sys.executable, "-c", {_CHILD!r}], os.environ))
+from launch.processes import run_passing_signals
+sys.exit(run_passing_signals([sys.executable, "-c", {_CHILD!r}], os.environ))
 """
 
 

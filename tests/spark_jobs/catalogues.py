@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from contract.columns import REJECTED
 from contract.manifest import Manifest, read_manifest
 from contract.names import CARD_HTML, CARD_JSON
-from contract.verify import verify
+from contract.verify.data_set import verify
 from tests.spark_jobs import nasty
 
 

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from contract.manifest import Manifest, read_manifest
 from spark_jobs.config import PrepareConfig
 from spark_jobs.prepare import prepare
-from spark_jobs.session import open_session
+from spark_jobs.session.session import open_session
 from tests.spark_jobs.catalogues import check_files
 
 Prepare = Callable[..., Manifest]

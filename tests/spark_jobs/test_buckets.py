@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from spark_jobs import buckets
 from spark_jobs.buckets import bucket_of, pieces_of_rows, rows_of_pieces, settle
-from spark_jobs.fields import KEPT, REASON_CODE
+from spark_jobs.counts.records import ReadStatistics
+from spark_jobs.input.fields import KEPT, REASON_CODE
 from spark_jobs.rows import ROW_SCHEMA
-from spark_jobs.statistics import ReadStatistics
 
 
 def row(start_of_key: bytes, uid: str | None, source: int, offset: int) -> dict:

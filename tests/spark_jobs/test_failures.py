@@ -15,7 +15,7 @@ import pytest
 from pyspark import TaskContext
 
 from contract.manifest import find_manifest, read_manifest
-from contract.verify import verify
+from contract.verify.data_set import verify
 from spark_jobs import steps
 from tests.spark_jobs.catalogues import catalogue, write
 from tests.spark_jobs.conftest import Prepare

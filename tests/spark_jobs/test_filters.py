@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from contract.columns import REASONS
 from contract.errors import UserError
 from spark_jobs.config import FILTERS_OF_PROFILE, PrepareConfig
-from spark_jobs.fields import KEPT
 from spark_jobs.filters import Filters, filter_records, repeats_phrases, repeats_title, require_languages
+from spark_jobs.input.fields import KEPT
 
 DESCRIPTION = "Hand thrown from red clay, glazed twice, this mug holds a quarter litre of tea and keeps it warm."
 

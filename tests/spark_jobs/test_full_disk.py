@@ -12,7 +12,7 @@ import pytest
 from contract.columns import SPLITS
 from contract.errors import UserError
 from contract.manifest import find_manifest
-from contract.verify import verify
+from contract.verify.data_set import verify
 from tests.spark_jobs import nasty
 from tests.spark_jobs.catalogues import write
 from tests.spark_jobs.conftest import Prepare

@@ -1,4 +1,4 @@
-"""Whatever a line holds, it comes out as one row, as the standard library's JSON and `contract.text` say.
+"""Whatever a line holds, it comes out as one row, as the standard library's JSON and `contract.text.clean` say.
 
 The full size: VITRINE_FUZZ_LINES=200000 (and VITRINE_FUZZ_SEED=1 for other lines) runs it through a whole preparation.
 """
@@ -20,17 +20,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.columns import REASONS, REJECTED
-from contract.profiles import PROFILES, SEED
-from contract.text import clean_array, replace_lone_surrogates
-from contract.verify import verify
-from spark_jobs.fields import KEPT, FieldNames
+from contract.text.clean import clean_array, replace_lone_surrogates
+from contract.text.profiles import PROFILES, SEED
+from contract.verify.data_set import verify
 from spark_jobs.filters import Filters
-from spark_jobs.lines import iter_lines
-from spark_jobs.parse import fields_of_lines
+from spark_jobs.input.fields import KEPT, FieldNames
+from spark_jobs.input.lines import iter_lines
+from spark_jobs.input.parse import fields_of_lines
 from spark_jobs.rows import Rules, rows_of_fields
 from tests.spark_jobs.catalogues import all_records, records
 from tests.spark_jobs.conftest import Prepare
-from tests.spark_jobs.mutations import MAX_LINE_BYTES, mutated_lines
+from tests.spark_jobs.input.mutations import MAX_LINE_BYTES, mutated_lines
 
 NAMES: Final = FieldNames(uid="uid", title="title", content="content")
 PLAIN: Final = Rules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)

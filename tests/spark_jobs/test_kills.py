@@ -11,14 +11,18 @@ from typing import Final
 import pytest
 
 from contract.manifest import find_manifest
-from contract.verify import verify
+from contract.verify.data_set import verify
 from tests.spark_jobs.catalogues import catalogue, check_files, write
 from tests.spark_jobs.conftest import Prepare
 from tests.spark_jobs.processes import IS_LINUX, KILLS, Run, start
 
 pytestmark = [pytest.mark.spark, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
-_WORDS: Final = {"driver": "spark_jobs.prepare", "java": "bin/java", "worker": "spark_jobs.daemon pyspark.worker"}
+_WORDS: Final = {
+    "driver": "spark_jobs.prepare",
+    "java": "bin/java",
+    "worker": "spark_jobs.session.daemon pyspark.worker",
+}
 _LONGEST_S: Final = {"driver": 4.0, "java": 3.0, "worker": 1.5}  # about what is left of the job when there is one
 _SETTINGS: Final = {"shard_rows": 200, "partitions": 12, "val_share": 0.01, "test_share": 0.01}
 

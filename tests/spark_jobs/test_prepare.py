@@ -13,7 +13,7 @@ from contract.columns import REASONS, REJECTED, SPLITS
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.names import CARD_HTML, CARD_JSON
-from contract.text import clean
+from contract.text.clean import clean
 from spark_jobs import prepare as preparing
 from spark_jobs import steps
 from tests.spark_jobs import nasty

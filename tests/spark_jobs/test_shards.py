@@ -13,7 +13,8 @@ from contract import storage
 from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA
 from contract.manifest import Shard
 from contract.names import SECTIONS
-from spark_jobs.fields import KEPT, REASON_CODE
+from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept
+from spark_jobs.input.fields import KEPT, REASON_CODE
 from spark_jobs.rows import ROW_SCHEMA
 from spark_jobs.shards import (
     OPEN_SCHEMAS,
@@ -25,7 +26,6 @@ from spark_jobs.shards import (
     stage_bucket,
     write_shard,
 )
-from spark_jobs.statistics import KeptStatistics, ReadStatistics, merge_kept
 
 
 def staged(bucket: int, files: dict[str, StagedFile]) -> StagedBucket:

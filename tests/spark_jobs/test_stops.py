@@ -12,7 +12,7 @@ import pytest
 from contract import storage
 from contract.manifest import Manifest, find_manifest
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME
-from contract.verify import verify
+from contract.verify.data_set import verify
 from spark_jobs import prepare as preparing
 from spark_jobs.config import PrepareConfig
 from spark_jobs.steps import Job

@@ -6,13 +6,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from contract.manifest import Manifest
-from trainer import run_names
-from trainer.ledger import read_ledger
-from trainer.metrics import read_metrics
+from trainer.runs import names
+from trainer.runs.ledger import read_ledger
+from trainer.runs.metrics import read_metrics
 
 
 def ledger_text(run: Path) -> str:
-    return "".join(path.read_text() for path in sorted((run / run_names.LEDGER).iterdir()))
+    return "".join(path.read_text() for path in sorted((run / names.LEDGER).iterdir()))
 
 
 def rows_by_epoch(run: Path) -> dict[int, Counter[int]]:

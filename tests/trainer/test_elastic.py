@@ -17,11 +17,11 @@ from tests.spark_jobs.processes import IS_LINUX
 from tests.trainer.audits import damage_shard, ledger_text, losses, rows_by_epoch
 from tests.trainer.launches import KILLS, Training, launch
 from tests.trainer.many_trainings import outcome
-from trainer import run_names
-from trainer.checkpoint import find_last
+from trainer.answers.evaluate import evaluate
 from trainer.config import EvaluateConfig
-from trainer.evaluate import evaluate
-from trainer.metrics import read_metrics
+from trainer.runs import names
+from trainer.runs.checkpoint import find_last
+from trainer.runs.metrics import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
@@ -109,14 +109,14 @@ def test_a_run_killed_and_resumed_on_as_many_ranks_has_the_losses_of_one_that_ne
     assert wait_for_step(training, 7), training.text()
     training.kill()
     assert losses(run)[:7] == losses(whole)[:7]
-    (run / run_names.LEDGER / ".from-00000007.jsonl.half-written.tmp").touch()
+    (run / names.LEDGER / ".from-00000007.jsonl.half-written.tmp").touch()
     training = begin_run(run, *options, "--resume", num_processes=2)
     assert training.finish() == 0, training.text()
 
     assert f"going on from {run}/checkpoints/step-" in training.text()
     assert losses(run) == losses(whole)
     assert ledger_text(run) == ledger_text(whole)
-    assert not list((run / run_names.LEDGER).glob(".*"))
+    assert not list((run / names.LEDGER).glob(".*"))
 
 
 def test_a_shard_that_is_damaged_on_the_way_stops_all_ranks_and_can_be_skipped(

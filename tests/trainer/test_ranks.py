@@ -13,8 +13,8 @@ from tests.spark_jobs.processes import IS_LINUX
 from tests.trainer.audits import damage_shard, ledger_text, rows_by_epoch
 from tests.trainer.launches import free_port, launch
 from tests.trainer.many_trainings import outcome
-from trainer import run_names
-from trainer.metrics import read_metrics
+from trainer.runs import names
+from trainer.runs.metrics import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
@@ -53,7 +53,7 @@ def plans(prepared, base: Path, folder: Path) -> dict[str, dict]:
 
 def shown(run: Path) -> object:
     """What a training left behind that is the same on any number of ranks."""
-    has_ledger = (run / run_names.LEDGER).exists()
+    has_ledger = (run / names.LEDGER).exists()
     counts = [{name: value for name, value in line.items() if isinstance(value, int)} for line in read_metrics(run)]
     return (ledger_text(run) if has_ledger else None), counts, (run / "adapter").exists()
 

@@ -11,11 +11,11 @@ import pytest
 
 from contract.errors import UserError
 from tests.trainer.configs import small_config
-from trainer.answer import load_answerer
+from trainer.answers.answer import load_answerer
 from trainer.config import TrainConfig
-from trainer.ledger import read_ledger
-from trainer.metrics import read_metrics
-from trainer.tiny import TinyShape, make_tiny_base
+from trainer.engines.tiny import TinyShape, make_tiny_base
+from trainer.runs.ledger import read_ledger
+from trainer.runs.metrics import read_metrics
 from trainer.train import train
 
 

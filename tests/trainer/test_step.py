@@ -7,15 +7,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from tests.trainer.native_models import make_packs, make_peft_model
+from tests.trainer.native.native_models import make_packs, make_peft_model
 from trainer import step as unit
 from trainer.config import TrainConfig
-from trainer.engine import NativeEngine, PlainEngine
+from trainer.engines.engine import NativeEngine, PlainEngine
 from trainer.loop import without_long_collections
-from trainer.metrics import read_metrics
 from trainer.native import build_native
+from trainer.runs.metrics import read_metrics
 from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
-from trainer.stream import StepPacks
+from trainer.stream.packs import StepPacks
 from trainer.train import train
 
 CONFIG = TrainConfig(data=("-",), run="-", weight_decay=0.0)

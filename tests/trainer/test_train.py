@@ -17,14 +17,15 @@ from transformers import AutoModelForCausalLM
 from contract.errors import UserError
 from tests.trainer.configs import small_config
 from trainer import loop
-from trainer.answer import ask, load_answerer
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig, load_train_config
-from trainer.engine import PlainEngine
-from trainer.evaluate import evaluate
+from trainer.answers.answer import ask, load_answerer
+from trainer.answers.evaluate import evaluate
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig
+from trainer.engines.engine import PlainEngine
+from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.loop import learning_rate
-from trainer.metrics import read_metrics
-from trainer.run import RunLock
-from trainer.tiny import TinyShape, make_tiny_base
+from trainer.runs.folder import RunLock
+from trainer.runs.metrics import read_metrics
+from trainer.runs.settings import load_train_config
 from trainer.train import check_strategy, main, train
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from contract.errors import UserError
-from trainer.examples import Example, Pack
-from trainer.tokens import IDS, Ids
+from trainer.examples.encoder import Example, Pack
+from trainer.examples.tokens import IDS, Ids
 
 IGNORED: Final = -100
 BLOCK: Final = 64  # tokens of one document that an attention program handles

@@ -2,7 +2,7 @@
 
 import torch
 
-from trainer.examples import Example
+from trainer.examples.encoder import Example
 from trainer.native.batch import make_batch
 from trainer.native.model import NativeModel
 

@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from contract.errors import UserError
-from trainer.examples import Example, Pack
+from trainer.examples.encoder import Example, Pack
 from trainer.native.batch import make_batch, make_batches
 from trainer.native.frozen import Precision
 from trainer.native.model import NativeModel, build_native

@@ -1,0 +1,172 @@
+"""Time and memory of preparing a catalogue: `vitrine prepare`, a plain script, Polars, DuckDB and datatrove, in turn.
+
+All read the same JSON lines, unescape and clean titles and contents, drop empty records and exact duplicates, and write
+zstd Parquet pieces of 100,000 rows, each in processes of its own, start-up included, on the same cores. Polars and
+DuckDB do so in two ways: with the steps of the plain script, and with all of ours (bench/prepare/steps.py). The rounds
+are interleaved, and each begins with another variant. The input is in the page cache.
+
+    python -m bench.prepare                                    # 2,248,619 lines, 3 rounds: an hour or two
+    python -m bench.prepare --rows 200000 --rounds 1           # a quick look
+    python -m bench.prepare --input catalogue.json --only ours,polars
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from bench.machine import busy_s, machine
+from bench.prepare.inputs import count_lines, synthesise, truth_of, warm
+from bench.prepare.report import GB, Run, differences, ratio_table, ratios, summary, table
+from bench.prepare.variants import VARIANTS, NotHereError, Setting, Variant
+from bench.process_tree import measure
+from contract.columns import REJECTED
+from synth.plan import SynthConfig
+
+_ROOT: Final = Path(__file__).parents[2]
+_RESULTS: Final = Path(__file__).parents[1] / "results"
+_FULL_ROWS: Final = 2_248_619
+_SEED: Final = 7
+_PACKAGES: Final = ("pyspark", "pyarrow", "msgspec", "pandas", "polars", "duckdb", "datatrove", "orjson")
+
+
+def main(arguments: list[str]) -> int:
+    """Measures, writes the results after each round and prints them last. 1 if a variant failed or did other work."""
+    options = parse(arguments)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path = options.input or synthesise(options.folder, SynthConfig(options.rows or _FULL_ROWS, _SEED))
+    variants = make_variants(options.only, Setting(path, options.folder, options.cores))
+    report: dict[str, Any] = {
+        "machine": machine(options.cores),
+        "versions": versions(),
+        "input": {"lines": count_lines(path), "bytes": path.stat().st_size, "made_by": truth_of(path).get("config")},
+    }
+    runs: dict[str, list[Run]] = {variant.name: [] for variant in variants}
+    failed: set[str] = set()
+    for number in range(options.rounds):
+        first = number % len(variants)
+        for variant in [*variants[first:], *variants[:first]]:
+            if variant.name in failed:
+                continue
+            if run := run_once(variant, number, folder=options.folder, settle_s=options.settle):
+                runs[variant.name].append(run)
+            else:
+                failed.add(variant.name)
+        measured = {name: of_variant for name, of_variant in runs.items() if of_variant}
+        report["differences"] = differences(measured, truth=truth_of(path))
+        report["ratios"] = ratios(measured)
+        report["results"] = [summary(name, of_variant) for name, of_variant in measured.items()]
+        options.out.write_text(json.dumps(report, indent=1) + "\n")  # each time: a later one may hang
+    print(f"\n{table(report['results'])}\n\n{ratio_table(report['ratios'])}")
+    for problem in [*report["differences"], *(f"{name} failed" for name in sorted(failed))]:
+        print(f"PROBLEM: {problem}")
+    return 1 if failed or report["differences"] else 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options, checked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--input", type=Path, help="a catalogue that is there, instead of a synthetic one")
+    parser.add_argument("--rows", type=int, help=f"lines of the synthetic catalogue (default: {_FULL_ROWS:,})")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help=f"some of {','.join(VARIANTS)}")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--settle", type=float, default=5, help="seconds between two runs, after a sync")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "vitrine-bench",
+        help="where inputs are made and kept, and outputs written and deleted; 8 GB at full size",
+    )
+    parser.add_argument("--out", type=Path, help="results file (default: bench/results/prepare-Ncores.json)")
+    options = parser.parse_args(arguments)
+    options.only = [name for name in options.only.split(",") if name]
+    options.out = options.out or _RESULTS / f"prepare-{options.cores}cores.json"
+    if options.input and options.rows:
+        parser.error("--rows makes a catalogue, --input names one: give one of them")
+    if unknown := sorted(set(options.only) - set(VARIANTS)):
+        parser.error(f"--only knows no {', '.join(unknown)}: expected some of {', '.join(VARIANTS)}")
+    if options.rounds < 1:
+        parser.error(f"--rounds is {options.rounds}, expected at least 1")
+    if options.cores > (here := len(os.sched_getaffinity(0))) or options.cores < 1:
+        parser.error(f"--cores is {options.cores}, this machine lends {here}")
+    return options
+
+
+def make_variants(only: Sequence[str], setting: Setting) -> list[Variant]:
+    """Those that were asked for and can be measured here; says which cannot. Makes their inputs."""
+    found = []
+    for name, make in VARIANTS.items():
+        if only and name not in only:
+            continue
+        try:
+            found.append(make(setting))
+        except NotHereError as reason:
+            print(f"{name} is left out: {reason}", flush=True)
+    if not found:
+        raise SystemExit("nothing is left to measure")
+    return found
+
+
+def run_once(variant: Variant, number: int, *, folder: Path, settle_s: float) -> Run | None:
+    """One measured run, its output counted and deleted; None, with its last lines printed, where it failed."""
+    warm(variant.input)
+    output = Path(tempfile.mkdtemp(prefix="output-", dir=folder)) / "data"
+    os.sync()
+    time.sleep(settle_s)
+    try:
+        busy = busy_s()
+        usage = measure([*variant.command, "--input", str(variant.input), "--output", str(output)], cwd=_ROOT)
+        busy = busy_s() - busy
+        if usage.exit_code:
+            print(f"{variant.name}: failed with exit code {usage.exit_code}:\n{usage.output[-2000:]}", flush=True)
+            return None
+        files = [file for file in output.rglob("*.parquet") if REJECTED not in file.parts]
+        run = Run(
+            round=number,
+            wall_s=usage.wall_s,
+            cpu_s=usage.cpu_s,
+            other_cpu_s=max(0.0, busy - usage.cpu_s),
+            peak_memory_bytes=usage.peak_memory_bytes,
+            kept=sum(pq.read_metadata(file).num_rows for file in files),
+            files=len(files),
+            output_bytes=sum(file.stat().st_size for file in files),
+        )
+    finally:
+        shutil.rmtree(output.parent)
+    print(
+        f"round {number + 1}  {variant.name:24}{run.wall_s:7.1f} s{run.peak_memory_bytes / GB:7.2f} GB"
+        f"{run.kept:11,} kept",
+        flush=True,
+    )
+    return run
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part, where it is installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    java = shutil.which("java", path=f"{os.environ['JAVA_HOME']}/bin" if "JAVA_HOME" in os.environ else None)
+    said = subprocess.run([java, "-version"], capture_output=True, text=True).stderr if java else ""
+    number = re.search(r'"(.+?)"', said)
+    return {**found, "java": number[1] if number else "not installed"}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""The files that bench.prepare reads: synthetic catalogues, the same one compressed, and one of twice the lines."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from command.progress import Progress
+from synth.catalogue import write_catalogue
+from synth.plan import SynthConfig
+
+_BLOCK_BYTES: Final = 4 * 2**20
+
+
+def synthesise(folder: Path, config: SynthConfig) -> Path:
+    """A catalogue in this folder; the one that is there, if it was made with the same settings."""
+    path = folder / f"catalogue-{config.rows}-{config.seed}.json"
+    if (truth := truth_of(path)) and SynthConfig(**truth["config"]) == config:
+        return path
+    progress = Progress(f"synth {path}:")
+    write_catalogue(str(path), config, on_progress=lambda rows: progress.show(rows / config.rows, f"{rows:,} lines"))
+    progress.done(f"{config.rows:,} lines")
+    return path
+
+
+def truth_of(path: Path) -> dict[str, Any]:
+    """What `vitrine synth` says of its catalogue; nothing where the file is none of its."""
+    truth = path.with_name(f"{path.name}.truth.json")
+    return json.loads(truth.read_text()) if path.exists() and truth.exists() else {}
+
+
+def twice(path: Path, folder: Path) -> Path | None:
+    """A catalogue of twice the lines, as like this one as can be; none where it is not known how this one was made."""
+    if not (truth := truth_of(path)):
+        return None
+    config = SynthConfig(**truth["config"])
+    return synthesise(folder, SynthConfig(**{**truth["config"], "rows": 2 * config.rows}))
+
+
+def compressed(path: Path, folder: Path) -> Path:
+    """The same bytes as one gzip member, as `gzip` writes them; about 40 s a GB where it is not there yet."""
+    state = path.stat()
+    target = folder / f"{path.stem}-{state.st_size}-{state.st_mtime_ns}.json.gz"
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        with path.open("rb") as source, partial.open("wb") as file, gzip.open(file, "wb", compresslevel=6) as stream:
+            shutil.copyfileobj(source, stream, _BLOCK_BYTES)
+        partial.replace(target)
+    return target
+
+
+def count_lines(path: Path) -> int:
+    """Lines of a file, the last one too if nothing ends it. Leaves the file in the page cache."""
+    num_lines, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            num_lines += block.count(b"\n")
+            last = block[-1:]
+    return num_lines + (last != b"\n")
+
+
+def warm(path: Path) -> None:
+    """Brings a file into the page cache."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(_BLOCK_BYTES):
+            pass

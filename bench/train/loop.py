@@ -1,0 +1,162 @@
+"""Tokens a second of whole runs: real shards through the real stream and loop, on one GPU and on several.
+
+A step holds the same records in every run: on one GPU as several batches, on several GPUs as one each. One run goes
+from one GPU to several and back, and its ledger has to be that of the run that never stopped.
+
+    python -m bench.train.loop --data DATA --tokenizer FOLDER [--steps 105] [--out FILE]
+    python -m bench.train.loop --data DATA --tokenizer FOLDER --engines      # all engines, 12 steps each
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from launch.commands import train_argv
+from trainer.config import TrainConfig
+from trainer.runs import names
+from trainer.runs.metrics import read_metrics
+
+_BATCH: Final = 32_768
+_WARM_UP: Final = 5
+
+
+def main(arguments: list[str]) -> None:
+    """Trains all runs, writes the results and prints the table last."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="a prepared data set")
+    parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
+    parser.add_argument("--engines", action="store_true", help="runs of all engines instead of the native one's")
+    parser.add_argument("--steps", type=int, help="105; with --engines 12, as they are slow")
+    parser.add_argument("--out", type=Path, help="bench/results/train-loop-h200.json, or train-engines-h200.json")
+    options = parser.parse_args(arguments)
+    steps = options.steps or (12 if options.engines else 105)
+    out = options.out or RESULTS / f"train-{'engines' if options.engines else 'loop'}-h200.json"
+
+    num_gpus = torch.cuda.device_count()
+    with tempfile.TemporaryDirectory() as folder:
+        base = f"{folder}/base"
+        make_model(base, tokenizer=options.tokenizer)
+        peak = matrix_peak()
+        torch.cuda.empty_cache()
+        report: dict[str, Any] = {"machine": machine(peak) | {"gpus": num_gpus}, "versions": versions(), "results": []}
+        config = TrainConfig(
+            data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
+            tokens_per_batch=_BATCH, max_steps=steps, save_every=steps // 3, log_every=10, ledger=True,
+        )  # fmt: skip
+        first = None
+        for run in (engines if options.engines else precisions)(config, folder):
+            launch(run)
+            found = result(run)
+            first = first or found
+            report["results"].append(found | against(found, first))
+            print(line(report["results"][-1]), flush=True)
+            out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, of which this part is timed."""
+
+    name: str
+    gpus: int
+    config: TrainConfig
+    resumed_at: int = 0  # the step
+
+
+def precisions(config: TrainConfig, folder: str) -> Iterator[Run]:
+    """Runs of the native engine."""
+    most, third = torch.cuda.device_count(), config.save_every
+    for precision, gpus in itertools.product(("nf4", "fp8"), sorted({1, most})):
+        changed = replace(config, run=f"{folder}/{precision}-{gpus}", base_precision=precision)
+        yield Run(f"{precision}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, changed)
+    once = cut_at(third, replace(config, run=f"{folder}/nf4-1"), f"{folder}/changed-once")
+    yield Run(f"nf4, 1 GPU for a third of the steps, then {most}", most, once, third)
+    twice = cut_at(2 * third, once, f"{folder}/changed-twice")
+    yield Run(f"nf4, 1 GPU for a third of the steps, {most} for another, then 1", 1, twice, 2 * third)
+
+
+def engines(config: TrainConfig, folder: str) -> Iterator[Run]:
+    """Runs of all engines on the same records."""
+    for engine, gpus in (("native", 1), ("unsloth", 1), ("unsloth", torch.cuda.device_count()), ("plain", 1)):
+        changed = replace(config, engine=engine, run=f"{folder}/{engine}-{gpus}")
+        if engine == "plain":
+            changed = replace(changed, tokens_per_batch=None)
+        yield Run(f"engine {engine}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, changed)
+
+
+def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:
+    """The run again as it stood after this step, to be resumed."""
+    shutil.copytree(config.run, run)
+    for folder in (Path(run) / names.CHECKPOINTS).iterdir():
+        if (names.checkpoint_step(folder.name) or 0) > step:
+            shutil.rmtree(folder)
+    return replace(config, run=run, resume=True)
+
+
+def launch(run: Run) -> None:
+    """One training; its output is shown where it fails."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(run.gpus)))}
+    argv = train_argv(run.config, num_processes=run.gpus, use_cpu=False)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(argv)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+
+
+def result(run: Run) -> dict[str, Any]:
+    """What the run's metrics and ledger say. What is timed begins some steps after the last resume."""
+    lines = read_metrics(Path(run.config.run))
+    resumed = lines[run.resumed_at :]
+    measured = resumed[min(_WARM_UP, len(resumed) // 2) :]
+    times_s = [entry["step_s"] for entry in measured]
+    ledger = b"".join(path.read_bytes() for path in sorted((Path(run.config.run) / "ledger").iterdir()))
+    return {
+        "variant": run.name,
+        "gpus": run.gpus,
+        "steps": len(measured),
+        "tokens_per_s": sum(entry["tokens"] for entry in measured) / sum(times_s),
+        "step_s": {"median": statistics.median(times_s), "least": min(times_s), "most": max(times_s)},
+        "waiting_share": sum(entry["wait_s"] for entry in measured) / sum(times_s),
+        "peak_memory_gib": lines[-1]["peak_memory_bytes"] / 2**30,
+        "ledger_sha256": hashlib.sha256(ledger).hexdigest(),
+        "losses": [round(entry["loss"], 6) for entry in lines],
+        "steps_s": [round(entry["step_s"], 5) for entry in lines],
+    }
+
+
+def against(found: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """How a run compares to the first one of its group."""
+    apart = [abs(a / b - 1) for a, b in zip(found["losses"], first["losses"], strict=True)]
+    return {
+        "largest_loss_difference_to_the_first": max(apart),
+        "is_ledger_that_of_the_first": found["ledger_sha256"] == first["ledger_sha256"],
+    }
+
+
+def line(found: dict[str, Any]) -> str:
+    """One run."""
+    step = found["step_s"]
+    return (
+        f"{found['variant']:62}{found['tokens_per_s'] / found['gpus']:>9,.0f} tokens/s a GPU"
+        f"  step {step['median']:.4f} s ({step['least']:.4f}-{step['most']:.4f})"
+        f"  waits {found['waiting_share']:.3%}  {found['peak_memory_gib']:.1f} GiB"
+        f"  losses differ by {found['largest_loss_difference_to_the_first']:.1e}"
+        f"  ledger {'the same' if found['is_ledger_that_of_the_first'] else 'ANOTHER'}"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,147 @@
+"""One variant of the native engine, measured; prints one JSON line. Run by bench.train, in a process of its own."""
+
+import argparse
+import itertools
+import json
+import random
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from bench.train.records import MAX_LENGTH, make_examples, make_texts
+from trainer.engines.base import load_base
+from trainer.examples.encoder import Example, Pack
+from trainer.native import Batch, NativeModel, build_native, make_batches, park_adapter
+from trainer.stream.packing import pack
+from trainer.stream.prefetch import prefetch
+
+WARM_UP = 5
+_8B = {"hidden_size": 4_096, "intermediate_size": 14_336, "num_hidden_layers": 32, "vocab_size": 128_256}
+
+
+def main(arguments: list[str]) -> None:
+    """Trains and reports tokens a second without padding, times of each step, memory, losses."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("precision", choices=("nf4", "bf16", "fp8"))
+    parser.add_argument("--model", help="folder of a TinyLlama-shaped model; without it Llama-3.1-8B's shape is made")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--tokens", type=int, default=32_768)
+    parser.add_argument("--recomputed", type=int, default=0, help="layers that keep only their input")
+    parser.add_argument("--profile", type=Path, help="write a table of kernels here")
+    options = parser.parse_args(arguments)
+
+    torch.manual_seed(0)
+    model, examples, max_length = small(options.model) if options.model else large()
+    native = build_native(model, precision=options.precision, num_recomputed=options.recomputed)
+    park_adapter(model)
+    batches = prefetch(batches_of(examples, tokens=options.tokens, max_length=max_length), ahead=4)
+    optimizer = torch.optim.AdamW(native.parameters(), lr=2e-4, weight_decay=0.01, fused=True)
+
+    losses, real, marks = [], [], [torch.cuda.Event(enable_timing=True) for _ in range(options.steps + 1)]
+    for step in range(-WARM_UP, options.steps):
+        batch = next(batches)
+        if step == 0:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            marks[0].record()
+        losses.append(train_step(native, optimizer, batch))
+        if step >= 0:
+            real.append(batch.num_tokens)
+            marks[step + 1].record()
+    torch.cuda.synchronize()
+    if options.profile:
+        write_profile(options.profile, native, optimizer, batches)
+    times_s = [first.elapsed_time(second) / 1000 for first, second in itertools.pairwise(marks)]
+    report = {
+        "variant": variant(options),
+        "tokens_per_s": sum(real) / sum(times_s),
+        "steps": options.steps,
+        "tokens_per_step": sum(real) / options.steps,
+        "step_s": {"median": statistics.median(times_s), "least": min(times_s), "most": max(times_s)},
+        "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
+        "losses": [round(loss.item(), 5) for loss in losses],
+    }
+    print("RESULT", json.dumps(report), flush=True)
+    batches.close()
+
+
+def variant(options: argparse.Namespace) -> str:
+    """The name of what is measured."""
+    parts = ["ours", options.precision, *([] if options.model else ["8B"])]
+    if options.model and options.tokens != 32_768:
+        parts.append(f"{options.tokens:,} tokens")
+    return ", ".join([*parts, *([f"{options.recomputed} layers recomputed"] if options.recomputed else [])])
+
+
+def small(folder: str) -> tuple[PeftModel, list[Example], int]:
+    """The base of this folder in NF4, and records with the catalogue's lengths."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    examples = make_examples(tokenizer, make_texts(tokenizer, 8_000))
+    return _with_adapter(load_base(folder, device=torch.device("cuda"))), examples, MAX_LENGTH
+
+
+def large() -> tuple[PeftModel, list[Example], int]:
+    """Llama-3.1-8B's shape with random 16-bit weights, and documents of 4,096 tokens."""
+    generator = random.Random(0)
+    ids = [generator.choices(range(128_000), k=4_096) for _ in range(64)]
+    return _with_adapter(large_base()), [Example(row, tokens, 40, 0) for row, tokens in enumerate(ids)], 4_096
+
+
+def large_base() -> LlamaForCausalLM:
+    """Llama-3.1-8B's shape with random weights in bfloat16, frozen."""
+    config = LlamaConfig(**_8B, num_attention_heads=32, num_key_value_heads=8, rope_parameters={"rope_theta": 5e5})
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
+    return model.requires_grad_(False)
+
+
+def _with_adapter(base: torch.nn.Module) -> PeftModel:
+    return get_peft_model(base, LoraConfig(r=16, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def batches_of(examples: list[Example], *, tokens: int, max_length: int) -> Iterator[Batch]:
+    """Batches of packs, in the same order in every variant, for ever."""
+    held: list[Pack] = []
+    while True:
+        for first in range(0, len(examples), 2_048):
+            packs = pack(examples[first : first + 2_048], max_length=max_length)
+            random.Random(first).shuffle(packs)  # made longest first; the lanes of a real stream mix them
+            held += packs
+            while len(held) * max_length >= tokens:
+                now, held = held[: tokens // max_length], held[tokens // max_length :]
+                for batch in make_batches(now, max_tokens=tokens):
+                    yield batch.pinned()
+
+
+def train_step(native: NativeModel, optimizer: torch.optim.Optimizer, batch: Batch) -> torch.Tensor:
+    """One step as the training loop takes it: mean loss, clipped gradient, update."""
+    loss = native.loss(batch) / batch.num_answer_tokens
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(native.parameters(), 0.6)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
+
+
+def write_profile(path: Path, native: NativeModel, optimizer: torch.optim.Optimizer, batches: Iterator[Batch]) -> None:
+    """Milliseconds a step and calls a step of the kernels that take longest."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(2):
+            train_step(native, optimizer, next(batches))
+        torch.cuda.synchronize()
+    averages = [event for event in profile.key_averages() if event.self_device_time_total]
+    averages.sort(key=lambda event: -event.self_device_time_total)
+    lines = [f"{e.self_device_time_total / 2000:9.2f} ms {e.count / 2:7.1f}  {e.key[:110]}" for e in averages[:40]]
+    total = sum(event.self_device_time_total for event in averages) / 2000
+    path.write_text("\n".join([*lines, f"{total:9.2f} ms in all", ""]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,206 @@
+"""How near the engines' gradients and losses in 16 bit are to those of plain transformers + PEFT in float32.
+
+All variants start from the same NF4 function and the same adapter, and learn the same records. Gradients are compared
+tensor by tensor at two adapters: the first one (B is zero), and the one that the reference has after some updates.
+
+    python -m bench.train.parity --tokenizer FOLDER [--steps 50] [--out FILE]
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedModel
+
+from bench.train.records import MAX_LENGTH, make_examples, make_texts
+from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from trainer.config import TrainConfig
+from trainer.engines.base import add_lora, load_base
+from trainer.engines.engine import Engine, NativeEngine, PlainEngine
+from trainer.examples.encoder import Pack
+from trainer.native import Precision, build_native
+from trainer.native.frozen import dense_weight
+from trainer.native.reference import reference_layer
+from trainer.stream.packing import pack
+
+_CONFIG: Final = TrainConfig(data=("-",), run="-")
+_PACKS: Final = 4  # a step
+_REFERENCE: Final = "plain, float32"
+_UPDATES: Final = 5  # before the second comparison of gradients
+_CUDA: Final = torch.device("cuda")
+
+
+def main(arguments: list[str]) -> None:
+    """Compares all variants with the reference, writes the results and prints the table last."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--out", type=Path, default=RESULTS / "train-parity-h200.json")
+    options = parser.parse_args(arguments)
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(folder, tokenizer=options.tokenizer)
+        steps = list(packs_of_steps(folder, num=options.steps))
+        packed = load_base(folder, device=_CUDA)
+        reference = PlainEngine(add_lora(dense_base(packed, torch.float32), _CONFIG))
+        start = adapter_of(reference)
+        exact = [gradients(reference, steps[0])]
+        learn(reference, steps[:_UPDATES])
+        later = adapter_of(reference)
+        exact.append(gradients(reference, steps[_UPDATES]))
+        set_peft_model_state_dict(reference.model, start)
+        losses = {_REFERENCE: learn(reference, steps)}
+        report = {"machine": machine(matrix_peak()), "versions": versions(), "gradients": [], "losses": losses}
+        for name, make in variants(packed, folder).items():
+            engine, at = make(), []
+            for state, batch, right in zip((start, later), (steps[0], steps[_UPDATES]), exact, strict=True):
+                put_adapter(engine, state)
+                at.append(compare(gradients(engine, batch), right))
+            put_adapter(engine, start)
+            losses[name] = learn(engine, steps)
+            row = {"variant": name, "first": at[0], "later": at[1]}
+            report["gradients"].append(row)
+            options.out.write_text(json.dumps(report, indent=1) + "\n")
+            print(line(row, losses[name], losses[_REFERENCE]), flush=True)
+
+
+def variants(packed: PreTrainedModel, folder: str) -> dict[str, Callable[[], Engine]]:
+    """What is compared. The base is stored in NF4 once; those that need another form of it make a copy."""
+
+    def plain(base: PreTrainedModel) -> Engine:
+        return PlainEngine(add_lora(base, _CONFIG))
+
+    def native(base: PreTrainedModel, precision: Precision, **options: Any) -> Engine:
+        model = add_lora(base, _CONFIG)
+        return NativeEngine(model, build_native(model, precision=precision, **options), _PACKS * MAX_LENGTH, precision)
+
+    def again() -> PreTrainedModel:
+        return load_base(folder, device=_CUDA)
+
+    return {
+        "native, float32": lambda: native(dense_base(packed, torch.float32), "bf16"),
+        "plain, nf4": lambda: plain(again()),
+        "native, bf16": lambda: native(again(), "bf16"),
+        "native, bf16, without kernels": lambda: native(again(), "bf16", layer_function=reference_layer),
+        "native, nf4": lambda: native(again(), "nf4"),
+        "native, fp8": lambda: native(again(), "fp8"),
+    }
+
+
+def dense_base(packed: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """The function of a base in NF4 with dense weights of this type."""
+    with _CUDA:
+        model = LlamaForCausalLM(packed.config).to(dtype)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    state = {name: value for name, value in packed.state_dict().items() if name in model.state_dict()}
+    for name, module in packed.named_modules():
+        if isinstance(module, Linear4bit):
+            state[f"{name}.weight"] = dense_weight(module, dtype=dtype)
+    model.load_state_dict(state)
+    return model.requires_grad_(False)
+
+
+def packs_of_steps(folder: str, *, num: int) -> Iterator[list[Pack]]:
+    """The packs of each step, always the same ones."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    packs = pack(make_examples(tokenizer, make_texts(tokenizer, 45 * num)), max_length=MAX_LENGTH)
+    packs = [packs[index % num * _PACKS + index // num] for index in range(num * _PACKS)]
+    for first in range(0, len(packs), _PACKS):
+        yield packs[first : first + _PACKS]
+
+
+def gradients(engine: Engine, packs: list[Pack]) -> dict[str, Tensor]:
+    """The mean loss's gradient of every matrix of the adapter, by its name in a PEFT state; the adapter stays."""
+    accumulate(engine, packs)
+    if isinstance(engine, NativeEngine):
+        found = engine.native.layout.named(engine.native.adapter_LP.grad)
+    else:
+        parameters = engine.model.named_parameters()
+        found = ((name.replace(".default", ""), parameter.grad) for name, parameter in parameters)
+    taken = {name: gradient.clone() for name, gradient in found if gradient is not None}
+    for parameter in engine.parameters():
+        parameter.grad = None
+    return taken
+
+
+def learn(engine: Engine, steps: list[list[Pack]]) -> list[tuple[float, float]]:
+    """Each step's mean loss and gradient norm, with the rates, clipping and optimizer of a run."""
+    optimizer = torch.optim.AdamW(engine.parameters(), lr=0, weight_decay=_CONFIG.weight_decay, fused=True)
+    learnt = []
+    for step, packs in enumerate(steps, start=1):
+        loss = accumulate(engine, packs)
+        norm = torch.nn.utils.clip_grad_norm_(engine.parameters(), _CONFIG.max_grad_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = _CONFIG.learning_rate * min(1.0, step / _CONFIG.warmup_steps)
+        optimizer.step()
+        optimizer.zero_grad()
+        learnt.append((loss, norm.item()))
+    return learnt
+
+
+def accumulate(engine: Engine, packs: list[Pack]) -> float:
+    """The packs' mean loss, whose gradient is added to the parameters'."""
+    num = sum(pack.num_answer_tokens for pack in packs)
+    total = 0.0
+    for batch in engine.batches(packs):
+        loss = engine.loss(batch)
+        (loss / num).backward()
+        total += loss.item()
+    return total / num
+
+
+def compare(found: dict[str, Tensor], right: dict[str, Tensor]) -> dict[str, float]:
+    """Cosines and ratios of norms to the right gradients, over all tensors that have one."""
+    cosines, ratios = [], []
+    for name, exact in right.items():
+        exact, value = exact.double().flatten(), found[name].double().flatten()
+        if exact.norm() > 0:
+            cosines.append(torch.cosine_similarity(value, exact, dim=0).item())
+            ratios.append((value.norm() / exact.norm()).item())
+    cosines.sort()
+    return {
+        "tensors": len(cosines),
+        "cosine_least": cosines[0],
+        "cosine_median": cosines[len(cosines) // 2],
+        "norm_ratio_least": min(ratios),
+        "norm_ratio_most": max(ratios),
+    }
+
+
+def adapter_of(engine: PlainEngine) -> dict[str, Tensor]:
+    """A copy of the adapter."""
+    state = get_peft_model_state_dict(engine.model, save_embedding_layers=False)
+    return {name: value.clone() for name, value in state.items()}
+
+
+def put_adapter(engine: Engine, state: dict[str, Tensor]) -> None:
+    """Sets the adapter's values."""
+    model: PeftModel = engine.model
+    set_peft_model_state_dict(model, state)
+    engine.take_adapter()
+
+
+def line(row: dict[str, Any], losses: list[tuple[float, float]], right: list[tuple[float, float]]) -> str:
+    """One line a variant."""
+    apart = [loss / exact - 1 for (loss, _), (exact, _) in zip(losses, right, strict=True)]
+    steps = [index for index in (0, 1, 4, 9, 19, len(apart) - 1) if index < len(apart)]
+    cosines = "  ".join(
+        f"{row[at]['cosine_least']:.5f} {row[at]['cosine_median']:.5f}"
+        f" {row[at]['norm_ratio_least']:.3f}-{row[at]['norm_ratio_most']:.3f}"
+        for at in ("first", "later")
+    )
+    drift = " ".join(f"{index + 1}:{apart[index]:+.1e}" for index in steps)
+    return f"{row['variant']:32}{cosines}  loss {drift}  most {max(map(abs, apart)):.1e}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

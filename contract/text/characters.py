@@ -1,0 +1,85 @@
+"""What becomes of each character of the cleaned texts, by profile."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.text.joined import beyond_ascii, overwrite
+from contract.text.profiles import Profile
+
+_NUM_CODE_POINTS: Final = sys.maxunicode + 1
+
+
+def map_characters(joined: bytes, profile: Profile) -> bytes:
+    """The texts with what the profile says in place of each character; runs of blanks are left."""
+    effects = _effects_of(profile)
+    for old, new in effects.ascii_texts:
+        joined = joined.replace(old, new)
+    joined = joined.translate(effects.ascii_table, effects.ascii_deleted)
+    found = beyond_ascii(joined)
+    numbers = effects.beyond_ascii.of(found.codes)
+    return overwrite(joined, found, [(numbers == number, text) for number, text in enumerate(effects.texts, 1)])
+
+
+class Lookup:
+    """A number for each code point, worked out when one first occurs."""
+
+    def __init__(self, function: Callable[[list[str]], list[int]]) -> None:
+        self._function = function
+        self._known = np.full(_NUM_CODE_POINTS, -1, np.int8)
+
+    def of(self, codes: np.ndarray) -> np.ndarray:
+        """The numbers of these code points."""
+        numbers = self._known[codes]
+        if (numbers < 0).any():
+            unknown = np.unique(codes[numbers < 0])
+            self._known[unknown] = self._function([chr(code) for code in unknown.tolist()])
+            numbers = self._known[codes]
+        return numbers
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """What becomes of each character."""
+
+    ascii_texts: tuple[tuple[bytes, bytes], ...]  # those that become more than one character
+    ascii_table: bytes
+    ascii_deleted: bytes
+    texts: tuple[bytes, ...]  # what stands in place of characters beyond ASCII
+    beyond_ascii: Lookup  # which of `texts`, from 1; 0 for a character that stays
+
+
+@cache
+def _effects_of(profile: Profile) -> _Effects:
+    replacements = {ord(character): "" for character in profile.delete}
+    replacements |= {ord(character): text for characters, text in profile.replace for character in characters}
+    in_ascii = {code: text for code, text in replacements.items() if code < 128}
+    kept = {code for code in range(256) if code > 127 or chr(code).isalnum() or chr(code) in profile.keep}
+    table = [code if code in kept else ord(" ") for code in range(256)]
+    for code, text in in_ascii.items():
+        table[code] = ord(text) if len(text) == 1 else code
+    texts = sorted({" ", *replacements.values()})
+
+    def effects(characters: list[str]) -> list[int]:
+        # RE2 decides: Python's own tables are older or newer from release to release. Asked once for all of them.
+        is_letter = pc.match_substring_regex(pa.array(characters), r"[\p{L}\p{M}\p{N}]").to_pylist()
+        return [
+            1 + texts.index(replacements.get(ord(character), " "))
+            if ord(character) in replacements or not (kept or character in profile.keep)
+            else 0
+            for character, kept in zip(characters, is_letter, strict=True)
+        ]
+
+    return _Effects(
+        ascii_texts=tuple((bytes([code]), text.encode()) for code, text in in_ascii.items() if len(text) > 1),
+        ascii_table=bytes(table),
+        ascii_deleted=bytes(code for code, text in in_ascii.items() if not text),
+        texts=tuple(text.encode() for text in texts),
+        beyond_ascii=Lookup(effects),
+    )

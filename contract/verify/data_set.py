@@ -1,0 +1,212 @@
+"""Whether a data set is what the contract says: every file is read again, every law is checked, nothing is changed."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import active_children, get_context, parent_process
+from signal import SIG_IGN, SIGINT, signal
+from threading import Thread
+from typing import Any, Final
+
+from contract import storage
+from contract.columns import REJECTED
+from contract.errors import UserError
+from contract.manifest import Manifest, Shard, parse_json, read_text
+from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
+from contract.verify.file import check_file
+from contract.verify.findings import Findings, quote
+from contract.verify.manifest import check_shards, check_statements, rules_of, sections_of
+from contract.verify.rows import Checked, Rules
+
+_BYTES_WORTH_A_PROCESS: Final = 4 * 2**20  # one starts in about a second
+
+OnProgress = Callable[[float, str], None]
+
+
+@dataclass
+class Report:
+    """What was looked at and what is wrong with it."""
+
+    root: str
+    manifest: Manifest | None = None  # None where there is none to be read
+    findings: Findings = field(default_factory=Findings)
+    notes: list[str] = field(default_factory=list)  # what is odd, but breaks no law
+    num_files: int = 0
+    num_records: int = 0
+    num_rejected: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no law is broken."""
+        return not self.findings.counts
+
+
+def verify(root: str, *, num_processes: int = 1, on_progress: OnProgress = lambda *_: None) -> Report:
+    """What breaks the contract in a data set; UserError where there is none.
+
+    Some 20 us of one core for a record of 700 bytes. A few thousand rows a process are held in memory.
+    """
+    report = Report(root)
+    text = read_text(root)
+    listed = set(storage.list_files(root))
+    try:
+        report.manifest, problems = parse_json(text)
+    except UserError as error:
+        report.findings.add("manifest", MANIFEST_NAME, found=error, expected="a manifest")
+        return report
+    for problem in problems:
+        report.findings.add("manifest", MANIFEST_NAME, found=problem, expected="sums that agree")
+    manifest = report.manifest
+    check_statements(manifest, report.findings)
+    check_shards(manifest, report.findings)
+    if CARD_JSON in listed:
+        _check_card(root, manifest=manifest, findings=report.findings)
+    report.notes += _notes(manifest, sorted(listed))
+
+    present = []
+    for section, shards in sections_of(manifest).items():
+        for shard in shards:
+            if shard.path in listed:
+                present.append((section, shard))
+            else:
+                report.findings.add("file", shard.path, found="no such file", expected=f"{shard.bytes} bytes")
+    found = _check_files(root, manifest, present, num_processes=num_processes, on_progress=on_progress)
+    for checked in found.values():
+        report.findings.merge(checked.findings)
+    _check_seams(manifest, found, report.findings)
+    _check_reasons(manifest, found, report.findings)
+    report.num_files = len(found)
+    report.num_records = sum(found[shard.path].num_rows for section, shard in present if section != REJECTED)
+    report.num_rejected = sum(found[shard.path].num_rows for section, shard in present if section == REJECTED)
+    return report
+
+
+def _check_card(root: str, *, manifest: Manifest, findings: Findings) -> None:
+    try:
+        found = json.loads(storage.read_bytes(storage.join(root, CARD_JSON)))["dataset_id"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = f"{error!r}"
+    if found != manifest.dataset_id:
+        findings.add("card", CARD_JSON, found=f"dataset_id {found!r}", expected=manifest.dataset_id)
+
+
+def _notes(manifest: Manifest, listed: Sequence[str]) -> list[str]:
+    """Files that nothing names, by what they are."""
+    known = {*manifest.files(), CARD_HTML, CARD_JSON}
+    stray = [name for name in listed if name not in known]
+    left_behind = [name for name in stray if is_work_of_a_preparation(name)]
+    others = [name for name in stray if not is_work_of_a_preparation(name)]
+    notes = []
+    if left_behind:
+        notes.append(f"{_some(left_behind)} left behind by a stopped job; the next preparation sweeps it")
+    if others:
+        notes.append(f"{_some(others)} not of this data set")
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{quote(names[0])}{more}:"
+
+
+def _check_files(
+    root: str, manifest: Manifest, present: Sequence[tuple[str, Shard]], *, num_processes: int, on_progress: OnProgress
+) -> dict[str, Checked]:
+    """What each file was found to hold, by path."""
+    total = sum(shard.bytes for _, shard in present) or 1
+    num_processes = min(num_processes, len(present), -(-total // _BYTES_WORTH_A_PROCESS))
+    rules = rules_of(manifest)
+    found: dict[str, Checked] = {}
+    done_bytes = num_rows = 0
+    with _mapping(num_processes) as map_files:
+        tasks = map_files(partial(_check, root, rules), present)
+        for (_, shard), checked in zip(present, tasks, strict=True):
+            found[shard.path] = checked
+            done_bytes, num_rows = done_bytes + shard.bytes, num_rows + checked.num_rows
+            on_progress(done_bytes / total, f"{num_rows:,} rows")
+    return found
+
+
+def _check(root: str, rules: Rules, task: tuple[str, Shard]) -> Checked:
+    section, shard = task
+    return check_file(root, shard, section=section, rules=rules)
+
+
+@contextmanager
+def _mapping(num_processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`map`, in this process or over several. Processes: cleaning holds the interpreter's lock much of the time."""
+    if num_processes <= 1:
+        yield map
+        return
+    pool = ProcessPoolExecutor(
+        num_processes,
+        mp_context=get_context("spawn"),  # a fork would take over Arrow's threads in whatever state they are
+        initializer=_end_with_the_parent,
+    )
+    others = set(active_children())
+    try:
+        yield pool.map
+    except BrokenProcessPool as error:
+        raise UserError("a checking process was killed, perhaps for want of memory; try --num-processes 1") from error
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.terminate()  # or a stop would wait for the files that are being read
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_the_parent() -> None:
+    """Ctrl-C is for the parent; and when that is killed, nothing else would end its processes."""
+    signal(SIGINT, SIG_IGN)
+    parent = parent_process()
+    assert parent is not None, "this runs in a child"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _check_seams(manifest: Manifest, found: Mapping[str, Checked], findings: Findings) -> None:
+    """The order of keys from file to file.
+
+    Strict order in each split, a right key and a right split for every record: then no key is in two splits either, as
+    its record's title would have to be in both.
+    """
+    for section, shards in sections_of(manifest).items():
+        last: bytes | None = None
+        for shard in shards:
+            checked = found.get(shard.path)
+            if checked is None or not checked.is_read:
+                last = None  # nothing can be said across a gap
+                continue
+            if last and checked.first_key and checked.first_key <= last:
+                order = "rejected order" if section == REJECTED else "order"
+                findings.add(
+                    "unique" if checked.first_key == last else order,
+                    f"{shard.path}, its first key",
+                    found=quote(checked.first_key),
+                    expected=f"more than {quote(last)}, the last of the shard before",
+                )
+            last = checked.last_key or last
+
+
+def _check_reasons(manifest: Manifest, found: Mapping[str, Checked], findings: Findings) -> None:
+    rejected = [found.get(shard.path) for shard in manifest.rejected]
+    counted: Counter[str] = Counter()
+    for checked in rejected:
+        if checked is None or not checked.is_read:
+            return  # told already
+        counted.update(checked.reasons)
+    for reason in sorted(counted.keys() | manifest.rows.rejected.keys()):
+        stated = manifest.rows.rejected.get(reason, 0)
+        if counted[reason] != stated:
+            findings.add("reasons", REJECTED, found=f"{counted[reason]} {quote(reason)}", expected=f"{stated}")

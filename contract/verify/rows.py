@@ -1,0 +1,198 @@
+"""The laws of rows: of records in shards and of rejected lines. A batch at a time, in the order of the file."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.columns import CONTENT, KEY, RAW_PREFIX_BYTES, REASONS, SPLITS, TITLE, UID
+from contract.keys import place_keys, record_keys
+from contract.text.clean import clean_array
+from contract.text.profiles import Profile
+from contract.verify.findings import Findings, quote
+
+_NOT_PARSED: Final = ("too_long", "not_json", "not_a_record")
+_DUPLICATES: Final = ("duplicate", "near_duplicate")
+_WITHOUT_RECORD: Final = tuple(reason for reason in REASONS if reason not in _DUPLICATES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How the manifest says that its records were made; None for what it does not say."""
+
+    profile: Profile | None
+    splits_of: Callable[[pa.StringArray], np.ndarray] | None  # of cleaned titles, as positions in SPLITS
+    sources: tuple[str, ...]
+
+
+@dataclass
+class Checked:
+    """What one file was found to hold, as far as it has been read."""
+
+    path: str
+    findings: Findings = field(default_factory=Findings)
+    is_read: bool = False  # to its end
+    num_rows: int = 0
+    first_key: bytes | None = None
+    last_key: bytes | None = None
+    reasons: Counter[str] = field(default_factory=Counter)  # of rejected lines
+
+    def tell(
+        self,
+        law: str,
+        broken: pa.BooleanArray,
+        describe: Callable[[int], tuple[object, object]],
+        *,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        """Adds what breaks a law in the present batch. `broken` tells of its rows, all or those in `rows`;
+        `describe` gets a position in `broken`.
+        """
+        positions = np.flatnonzero(broken.fill_null(False))
+        numbers = positions if rows is None else rows[positions]
+        self.findings.add_rows(
+            law, self.path, (numbers + self.num_rows).tolist(), describe=lambda nth: describe(int(positions[nth]))
+        )
+
+
+def check_records(batch: pa.RecordBatch, *, section: str, rules: Rules, checked: Checked) -> None:
+    """The laws of records: uid, texts, key, order, split. Some 15 us a record of 600 characters."""
+    titles, contents, keys = (batch[name] for name in (TITLE, CONTENT, KEY))
+    checked.tell("uid", pc.equal(batch[UID], ""), lambda _: ("an empty uid", "a uid"))
+    if rules.profile:
+        for name in (TITLE, CONTENT):
+            _check_texts(batch[name], name, profile=rules.profile, checked=checked)
+
+    expected = pa.array(record_keys(titles, contents), keys.type)
+    checked.tell(
+        "key",
+        pc.not_equal(keys, expected),
+        lambda row: (quote(keys[row].as_py()), f"{quote(expected[row].as_py())} of its title and content"),
+    )
+    _check_order(keys, "order", checked=checked)
+    if rules.splits_of:
+        splits = np.array(SPLITS)[rules.splits_of(titles)]
+        checked.tell(
+            "split",
+            pa.array(splits != section),
+            lambda row: (f"{quote(titles[row].as_py())} in {section}", splits[row]),
+        )
+
+
+def _check_texts(texts: pa.StringArray, name: str, *, profile: Profile, checked: Checked) -> None:
+    """Two checks that share no code: a regex says what may occur, cleaning again says what is clean."""
+    outside = _is_outside(texts, profile)
+    checked.tell(
+        "alphabet",
+        outside,
+        lambda row: (
+            f"a {name} {_forbidden_in(texts[row].as_py(), profile)}",
+            f"letters, marks, numbers, {profile.keep!r}, single blanks between them",
+        ),
+    )
+    cleaned = clean_array(texts, profile)
+    checked.tell(
+        "clean",
+        pc.and_not(pc.not_equal(texts, cleaned), outside),
+        lambda row: (f"{name} {quote(texts[row].as_py())}", quote(cleaned[row].as_py())),
+    )
+
+
+def _is_outside(texts: pa.StringArray, profile: Profile) -> pa.BooleanArray:
+    """Which texts are empty or hold what they must not. All at once are asked first: the regex takes ten times that."""
+    is_outside = pc.or_(pc.equal(texts, ""), pc.or_(pc.starts_with(texts, " "), pc.ends_with(texts, " ")))
+    data = b"" if texts.buffers()[2] is None else texts.buffers()[2].to_pybytes()
+    others = set(data.translate(None, _ascii_kept(profile)).decode(errors="replace"))
+    is_suspect = pc.match_substring_regex(pa.array(sorted(others), pa.string()), _forbidden(profile))
+    if b"  " in data or pc.any(is_suspect).as_py():
+        return pc.or_(is_outside, pc.match_substring_regex(texts, _forbidden(profile)))
+    return is_outside
+
+
+def _ascii_kept(profile: Profile) -> bytes:
+    return bytes(code for code in range(128) if chr(code).isalnum() or chr(code) in profile.keep or chr(code) == " ")
+
+
+@cache
+def _forbidden(profile: Profile) -> str:
+    """RE2 for what no text of this profile holds."""
+    return rf"[^\p{{L}}\p{{M}}\p{{N}} {re.escape(profile.keep)}]|^ | $|  "
+
+
+def _forbidden_in(text: str, profile: Profile) -> str:
+    if not text:
+        return "which is empty"
+    match = pc.extract_regex(text, f"(?P<found>{_forbidden(profile)})").as_py()
+    return f"with {quote(match['found'])}: {quote(text)}"
+
+
+def _check_order(keys: pa.BinaryArray, law: str, *, checked: Checked, rows: np.ndarray | None = None) -> None:
+    """Strictly ascending keys, over the batches of a file: equal ones are neighbours then."""
+    if not len(keys):
+        return
+    before = pa.concat_arrays([pa.array([checked.last_key], keys.type), keys[:-1]])
+
+    def describe(position: int) -> tuple[object, object]:
+        return quote(keys[position].as_py()), f"more than {quote(before[position].as_py())} before it"
+
+    checked.tell("unique", pc.equal(keys, before), describe, rows=rows)
+    checked.tell(law, pc.less(keys, before), describe, rows=rows)
+    checked.first_key = keys[0].as_py() if checked.first_key is None else checked.first_key
+    checked.last_key = keys[-1].as_py()
+
+
+def check_rejected(batch: pa.RecordBatch, *, rules: Rules, checked: Checked) -> None:
+    """The laws of rejected lines: reason, place, what the reason stands on, order."""
+    reasons, raw, titles = batch["reason"], batch["raw"], batch[TITLE]
+    checked.reasons.update(reasons.to_pylist())
+    is_parsed = pc.invert(_is_in(reasons, _NOT_PARSED))
+    laws = [
+        (pc.invert(_is_in(reasons, REASONS)), f"one of {', '.join(REASONS)}"),
+        (pc.invert(_is_in(batch["source"], rules.sources)), "a source that the manifest names"),
+        (pc.less(batch["offset"], 0), "an offset in its source"),
+        (pc.and_(is_parsed, raw.is_valid()), "no raw bytes of a line that was parsed"),
+        (pc.and_not(raw.is_null(), is_parsed), "the start of a line that was not parsed"),
+        (pc.greater(pc.binary_length(raw), RAW_PREFIX_BYTES), f"at most {RAW_PREFIX_BYTES} raw bytes"),
+        (
+            pc.and_not(pc.or_(batch[UID].is_valid(), titles.is_valid()), is_parsed),
+            "no uid and no title of a line that was not parsed",
+        ),
+        (pc.and_(_is_in(reasons, _DUPLICATES), batch[UID].is_null()), "the uid of a duplicate"),
+    ]
+    if rules.profile:
+        has_title = pc.not_equal(clean_array(titles, rules.profile), "")
+        needs_title = pc.not_equal(reasons, "no_title")
+        laws.append((pc.and_(is_parsed, pc.xor(has_title, needs_title)), "a title, unless the reason is no_title"))
+    for broken, expected in laws:
+        checked.tell("rejected", broken, partial(_describe_rejected, batch, expected))
+    _check_rejected_order(batch, rules=rules, checked=checked)
+
+
+def _is_in(values: pa.StringArray, known: tuple[str, ...]) -> pa.BooleanArray:
+    return pc.is_in(values, value_set=pa.array(known, values.type))
+
+
+def _describe_rejected(batch: pa.RecordBatch, expected: str, row: int) -> tuple[object, object]:
+    values = {name: batch[name][row].as_py() for name in batch.schema.names}
+    texts = (f"{name} {quote(values[name])}" for name in ("source", UID, TITLE, "raw"))
+    return f"{quote(values['reason'])}, offset {values['offset']}, {', '.join(texts)}", expected
+
+
+def _check_rejected_order(batch: pa.RecordBatch, *, rules: Rules, checked: Checked) -> None:
+    """Rejected lines lie in the order of their keys.
+
+    A line without a record has the key of its place, and is checked. A duplicate has the key of its text, of which only
+    the title is told, as it was read: where it lies says nothing.
+    """
+    sources = pc.index_in(batch["source"], value_set=pa.array(rules.sources, pa.string()))
+    has_place = pc.and_(sources.is_valid(), _is_in(batch["reason"], _WITHOUT_RECORD))
+    rows = np.flatnonzero(has_place)
+    words = place_keys(batch["offset"].to_numpy()[rows], source=sources.fill_null(0).to_numpy()[rows])
+    keys = pa.array([word.tobytes() for word in words], pa.binary())
+    _check_order(keys, "rejected order", rows=rows, checked=checked)

@@ -1,0 +1,154 @@
+"""`vitrine inspect`: what a prepared data set holds, on a page for a person."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from command.settings import setting
+from contract import storage
+from contract.columns import CONTENT, KEY, SHARD_SCHEMA, TITLE, UID
+from contract.errors import UserError
+from contract.manifest import Manifest, Shard, from_json, read_text
+from launch.terminal import WIDTH, columns, cut, printable, size, wrap
+
+_MARGIN: Final = 12  # columns before the text
+_MAX_SOURCES: Final = 8
+_MAX_LINES_OF_TEXT: Final = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """A data set to look at."""
+
+    data: str = setting(help="folder or URL of a prepared data set")
+    records: int = setting(0, help="show the first records of a split")
+    split: str | None = setting(None, help="the split that --records shows (default: train)")
+    json: bool = setting(False, help="print the manifest as it is, for a program to read")
+
+    def __post_init__(self) -> None:
+        """Checks ranges; raises UserError."""
+        problems = []
+        if self.records < 0:
+            problems.append(f"records = {self.records}, expected at least 0")
+        if self.split is not None and not self.records:
+            problems.append("split says what --records shows, and there is no --records")
+        if self.json and self.records:
+            problems.append("json prints the manifest alone, without records")
+        if problems:
+            raise UserError("; ".join(problems))
+
+
+def run(config: InspectConfig) -> int:
+    """Prints the page, or the manifest."""
+    text = read_text(config.data)
+    manifest = from_json(text)
+    if config.json:
+        print(_safe_json(text.decode()), end="")
+        return 0
+    lines = [*page(manifest, root=config.data)]
+    if config.records:
+        lines += ["", *_records(manifest, config)]
+    print("\n".join(lines))
+    return 0
+
+
+def _safe_json(text: str) -> str:
+    """The same text; what a terminal would obey can only stand inside JSON's strings, where an escape is the same."""
+    return re.sub(r"[^\n]+", lambda line: "".join(map(_safe_character, line[0])), text)
+
+
+def _safe_character(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
+
+
+def page(manifest: Manifest, *, root: str) -> Iterator[str]:
+    """Lines of at most WIDTH columns."""
+    yield from _entry("data set", manifest.dataset_id)
+    yield from _entry("in", root)
+    yield from _entry("made", manifest.created_at)
+    yield from _entry("texts", f"profile {manifest.text_profile}")
+    settings = (
+        f"{name}={json.dumps(value)}"
+        for name, value in manifest.config.items()
+        if name != "text_profile" and value is not None
+    )
+    yield from _entry("settings", "  ".join(settings))
+    yield from _entry("columns", ", ".join(f"{name} {kind}" for name, kind in manifest.schema.items()))
+    yield ""
+    yield from _sources(manifest)
+    yield ""
+    yield from _funnel(manifest)
+    yield ""
+    yield from _splits(manifest)
+
+
+def _entry(name: str, text: str) -> Iterator[str]:
+    lines = wrap(printable(text), WIDTH - _MARGIN, max_lines=_MAX_LINES_OF_TEXT)
+    for label, line in zip([name, *[""] * len(lines)], lines, strict=False):
+        yield f"{label:<{_MARGIN}}{line}"
+
+
+def _row(name: str, *cells: str) -> str:
+    """A name, cut to what the cells leave, and right-aligned cells."""
+    right = "".join(f"{cell:>14}" for cell in cells)
+    name = cut(printable(name), WIDTH - len(right))
+    return f"{name}{' ' * (WIDTH - len(right) - columns(name))}{right}"
+
+
+def _sources(manifest: Manifest) -> Iterator[str]:
+    yield "source"
+    for source in manifest.source[:_MAX_SOURCES]:
+        yield _row(f"  {source.path}", size(source.bytes))
+    others = manifest.source[_MAX_SOURCES:]
+    if others:
+        yield _row(f"  … and {len(others):,} more", size(sum(source.bytes for source in others)))
+
+
+def _funnel(manifest: Manifest) -> Iterator[str]:
+    rows = manifest.rows
+    yield "lines"
+    for name, number in {"in": rows.input, **rows.rejected, "kept": rows.kept}.items():
+        share = number / rows.input if rows.input else 0.0
+        if number or name in ("in", "kept"):
+            yield _row(f"  {name}", f"{number:,}", f"{share:.2%}")
+
+
+def _splits(manifest: Manifest) -> Iterator[str]:
+    yield _row("split", "rows", "shards", "size")
+    for name, shards in {**manifest.splits, "rejected": manifest.rejected}.items():
+        num_rows, num_bytes = sum(shard.rows for shard in shards), sum(shard.bytes for shard in shards)
+        yield _row(f"  {name}", f"{num_rows:,}", f"{len(shards):,}", size(num_bytes))
+
+
+def _records(manifest: Manifest, config: InspectConfig) -> Iterator[str]:
+    split = config.split or "train"
+    num = min(config.records, manifest.num_rows(split))
+    yield f"{split}, the first {num:,} of {manifest.num_rows(split):,} records"
+    for record in islice(_read(manifest.splits[split], config.data), num):
+        yield ""
+        yield from _entry(UID, record[UID])
+        yield from _entry(KEY, record[KEY].hex())
+        yield from _entry(TITLE, record[TITLE])
+        yield from _entry(CONTENT, record[CONTENT])
+
+
+def _read(shards: tuple[Shard, ...], root: str) -> Iterator[dict]:
+    for shard in shards:
+        filesystem, path = storage.open_filesystem(storage.join(root, shard.path))
+        try:
+            with filesystem.open(path, "rb") as file:
+                parquet = pq.ParquetFile(file, page_checksum_verification=True)
+                if parquet.schema_arrow != SHARD_SCHEMA:
+                    raise pa.ArrowInvalid("its columns are not those of a shard")
+                for batch in parquet.iter_batches(batch_size=100):
+                    yield from batch.to_pylist()
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            raise UserError(
+                f"shard {shard.path} cannot be read: {error}; 'vitrine verify {root}' tells more"
+            ) from error

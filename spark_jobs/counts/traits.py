@@ -1,0 +1,213 @@
+"""Traits of texts: entities, tags, kinds of characters, counted over the bytes of a whole batch at once.
+
+Whatever the data, few distinct things are counted: entities by a bounded set of spellings, characters by class.
+"""
+
+import html.entities
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from contract.text.profiles import PRIMES, QUOTES
+
+# Numeric entities are told apart below this code point: all of Latin, Greek, Cyrillic, Arabic, Hebrew, punctuation.
+NUM_CODE_POINTS: Final = 0x3000
+OTHER_DECIMAL: Final = "&#…;"
+OTHER_HEX: Final = "&#x…;"
+
+_PIECE: Final = 2**17  # bytes
+_WINDOW: Final = 12  # bytes after an `&` that are looked at without Python; they hold nearly all entities and their `;`
+_LONGEST: Final = 64  # bytes after an `&` that are looked at in any case; no name is longer than 32
+_HEX: Final = re.compile(rb"#[xX]([0-9a-fA-F]+)")
+_DECIMAL: Final = re.compile(rb"#([0-9]+)")
+_NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9]*;?")
+
+_IS_LETTER: Final = np.array([chr(code).isalpha() and code < 128 for code in range(256)])
+_MAY_BEGIN_ENTITY: Final = _IS_LETTER | (np.arange(256) == ord("#"))
+
+_ALL_ASCII: Final = bytes(range(128))
+_SCRIPTS: Final = "Arabic Bengali Cyrillic Devanagari Greek Hangul Hebrew Hiragana Katakana Tamil Thai".split()  # noqa: SIM905
+_OTHER_LETTERS: Final = "letters of other scripts"
+_LETTERS: Final = {script.upper(): f"{script} letters" for script in _SCRIPTS} | {
+    "LATIN": "Latin letters beyond ASCII",
+    "CJK": "Chinese characters",
+}
+_OF_CATEGORY: Final = {
+    "M": "combining marks",
+    "N": "numbers beyond ASCII",
+    "Z": "blanks",
+    "P": "punctuation beyond ASCII",
+    "S": "symbols beyond ASCII",
+    "C": "control characters and the like",
+}
+
+
+class TextTraits(msgspec.Struct, frozen=True):
+    """How many texts hold what."""
+
+    num_texts: int = 0  # that are not empty
+    num_with_entity: int = 0
+    num_with_tag: int = 0
+    num_beyond_ascii: int = 0  # that hold a character beyond ASCII
+
+
+def traits_of(texts: pa.StringArray) -> tuple[TextTraits, Counter[str]]:
+    """How many texts hold what, and how often each entity occurs (see `spelling_of`). 0.6 us a text of 600 bytes."""
+    data, offsets = _bytes_of(texts)
+    places = _places(data)
+    is_ampersand = data[places] == ord("&")
+    entities, num_with_entity = _count_entities(data, offsets, places[is_ampersand])
+    starts = offsets[:-1][np.diff(offsets) > 0]
+    traits = TextTraits(
+        num_texts=len(starts),
+        num_with_entity=num_with_entity,
+        num_with_tag=_num_with_tag(data, offsets, places[~is_ampersand]),
+        # Bytes of characters beyond ASCII are negative as signed ones.
+        num_beyond_ascii=int((np.minimum.reduceat(data.view(np.int8), starts) < 0).sum()) if len(starts) else 0,
+    )
+    return traits, entities
+
+
+def _places(data: np.ndarray) -> np.ndarray:
+    """Where `&`, `<` and `>` stand. Piece by piece, so that what is in between stays in the cache."""
+    places = []
+    for first in range(0, len(data), _PIECE):
+        piece = data[first : first + _PIECE]
+        is_wanted = (piece | 2) == ord(">")  # `<` is `>` without that bit
+        is_wanted |= piece == ord("&")
+        places.append(np.flatnonzero(is_wanted) + first)
+    return np.concatenate(places) if places else np.zeros(0, np.intp)
+
+
+@lru_cache(maxsize=10_000)
+def spelling_of(after_ampersand: bytes) -> str | None:
+    """The entity that HTML5 sees in an `&` and the bytes after it, in one spelling for each; None where it sees none.
+
+    >>> [spelling_of(text) for text in (b"amp;", b"copyright", b"#X2019; s", b"#0151;", b"#x1F600;", b"mdash")]
+    ['&amp;', '&copy;', '&#x2019;', '&#151;', '&#x…;', None]
+    """
+    if found := _HEX.match(after_ampersand):
+        code = int(found[1], 16)
+        return f"&#x{code:X};" if code < NUM_CODE_POINTS else OTHER_HEX
+    if found := _DECIMAL.match(after_ampersand):
+        code = int(found[1])
+        return f"&#{code};" if code < NUM_CODE_POINTS else OTHER_DECIMAL
+    if found := _NAME.match(after_ampersand):
+        name = found[0].decode()
+        # Old names need no semicolon, nor an end: `&copyright` begins with `&copy`.
+        for end in range(len(name), 1, -1):
+            if name[:end] in html.entities.html5:
+                return f"&{name[:end].removesuffix(';')};"
+    return None
+
+
+def kind_of(spelling: str) -> str:
+    """Whether an entity is a name or a number: "named", "decimal" or "hex"."""
+    if spelling.startswith("&#"):
+        return "hex" if spelling[2] == "x" else "decimal"
+    return "named"
+
+
+def _count_entities(data: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> tuple[Counter[str], int]:
+    """How often each entity occurs, and the number of texts that hold one, from where each `&` stands."""
+    starts = places[places < len(data) - 1] + 1
+    starts = starts[_MAY_BEGIN_ENTITY[data[starts]]]
+    rows = _rows_of(starts - 1, offsets)
+    ends = offsets[rows + 1]
+    tokens, is_settled = _up_to_semicolon(data, starts, ends)
+    for start, end in zip(starts[~is_settled].tolist(), ends[~is_settled].tolist(), strict=True):
+        tokens.append(data[start : min(end, start + _LONGEST)].tobytes())
+    rows = np.concatenate([rows[is_settled], rows[~is_settled]])
+
+    counts: Counter[str] = Counter()
+    for token, count in Counter(tokens).items():
+        if spelling := spelling_of(token):
+            counts[spelling] += count
+    if counts.total() < len(tokens):
+        rows = rows[[spelling_of(token) is not None for token in tokens]]
+    return counts, _num_distinct(rows, len(offsets))
+
+
+def _up_to_semicolon(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[list[bytes], np.ndarray]:
+    """The bytes up to a semicolon that follows soon and within the text, and at which of the starts there is one."""
+    is_settled = starts + _WINDOW <= ends
+    heads = np.ndarray(max(len(data) - _WINDOW + 1, 0), f"V{_WINDOW}", data, strides=(1,))[starts[is_settled]]
+    heads = heads.view(np.uint8).reshape(-1, _WINDOW)
+    lengths = (heads == ord(";")).argmax(axis=1)
+    is_settled[is_settled] = lengths > 0
+    heads[np.arange(_WINDOW) > lengths[:, None]] = 0
+    return heads[lengths > 0].view(f"S{_WINDOW}").ravel().tolist(), is_settled
+
+
+def _num_with_tag(data: np.ndarray, offsets: np.ndarray, angles: np.ndarray) -> int:
+    """Texts that hold what `</?[A-Za-z][^<>]*>` finds: a `<`, a name, and no other angle before a `>`."""
+    is_pair = (data[angles[:-1]] == ord("<")) & (data[angles[1:]] == ord(">"))
+    opening, closing = angles[:-1][is_pair], angles[1:][is_pair]
+    first, second = data[opening + 1], data[np.minimum(opening + 2, closing)]
+    is_tag = _IS_LETTER[first] | ((first == ord("/")) & _IS_LETTER[second])
+    rows = _rows_of(opening[is_tag], offsets)
+    return _num_distinct(rows[rows == _rows_of(closing[is_tag], offsets)], len(offsets))
+
+
+def _rows_of(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The text that each byte belongs to."""
+    return np.searchsorted(offsets, places, side="right") - 1
+
+
+def _num_distinct(rows: np.ndarray, num_rows: int) -> int:
+    is_there = np.zeros(num_rows, np.bool_)
+    is_there[rows] = True
+    return int(np.count_nonzero(is_there))
+
+
+def count_characters(texts: pa.StringArray) -> Counter[str]:
+    """Number of characters of each class. About 2 us a text of 600 bytes."""
+    data, _ = _bytes_of(texts)
+    counts: Counter[str] = Counter()
+    for code, count in enumerate(np.bincount(data, minlength=128)[:128].tolist()):
+        if count:
+            counts[class_of(chr(code))] += count
+    for character, count in Counter(data.tobytes().translate(None, _ALL_ASCII).decode()).items():
+        counts[class_of(character)] += count
+    return counts
+
+
+@lru_cache(maxsize=100_000)
+def class_of(character: str) -> str:
+    """The class under which a character is counted; there are about thirty.
+
+    >>> [class_of(character) for character in "aé茶’&"]
+    ['letters a to z', 'Latin letters beyond ASCII', 'Chinese characters', 'quotation marks', 'other ASCII signs']
+    """
+    category = unicodedata.category(character)[0]
+    if character in QUOTES or character in PRIMES:
+        return "quotation marks"
+    if character.isspace():
+        return "blanks"
+    if not character.isascii():
+        return _class_of_letter(character) if category == "L" else _OF_CATEGORY[category]
+    if character.isalnum():
+        return "letters a to z" if character.isalpha() else "digits"
+    if character in ",.":
+        return "commas and full stops"
+    return _OF_CATEGORY["C"] if category == "C" else "other ASCII signs"
+
+
+def _class_of_letter(character: str) -> str:
+    return _LETTERS.get(unicodedata.name(character, "").partition(" ")[0], _OTHER_LETTERS)
+
+
+def _bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """All texts as one array of UTF-8 bytes, and [texts + 1] offsets into it."""
+    if not len(texts):
+        return np.zeros(0, np.uint8), np.zeros(1, np.int32)
+    _, offsets_buffer, data_buffer = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    return data, offsets - offsets[0]

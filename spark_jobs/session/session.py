@@ -1,0 +1,232 @@
+"""The only place that starts Spark."""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from contract.errors import UserError
+from spark_jobs.session.cluster import (
+    require_master,
+    settings_of_environment,
+    shipping,
+    submitted_to,
+    wait_for_executor,
+)
+from spark_jobs.session.java import (
+    check_java,
+    class_archive,
+    ended_on_interrupt,
+    find_java,
+    hang_up,
+    is_started_by_submit,
+)
+
+_QUIET: Final = Path(__file__).with_name("log4j2.properties")
+
+_SETTINGS: Final = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.adaptive.enabled": "false",
+    # Rows are pieces of up to 64 MiB, compressed already.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
+    "spark.shuffle.compress": "false",
+    # A row is a task or a piece: there are few, and what would be compiled for them costs seconds.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.ui.showConsoleProgress": "false",
+}
+# The JVM moves bytes and does little else: what it would spend on compiling itself well takes the cores from Python.
+_JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Cleaning makes and drops arrays of a few MiB all the time. By default glibc maps each anew, and the kernel clears it
+# page by page: a quarter of the time.
+_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+_CLUSTER_SETTINGS: Final = {
+    "spark.driver.extraJavaOptions": " ".join(_JAVA_OPTIONS),
+    "spark.executor.extraJavaOptions": " ".join(_JAVA_OPTIONS),
+}
+_LOCAL_SETTINGS: Final = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.memory": "2g",
+    "spark.ui.enabled": "false",
+    "spark.python.daemon.module": "spark_jobs.session.daemon",
+}
+
+
+@contextmanager
+def open_session(master: str, *, conf: Sequence[str] = (), environment: str | None = None) -> Iterator[SparkSession]:
+    """A Spark session of ours; one that runs already in this process is used and left running.
+
+    `conf` are settings of Spark's own as NAME=VALUE. `environment` is an archive of the Python packages that a
+    cluster's workers need, where they do not have them. UserError where Spark cannot start. On an interrupt the Java
+    that was started is ended, and nothing else is done. Spark's own messages are kept in a file, which is there to read
+    only if the job fails.
+    """
+    running = SparkSession.getActiveSession()
+    if is_started_by_submit():
+        master = submitted_to(master)
+    if running is not None:
+        yield running
+    elif master.startswith("local"):
+        settings = _LOCAL_SETTINGS | _parse_conf(conf)
+        with (
+            _log_kept_on_failure() as log,
+            ended_on_interrupt(),
+            _stopping(_start_local(master, log, settings=settings)) as spark,
+        ):
+            yield spark
+    else:
+        packages = settings_of_environment(environment) if environment else {}
+        settings = _CLUSTER_SETTINGS | packages | _parse_conf(conf)
+        with (
+            _log_kept_on_failure() as log,
+            ended_on_interrupt(),
+            _stopping(_start_remote(master, log, settings=settings)) as spark,
+            shipping(spark.sparkContext),
+        ):
+            wait_for_executor(spark)
+            yield spark
+
+
+def _parse_conf(conf: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in conf)}
+
+
+def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:
+    # pyspark 4.3 warns of pandas 3, and asks for pandas where only Arrow is used.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    builder = SparkSession.builder.appName("vitrine prepare").master(master)
+    for name, value in _SETTINGS.items():
+        builder = builder.config(name, value)
+    for name, value in _MALLOC.items():
+        builder = builder.config(f"spark.executorEnv.{name}", value)
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder
+
+
+@contextmanager
+def _stopping(spark: SparkSession) -> Iterator[SparkSession]:
+    try:
+        yield spark
+    except KeyboardInterrupt:
+        if is_started_by_submit():  # or else our Java is ended, which is sure and quick
+            spark.stop()
+        raise
+    except BaseException:
+        with suppress(Py4JError, OSError):  # Java may be gone, which is not what went wrong first
+            spark.stop()
+        raise
+    hang_up()
+    spark.stop()
+
+
+@contextmanager
+def _log_kept_on_failure() -> Iterator[IO[bytes]]:
+    """A nameless file, so that a killed job leaves none behind; unexpected errors say where its copy is."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            yield log
+        except (UserError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            log.seek(0)
+            with tempfile.NamedTemporaryFile(prefix="vitrine-spark-", suffix=".log", delete=False) as kept:
+                shutil.copyfileobj(log, kept)
+            error.add_note(f"Spark's own messages are in {kept.name}")
+            raise
+
+
+def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:
+    options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={_QUIET.as_uri()}"]
+    if not is_started_by_submit():
+        options += class_archive(find_java())
+    root = str(Path(__file__).resolve().parents[2])  # workers import spark_jobs from where this process did
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", root)]
+    environment = {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYTHONPATH": os.pathsep.join([root, *paths]),
+        "SPARK_LOCAL_IP": "127.0.0.1",  # or else Java asks for this machine's name, which may be known to nobody
+        **_MALLOC,
+    }
+    builder = _builder(master, {"spark.driver.extraJavaOptions": " ".join(options), **settings})
+    with _stderr_to(log), _user_errors_of_start(master, log), _environment(environment):
+        return _get_or_create(builder)
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    """What is started meanwhile has it for life: Java, and a local master's workers after it."""
+    before = dict(os.environ)
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _start_remote(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:
+    if not is_started_by_submit():
+        find_java()
+        require_master(master)
+    with _stderr_to(log), _user_errors_of_start(master, log):
+        spark = _get_or_create(_builder(master, settings))
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+@contextmanager
+def _user_errors_of_start(master: str, log: IO[bytes]) -> Iterator[None]:
+    try:
+        yield
+    except PySparkRuntimeError as error:
+        check_java(find_java())  # takes a while, and is nearly always right
+        log.seek(0)
+        said = log.read().decode(errors="replace").strip().splitlines()[-3:]
+        raise UserError(f"Spark did not start: {error}; Java said: {' / '.join(said) or 'nothing'}") from error
+    except Py4JJavaError as error:
+        raise UserError(f"Spark did not start with master {master!r}: {error.java_exception.getMessage()}") from error
+
+
+def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
+    """Makes an interrupt what it was before and nothing more.
+
+    The handler that pyspark 4.3 installs calls the JVM from within a call to it, which fails with three tracebacks, and
+    py4j 0.10.9 logs what it raises. Stopping the session cancels its jobs all the same.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(lambda record: "while sending command" not in str(record.msg))
+    spark = builder.getOrCreate()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
+    return spark
+
+
+@contextmanager
+def _stderr_to(log: IO[bytes]) -> Iterator[None]:
+    """What is started meanwhile writes its stderr to `log` for life: the JVM greets with warnings to no purpose."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,4 @@
+"""Words and sentence patterns of made-up products.
+
+Only data belongs here; drawing from it is synth.text.
+"""

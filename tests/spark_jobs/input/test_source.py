@@ -1,0 +1,167 @@
+"""Which files are read, how they are cut, and what is said of files that cannot be read."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from contract.errors import UserError
+from contract.manifest import Source
+from spark_jobs.input.readers import open_source
+from spark_jobs.input.source import MAX_RANGE_BYTES, MAX_TASKS_A_FILE, Part, list_sources, plan_parts
+
+
+def names(sources: tuple[Source, ...]) -> list[str]:
+    return [Path(source.path).name for source in sources]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.json", "a.json", "_c.json", ".d.json", "sub/e.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"{}\n")
+    return tmp_path
+
+
+def test_a_folder_is_all_its_files_hidden_ones_too(folder: Path) -> None:
+    assert names(list_sources(str(folder))) == [".d.json", "_c.json", "a.json", "b.json", "e.json"]
+
+
+def test_a_glob_is_the_files_it_matches(folder: Path) -> None:
+    assert names(list_sources(f"{folder}/*.json")) == [".d.json", "_c.json", "a.json", "b.json"]
+    assert names(list_sources(f"{folder}/_*")) == ["_c.json"]
+
+
+def test_a_source_tells_path_size_and_time(folder: Path) -> None:
+    (source,) = list_sources(str(folder / "_c.json"))
+    assert (source.path, source.bytes) == (str(folder / "_c.json"), 3)
+    assert source.modified.startswith("20")
+
+
+def test_no_such_file_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such input: .*nothing\.json"):
+        list_sources(str(tmp_path / "nothing.json"))
+
+
+def test_a_data_set_is_no_catalogue(folder: Path) -> None:
+    (folder / "sub" / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"holds a data set that is prepared already: .*sub/manifest\.json"):
+        list_sources(str(folder))
+
+
+def test_an_empty_input_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "a.json").touch()
+    with pytest.raises(UserError, match=r"the input is empty: .*a\.json"):
+        list_sources(str(tmp_path / "a.json"))
+
+
+def test_credentials_in_a_url_stay_out_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec  # the memory file system stands in for a server that takes a password
+
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe_file("/x.json", b"{}")
+    monkeypatch.setattr(type(filesystem), "unstrip_protocol", lambda _, path: f"sftp://me:secret@host{path}")
+    (source,) = list_sources("memory://x.json")
+    assert source.path == "sftp://host/x.json"
+
+
+@pytest.mark.parametrize("num_bytes", [1, 2**20, 2**20 + 1, 10 * 2**20, 3 * MAX_RANGE_BYTES + 7])
+@pytest.mark.parametrize("parallelism", [1, 2, 64])
+def test_parts_cover_each_byte_once(num_bytes: int, parallelism: int) -> None:
+    sources = [Source("a", num_bytes, ""), Source("c", 0, ""), Source("d.parquet", 10, "")]
+    parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=100)
+    of_first = [part for part in parts if part.source == 0]
+    assert [part.start for part in of_first] == [0, *(part.end for part in of_first[:-1])]
+    assert of_first[-1].end == num_bytes
+    assert all(part.end is not None and part.end - part.start <= MAX_RANGE_BYTES for part in of_first)
+    assert [part for part in parts if part.source] == [Part(2, 0, 10)]
+
+
+@pytest.mark.parametrize("name", ["a.json.gz", "a.zst", "a.csv", "a.csv.bz2", "a.tsv"])
+@pytest.mark.parametrize("num_files", [1, 2, 3, 7])
+@pytest.mark.parametrize("parallelism", [1, 2, 5, 64])
+@pytest.mark.parametrize("max_line_bytes", [10, 100 * 2**20])
+def test_files_that_cannot_be_cut_are_shared_by_blocks(
+    name: str, num_files: int, parallelism: int, max_line_bytes: int
+) -> None:
+    sources = [Source(f"{number}{name}", 5, "") for number in range(num_files)]
+    parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=max_line_bytes)
+    assert len(parts) >= min(parallelism, num_files * MAX_TASKS_A_FILE)
+    for number in range(num_files):
+        of_file = [part for part in parts if part.source == number]
+        if len(of_file) == 1:
+            assert of_file == [Part(number, 0, None)]
+            continue
+        block = of_file[1].start
+        assert "csv" in name or "tsv" in name or block >= 2 * max_line_bytes
+        for index, part in enumerate(of_file):
+            assert part == Part(number, index * block, (index + 1) * block, every=len(of_file) * block)
+
+
+def test_several_paths_have_commas_between_them(folder: Path) -> None:
+    assert names(list_sources(f"{folder}/b.json,{folder}/*.json,{folder}/sub")) == [
+        ".d.json",
+        "_c.json",
+        "a.json",
+        "b.json",
+        "e.json",
+    ]
+    (folder / "x,y.json").write_bytes(b"{}")
+    assert names(list_sources(f"{folder}/x,y.json")) == ["x,y.json"]
+    with pytest.raises(UserError, match=r"no such input: .*nothing"):
+        list_sources(f"{folder}/a.json,{folder}/nothing")
+
+
+def test_members_of_a_gzip_file_are_read_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"one\ntw") + gzip.compress(b"o\nthree"))
+    (source,) = list_sources(str(tmp_path / "a.gz"))
+    with open_source(source) as file:
+        assert file.read(1_000) == b"one\ntwo\nthree"
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: data[:50] + b"XXXX" + data[54:], lambda _: b"{}\n"]
+)
+def test_a_damaged_gzip_file_is_named(tmp_path: Path, damage: object) -> None:
+    whole = gzip.compress(bytes(range(256)) * 20)
+    (tmp_path / "a.json.gz").write_bytes(damage(whole))  # type: ignore[operator]
+    (source,) = list_sources(str(tmp_path / "a.json.gz"))
+    with pytest.raises(UserError, match=r"a\.json\.gz is not a whole gzip file"), open_source(source) as file:
+        file.seek(10**6)
+
+
+def test_gzip_under_another_name_is_not_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(gzip.compress(b"{}\n"))
+    (source,) = list_sources(str(tmp_path / "a.json"))
+    with pytest.raises(UserError, match=r"a\.json is compressed by gzip"), open_source(source):
+        pass
+
+
+def test_a_file_that_changed_since_it_was_listed_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}\n")
+    (source,) = list_sources(str(tmp_path / "a.json"))
+    (tmp_path / "a.json").write_bytes(b"{}\n{}\n")
+    with (
+        pytest.raises(UserError, match=r"a\.json changed while it was read: 3 bytes at first, 6 now"),
+        open_source(source),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["in.json", "*.json", ""])
+def test_a_folder_that_may_not_be_opened_is_no_missing_input(tmp_path: Path, name: str) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "in.json").write_text("{}")
+    closed.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may open anything
+    try:
+        with pytest.raises(UserError, match=r"not allowed to read .*: the folder \S+ is closed to this user"):
+            list_sources(str(closed / name))
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o700)

@@ -1,0 +1,84 @@
+"""Answers from a trained run, and the entry point of `vitrine ask`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase, TextStreamer
+
+from command.settings import exit_code, parse_settings
+from contract.errors import UserError
+from contract.text.clean import clean
+from contract.text.profiles import Profile, find_profile
+from trainer.config import AskConfig
+from trainer.engines.base import load_adapter, load_tokenizer
+from trainer.examples.encoder import Encoder
+from trainer.examples.prompt import title_in
+from trainer.runs import names
+from trainer.runs.folder import base_of, read_info
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """A trained model with all that a question needs."""
+
+    model: PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    encoder: Encoder
+    profile: Profile
+
+    def answer(self, title: str, *, max_new_tokens: int, streamer: TextStreamer | None = None) -> str:
+        """The most likely answer for a cleaned title, up to its end token; the streamer gets the text as it comes."""
+        ids = torch.tensor([self.encoder.prompt_ids(title)], device=self.model.device)
+        with torch.inference_mode():
+            output = self.model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                eos_token_id=self.tokenizer.eos_token_id,
+                pad_token_id=self.tokenizer.eos_token_id,  # one question at a time: nothing is padded
+                streamer=streamer,
+            )
+        return self.tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True).strip()
+
+
+def load_answerer(run: Path) -> Answerer:
+    """The run's base and adapter; UserError where training did not finish."""
+    info = read_info(run)
+    transformers.utils.logging.disable_progress_bar()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    base = base_of(run, info.config["base"])
+    tokenizer = load_tokenizer(base)
+    model = load_adapter(base, str(run / names.ADAPTER), device=device)
+    encoder = Encoder(tokenizer, max_length=info.config["max_length"])
+    return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0, or 2 where the user has to change something."""
+    return exit_code(lambda: ask(parse_settings(AskConfig, argv, prog="trainer.answers.answer", description=__doc__)))
+
+
+def ask(config: AskConfig) -> None:
+    """Prints the answer as it is made, or with `--json` one line when it is complete."""
+    answerer = load_answerer(Path(config.run))
+    find_title = clean if config.as_title else title_in
+    title = find_title(config.question, answerer.profile)
+    if not title:
+        raise UserError(f"nothing is left of {config.question!r} after cleaning: ask about a product's title")
+    if config.json:
+        answer = answerer.answer(title, max_new_tokens=config.max_new_tokens)
+        print(json.dumps({"question": config.question, "answer": answer}, ensure_ascii=False))
+        return
+    streamer = TextStreamer(answerer.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    answerer.answer(title, max_new_tokens=config.max_new_tokens, streamer=streamer)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

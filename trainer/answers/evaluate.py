@@ -1,0 +1,118 @@
+"""Before against after: the answers of a run with and without its adapter, beside the true descriptions."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from command.progress import Progress
+from command.settings import exit_code, parse_settings
+from contract import storage
+from contract.errors import UserError
+from trainer.answers.answer import Answerer, load_answerer
+from trainer.answers.rouge import rouge_l
+from trainer.config import EvaluateConfig, parse_data
+from trainer.examples.encoder import Record
+from trainer.plan.data_sets import DataSet, open_data
+from trainer.plan.order import num_lanes, rows_of_epoch
+from trainer.runs import names
+from trainer.runs.folder import read_info
+from trainer.stream.lanes import first_records, learnt_records
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One title, asked before and after training."""
+
+    split: str
+    title: str
+    truth: str
+    before: str
+    after: str
+    rouge_l_before: float
+    rouge_l_after: float
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0, or 2 where the user has to change something."""
+    return exit_code(
+        lambda: evaluate(parse_settings(EvaluateConfig, argv, prog="trainer.answers.evaluate", description=__doc__))
+    )
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
+    run = Path(config.run)
+    info = read_info(run)
+    data = open_data(config.data or info.config["data"], limit=info.config["limit"])
+    ids = [data_set.manifest.dataset_id for data_set in data]
+    if ids != info.dataset_ids:
+        raise UserError(
+            f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run learnt"
+            f" {', '.join(info.dataset_ids)}: no title of it counts as seen; name the one that it learnt with --data"
+        )
+    weights = [parse_data(text)[1] for text in info.config["data"]]
+    data = tuple(replace(each, weight=weight) for each, weight in zip(data, weights, strict=True))
+    unseen = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
+    asked = [("train", record) for record in _seen(data, config.seen, info.config)]
+    asked += [("unseen", record) for record in first_records(unseen, config.unseen)]
+    comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
+    document = json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False)
+    storage.write_bytes(str(run / names.EVALUATION), document.encode())
+    print(table(comparisons))
+
+
+def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> list[Record]:
+    num_records = sum(rows_of_epoch([data_set.rows for data_set in data]))
+    lanes = num_lanes(num_records, max_length=settings["max_length"])
+    return learnt_records(data, limit, lanes=lanes, seed=settings["seed"])
+
+
+def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:
+    """One comparison a title, in order. The prompt, the base and the decoding are the same on both sides."""
+    progress = Progress("asking:")
+    for number, (split, record) in enumerate(asked, start=1):
+        with answerer.model.disable_adapter():
+            before = answerer.answer(record.title, max_new_tokens=max_new_tokens)
+        after = answerer.answer(record.title, max_new_tokens=max_new_tokens)
+        scores = rouge_l(before, record.content), rouge_l(after, record.content)
+        yield Comparison(split, record.title, record.content, before, after, *scores)
+        progress.show(number / len(asked))
+    progress.done(f"{len(asked)} titles, before and after training,")
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+    """The comparisons for a person to read, with the mean ROUGE-L of seen and unseen titles."""
+    lines = []
+    for comparison in comparisons:
+        lines += [
+            f"\n[{'seen' if comparison.split == 'train' else 'unseen'}] {comparison.title}",
+            f"  true    {comparison.truth}",
+            f"  before  {comparison.before}   (ROUGE-L {comparison.rouge_l_before:.2f})",
+            f"  after   {comparison.after}   (ROUGE-L {comparison.rouge_l_after:.2f})",
+        ]
+    lines.append("")
+    for split, name in (("train", "seen"), ("unseen", "unseen")):
+        group = [comparison for comparison in comparisons if comparison.split == split]
+        if group:
+            before, after = mean_rouge_l(group)
+            lines.append(f"mean ROUGE-L of {len(group)} {name} titles: {before:.3f} before, {after:.3f} after training")
+    return "\n".join(lines)
+
+
+def mean_rouge_l(comparisons: Sequence[Comparison]) -> tuple[float, float]:
+    """Means before and after training."""
+    num = len(comparisons)
+    return (
+        sum(comparison.rouge_l_before for comparison in comparisons) / num,
+        sum(comparison.rouge_l_after for comparison in comparisons) / num,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

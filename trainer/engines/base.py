@@ -1,0 +1,195 @@
+"""The 4-bit base, its adapter, and the forward pass over packs."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from huggingface_hub import constants, try_to_load_from_cache
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from contract.errors import UserError
+from trainer.config import TrainConfig
+from trainer.examples.encoder import Pack
+from trainer.examples.tensors import IGNORED, pack_tensors
+
+# Shapes: T tokens of a pack, A answer tokens of a pack, V words of the vocabulary.
+
+_REACH_WITHIN_S: Final = 10.0
+_DTYPES: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
+    """The base's tokenizer; UserError where there is no such base."""
+    _require_hub(base)
+    try:
+        return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _no_such_base(base, error) from error
+
+
+def load_base(base: str, *, device: torch.device, compute_type: str = "auto") -> PreTrainedModel:
+    """The frozen base in NF4 with its other weights in the compute type.
+
+    Weights that are stored in 4 bit are taken as they are, others are quantised on load.
+    """
+    dtype = compute_dtype_of(compute_type, device)
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    try:
+        stored = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        # Only where it is needed: a `quantization_config` of None makes transformers 5.17 ignore the stored one.
+        is_quantized = getattr(stored, "quantization_config", None) is not None
+        model, report = AutoModelForCausalLM.from_pretrained(
+            base,
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            output_loading_info=True,
+            **({} if is_quantized else {"quantization_config": quantization}),
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _no_such_base(base, error) from error
+    if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
+        raise UserError(f"base {base!r} lacks weights, or has some of another shape: {', '.join(unusable[:5])}")
+    model.requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            # A base stored in 4 bit brings the compute type it was stored with, or float32 where it names none.
+            module.compute_dtype = dtype
+            # bitsandbytes 0.50 repacks weights in place in an eval forward on CPUs with AVX512-BF16, and a later
+            # training forward then gives its input no gradient.
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def compute_dtype_of(compute_type: str, device: torch.device) -> torch.dtype:
+    """The type of activations that the setting names."""
+    return compute_dtype(device) if compute_type == "auto" else _DTYPES[compute_type]
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """The type of activations on this device: bfloat16 on a GPU that has it, float16 on others, float32 elsewhere."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
+    """The model with a new adapter on all linear layers, in float32; its first values follow from the seed."""
+    torch.manual_seed(config.seed)
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, lora)
+
+
+def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
+    """The base with a trained adapter, ready to answer."""
+    try:
+        return PeftModel.from_pretrained(load_base(base, device=device), adapter).eval()
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
+
+
+def answer_loss(model: PeftModel, pack: Pack) -> Tensor:
+    """Sum over the pack's answer tokens of their cross entropy, in float32.
+
+    Examples do not see each other: positions start anew with each, and transformers builds the block-diagonal mask
+    from them only without a cache and without an attention mask (transformers 5.17, `masking_utils`).
+    """
+    input_ids_T, positions_T, labels_T = pack_tensors(pack, device=model.device)
+    # The logits at t predict token t + 1.
+    places_A = (labels_T[1:] != IGNORED).nonzero()[:, 0]
+    logits_AV = packed_logits(model, input_ids_T, positions_T, places_A)
+    return functional.cross_entropy(logits_AV.float(), labels_T[1:][places_A], reduction="sum")
+
+
+def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tensor, places_A: Tensor) -> Tensor:
+    """The logits after the tokens at `places_A`, each of which sees only its own example."""
+    output = model(
+        input_ids=input_ids_T[None], position_ids=positions_T[None], logits_to_keep=places_A, use_cache=False
+    )
+    return output.logits[0]
+
+
+def plain_leak(model: torch.nn.Module, *, vocabulary: int, device: torch.device) -> float:
+    """The largest difference of an example's logits with and without another before it, in shares of the largest."""
+
+    def logits(ids_T: Tensor, positions_T: Tensor, _: Sequence[int]) -> Tensor:
+        return packed_logits(model, ids_T, positions_T, torch.arange(len(ids_T), device=device))
+
+    return largest_difference(logits, model, vocabulary=vocabulary, device=device)
+
+
+@torch.no_grad()
+def largest_difference(
+    logits: Callable[[Tensor, Tensor, Sequence[int]], Tensor],
+    model: torch.nn.Module,
+    *,
+    vocabulary: int,
+    device: torch.device,
+) -> float:
+    """`plain_leak`, where `logits` gives the model's logits (T x V) from ids, positions and the examples' lengths."""
+    generator = torch.Generator().manual_seed(0)
+    ids_T = torch.randint(vocabulary, (48,), generator=generator).to(device)
+    positions_T = torch.cat([torch.arange(17), torch.arange(31)]).to(device)
+    was_training = model.training
+    model.eval()
+    together = logits(ids_T, positions_T, (17, 31))[17:].float()
+    alone = logits(ids_T[17:], positions_T[17:], (31,)).float()
+    model.train(was_training)
+    return ((together - alone).abs().max() / alone.abs().max()).item()
+
+
+def _require_hub(base: str) -> None:
+    """UserError where this base has to be fetched and nobody answers: the hub's own client tries for a minute."""
+    if os.path.isdir(base) or constants.HF_HUB_OFFLINE or getproxies():
+        return
+    try:
+        if isinstance(try_to_load_from_cache(base, "config.json"), str):
+            return
+    except ValueError:
+        return  # no name of the hub's, which is told when it is loaded
+    hub = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((hub.hostname or "", hub.port or 443), timeout=_REACH_WITHIN_S).close()
+    except OSError as error:
+        raise UserError(
+            f"base {base!r} is no local folder and was not fetched before, and the hub cannot be reached"
+            f" ({constants.ENDPOINT}: {error.strerror or error}); give a local folder, or 'tiny'"
+        ) from error
+
+
+def _no_such_base(base: str, error: Exception) -> UserError:
+    is_folder = os.path.isdir(base)
+    kind = "a folder without a usable model" if is_folder else "no local folder, and not found on the hub"
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"no such base model: {base!r} is {kind} ({reason});"
+        " give a hub name, a folder with config.json and weights, or 'tiny'"
+    )

@@ -1,0 +1,219 @@
+"""What computes the loss of a step: `plain` is transformers and PEFT as they are, `native` the fast one for GPUs,
+`unsloth` that library's own (`trainer.engines.unsloth_engine`).
+
+Whichever it is, the PEFT model holds the adapter that is saved and loaded.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from accelerate.utils import broadcast_object_list
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor
+from torch.nn import Parameter
+
+from contract.errors import UserError
+from trainer.config import TrainConfig
+from trainer.engines.base import answer_loss, plain_leak
+from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, missing, why_not
+from trainer.examples.encoder import Pack
+from trainer.native import (
+    NativeModel,
+    Precision,
+    Trial,
+    build_native,
+    fit_to_memory,
+    largest_leak,
+    make_batches,
+    park_adapter,
+    try_precisions,
+)
+
+# Of the logits' largest value. A leak gives about 1. Rounding gives 1e-6 in float32; in bfloat16 up to 0.03, measured
+# on 22 layers of random weights, because SDPA takes another kernel for the packed mask than for the causal one.
+# float16 rounds to an eighth of bfloat16's steps.
+_LARGEST_LEAK = {torch.float32: 1e-2, torch.float16: 0.03, torch.bfloat16: 0.1}
+
+
+class Engine(Protocol):
+    """The part of training that the loop leaves open."""
+
+    @property
+    def model(self) -> PeftModel:
+        """The base with its adapter."""
+
+    @property
+    def name(self) -> str:
+        """For people, metrics and checkpoints."""
+
+    def parameters(self) -> list[Parameter]:
+        """What the optimizer updates, float32."""
+
+    def batches(self, packs: Sequence[Pack]) -> list[Any]:
+        """The packs as this engine computes them, one forward and backward pass each. Called ahead, in a thread."""
+
+    def loss(self, batch: Any) -> Tensor:
+        """The sum over a batch's answer tokens of their cross entropy."""
+
+    def leak(self, vocabulary: int) -> float:
+        """What the logits of an example in a pack owe to the one before it, in shares of the largest logit."""
+
+    def give_adapter(self) -> None:
+        """Puts the adapter's values into the PEFT model, to be saved."""
+
+    def take_adapter(self) -> None:
+        """Takes the adapter's values from the PEFT model, after a checkpoint was loaded into it."""
+
+
+@dataclass(frozen=True)
+class PlainEngine:
+    """transformers and PEFT, a pack at a time."""
+
+    model: PeftModel
+    name: str = "plain"
+
+    def parameters(self) -> list[Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def batches(self, packs: Sequence[Pack]) -> list[Pack]:
+        return [pack for pack in packs if pack.num_answer_tokens]
+
+    def loss(self, batch: Pack) -> Tensor:
+        return answer_loss(self.model, batch)
+
+    def leak(self, vocabulary: int) -> float:
+        return plain_leak(self.model, vocabulary=vocabulary, device=self.model.device)
+
+    def give_adapter(self) -> None:
+        """It is the PEFT model's own."""
+
+    def take_adapter(self) -> None:
+        """It is the PEFT model's own."""
+
+
+@dataclass(frozen=True)
+class NativeEngine:
+    """Our own forward and backward pass, as many tokens at a time as are asked for."""
+
+    model: PeftModel
+    native: NativeModel
+    tokens_per_batch: int
+    precision: Precision
+    trials: tuple[Trial, ...] = ()  # that chose the precision, if any did
+    name: str = "native"
+
+    def parameters(self) -> list[Parameter]:
+        return self.native.parameters()
+
+    def batches(self, packs: Sequence[Pack]) -> list[Any]:
+        made = make_batches(packs, max_tokens=self.tokens_per_batch, window=self.native.shape.window)
+        return [batch.pinned() for batch in made if batch.num_answer_tokens]
+
+    def loss(self, batch: Any) -> Tensor:
+        return self.native.loss(batch)
+
+    def leak(self, vocabulary: int) -> float:
+        return largest_leak(self.native, vocabulary=vocabulary)
+
+    def give_adapter(self) -> None:
+        set_peft_model_state_dict(self.model, self.native.peft_state())
+
+    def take_adapter(self) -> None:
+        self.native.load_peft_state(get_peft_model_state_dict(self.model, save_embedding_layers=False))
+
+
+def check_engine(config: TrainConfig) -> None:
+    """UserError where the settings ask for an engine that cannot be, as far as this is known without a base."""
+    if config.engine in ("plain", "unsloth") and config.base_precision != "nf4":
+        raise UserError(
+            f"engine = {config.engine} takes the base as it is loaded, in nf4 on a GPU: base_precision ="
+            f" {config.base_precision} is for the native engine"
+        )
+    if config.engine == "unsloth" and (reason := missing()):
+        raise UserError(reason)
+
+
+def choose_engine(
+    load: Callable[[], PeftModel],
+    config: TrainConfig,
+    sample: Callable[[], Sequence[Pack]],
+    *,
+    base: str,
+    device: torch.device,
+) -> tuple[Engine, str]:
+    """The engine that the settings ask for, and why it is that one. UserError where it cannot be. Collective.
+
+    `load` gives the base with its adapter, unless Unsloth loads it. `sample` gives packs of the data set, for a trial
+    of the base's precisions.
+    """
+    if config.engine == "unsloth":
+        return _unsloth(base, config, device=device), "as asked for"
+    model = load()
+    if config.engine == "plain":
+        return PlainEngine(model), "as asked for"
+    if config.engine == "native":
+        return _named(_native(model, config, sample), "as asked for")
+    stays = "; the base stays in nf4" if config.base_precision != "nf4" else ""
+    if device.type != "cuda":
+        return PlainEngine(model), f"there is no GPU{stays}"
+    try:
+        return _named(_native(model, config, sample), "this GPU and this base can do it")
+    except UserError as error:
+        why = f"the native engine cannot: {error}{stays}"
+    del model
+    torch.cuda.empty_cache()
+    try:
+        return _unsloth(base, config, device=device), why
+    except UserError as error:
+        return PlainEngine(load()), f"{why}; nor can Unsloth: {error}"
+
+
+def check_isolation(engine: Engine, *, vocabulary: int) -> None:
+    """Raises UserError if, on this model as it is loaded, an example in a pack sees the one before it."""
+    leak, allowed = engine.leak(vocabulary), _LARGEST_LEAK[engine.model.dtype]
+    if not leak < allowed:
+        raise UserError(
+            f"packed records see each other with this model and attention (logits differ by {leak:.2g} of their size,"
+            f" expected less than {allowed}): training would learn wrong answers, so it does not start"
+        )
+
+
+def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
+    """The engine and all that was decided about it, in words."""
+    lines = [
+        f"{trial.precision}: {'not measured' if trial.tokens_per_s is None else f'{trial.tokens_per_s:,.0f} tokens/s'}"
+        f", {trial.verdict}{' (chosen)' if trial.is_chosen else ''}"
+        for trial in engine.trials
+    ]
+    recomputed = ", all layers computed again in the backward pass" if engine.native.num_recomputed else ""
+    what = f"base in {engine.precision}, {engine.tokens_per_batch:,} tokens at once{recomputed}"
+    return engine, "\n  ".join([f"{why}; {what}", *lines])
+
+
+def _unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
+    if reason := why_not(device.type):
+        raise UserError(reason)
+    return load_unsloth(base, config, device=device)
+
+
+def _native(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence[Pack]]) -> NativeEngine:
+    if config.lora_dropout:
+        raise UserError(f"the native engine has no dropout, and lora_dropout = {config.lora_dropout}")
+    max_length, most = config.max_length, config.tokens_per_step
+    trials: tuple[Trial, ...] = ()
+    if config.base_precision == "auto":
+        trials = tuple(
+            try_precisions(model, sample(), max_length=max_length, most=most, learning_rate=config.learning_rate)
+        )
+        # Ranks have GPUs alike, but clocks differ: all take what the first one found.
+        chosen = broadcast_object_list([next(trial.precision for trial in trials if trial.is_chosen)])[0]
+    else:
+        chosen = config.base_precision
+    native = build_native(model, precision=chosen)
+    tokens = config.tokens_per_batch
+    if tokens is None:
+        native, tokens = fit_to_memory(native, max_length=max_length, most=most)
+    park_adapter(model)
+    return NativeEngine(model, native, tokens, chosen, trials)

@@ -1,0 +1,201 @@
+"""Unsloth as an engine: its loading, its LoRA, its kernels and its loss, on our packs and their boundaries.
+
+Unsloth changes torch, transformers and PEFT for the whole process and may end it, so whether it can run is tried in
+another one first (`trainer.engines.unsloth_probe`). Parts of it are under the AGPL: it is imported where the user has
+installed and named it, or where nothing faster can run, and nothing of it is copied.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import torch
+from accelerate.utils import broadcast_object_list
+from peft import PeftModel
+from torch import Tensor
+from torch.nn import Parameter
+
+from contract.errors import UserError
+from trainer.config import TrainConfig
+from trainer.engines.base import compute_dtype_of, largest_difference
+from trainer.examples.encoder import Example, Pack
+from trainer.examples.tensors import pack_tensors
+from trainer.native.trial import find_fit, measured_bytes, memory_room
+
+PROBE_S: Final = 300
+# What tells a process that it is one of several. The probe is alone.
+_RANK_NAMES: Final = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class UnslothEngine:
+    """FastLanguageModel, as many whole packs at a time as `tokens_per_batch` hold."""
+
+    model: PeftModel
+    tokens_per_batch: int
+    name: str = "unsloth"
+
+    def parameters(self) -> list[Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def batches(self, packs: Sequence[Pack]) -> list[Pack]:
+        return joined([pack for pack in packs if pack.num_answer_tokens], max_tokens=self.tokens_per_batch)
+
+    def loss(self, batch: Pack) -> Tensor:
+        ids_T, positions_T, labels_T = pack_tensors(batch, device=self.model.device)
+        lengths = [len(example.ids) for example in batch.examples]
+        with self._autocast():
+            output = self.model(**_inputs(ids_T, positions_T, lengths), labels=labels_T[None], num_items_in_batch=1)
+        return output.loss
+
+    def leak(self, vocabulary: int) -> float:
+        return largest_difference(self._logits, self.model, vocabulary=vocabulary, device=self.model.device)
+
+    def give_adapter(self) -> None:
+        """It is the PEFT model's own."""
+
+    def take_adapter(self) -> None:
+        """It is the PEFT model's own."""
+
+    def _logits(self, ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> Tensor:
+        with self._autocast():
+            return self.model(**_inputs(ids_T, positions_T, lengths)).logits[0]
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        # The adapter is in float32, and Unsloth's kernels take the type of products from here.
+        is_half = self.model.dtype != torch.float32
+        return torch.autocast(self.model.device.type, dtype=self.model.dtype, enabled=is_half)
+
+
+def load_unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
+    """The base in NF4 with a new adapter on all linear layers, as Unsloth makes them; UserError where it cannot.
+
+    Layers are computed again in the backward pass, in Unsloth's way, only where a pack would not fit otherwise.
+    """
+    unsloth = import_unsloth(device)
+    try:
+        # Without a device map: it takes the rank's own GPU by itself, and must not be told.
+        model, _ = unsloth.FastLanguageModel.from_pretrained(
+            base,
+            max_seq_length=config.max_length,
+            dtype=compute_dtype_of(config.compute_type, device),
+            load_in_4bit=True,
+            random_state=config.seed,
+        )
+        model = unsloth.FastLanguageModel.get_peft_model(
+            model,
+            r=config.lora_rank,
+            target_modules="all-linear",
+            lora_alpha=config.lora_alpha,
+            lora_dropout=config.lora_dropout,
+            use_gradient_checkpointing=False,
+            random_state=config.seed,
+        )
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise UserError(f"Unsloth cannot load {base!r}: {_first_line(error)}") from error
+    return UnslothEngine(model, config.tokens_per_batch or _fit_to_memory(model, config))
+
+
+def missing() -> str | None:
+    """Why Unsloth cannot be imported; None where it can be looked for."""
+    if importlib.util.find_spec("unsloth") is None:
+        return "Unsloth is not installed; from the project's folder: pip install '.[unsloth]'"
+    return None
+
+
+def why_not(device_type: str) -> str | None:
+    """Why Unsloth cannot train here, found out in a process of its own; None where it can. Collective."""
+    told = broadcast_object_list([_probe(device_type) if os.environ.get("RANK", "0") == "0" else None])
+    return told[0]
+
+
+def import_unsloth(device: torch.device) -> Any:  # a module that may not be there
+    """Unsloth, which calls nobody and leaves no files behind; from here on this process is changed by it."""
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", _compiled().name)
+    if device.type != "cuda":
+        os.environ["UNSLOTH_FORCE_CPU"] = "1"
+    with warnings.catch_warnings():
+        # It wants to be imported first. What it then patches better are trainers of others, which are not used here.
+        warnings.filterwarnings("ignore", message=".*Unsloth should be imported before")
+        return importlib.import_module("unsloth")
+
+
+@cache
+def _compiled() -> tempfile.TemporaryDirectory[str]:
+    """Where Unsloth writes Python files that it then runs; gone with this process."""
+    return tempfile.TemporaryDirectory(prefix="vitrine-unsloth-")
+
+
+def _probe(device_type: str) -> str | None:
+    if reason := missing():
+        return reason
+    environment = {name: value for name, value in os.environ.items() if name not in _RANK_NAMES}
+    command = [sys.executable, "-m", "trainer.engines.unsloth_probe", device_type]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PROBE_S)
+    except subprocess.TimeoutExpired:
+        return f"Unsloth did not train a small model within {PROBE_S} s"
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.strip().splitlines() or ["nothing said"]
+    return f"Unsloth fails on a small model (exit code {done.returncode}): {lines[-1]}"
+
+
+def _fit_to_memory(model: PeftModel, config: TrainConfig) -> int:
+    device = model.device
+    if device.type != "cuda":
+        return config.max_length
+
+    def measure(tokens: int, num_recomputed: int) -> int | None:
+        model.for_training(use_gradient_checkpointing="unsloth" if num_recomputed else False)
+        length = config.max_length
+        packs = Pack(tuple(Example(row, [1] * length, 1, 0) for row in range(tokens // length)))
+        taken = measured_bytes(lambda: UnslothEngine(model, tokens).loss(packs), device)
+        model.zero_grad()
+        return taken
+
+    adapter_bytes = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    fit = find_fit(
+        measure, room=memory_room(device) - 2 * adapter_bytes, max_length=config.max_length,
+        most=config.tokens_per_step, num_layers=model.config.num_hidden_layers,
+    )  # fmt: skip
+    model.for_training(use_gradient_checkpointing="unsloth" if fit.num_recomputed else False)
+    return fit.tokens
+
+
+def joined(packs: Sequence[Pack], *, max_tokens: int) -> list[Pack]:
+    """The packs one behind the other, as few and long ones as hold at most so many tokens, or a single pack."""
+    joined: list[Pack] = []
+    for pack in packs:
+        if joined and joined[-1].num_tokens + pack.num_tokens <= max_tokens:
+            joined[-1] = Pack(joined[-1].examples + pack.examples)
+        else:
+            joined.append(pack)
+    return joined
+
+
+def _inputs(ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> dict[str, Any]:
+    """What keeps documents apart in Unsloth 2026.10: their lengths, and neither a mask nor a cache.
+
+    With these lengths it also takes rows longer than the window that it was loaded with.
+    """
+    return {
+        "input_ids": ids_T[None],
+        "position_ids": positions_T[None],
+        "packed_seq_lengths": torch.tensor(lengths, dtype=torch.int32),
+        "use_cache": False,
+    }
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

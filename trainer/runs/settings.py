@@ -1,0 +1,42 @@
+"""The settings of a run: as the user gives them, and as its folder remembers them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from command.settings import given_settings, load_settings
+from contract.errors import UserError
+from trainer.config import TrainConfig
+from trainer.runs import names
+
+
+def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
+    """Checked settings. With `resume`, what is not given is as it was when the run began."""
+    earlier = {}
+    match given_settings(file=file, overrides=overrides):
+        case {"resume": True, "run": str(run)}:
+            earlier = settings_of_run(Path(run))
+            if not earlier:
+                raise nothing_to_resume(Path(run))
+    return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
+
+
+def require_run(run: Path) -> None:
+    """UserError where there is no run."""
+    if not (run / names.CONFIG).is_file():
+        raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'")
+
+
+def nothing_to_resume(run: Path) -> UserError:
+    """Where --resume is given and there is no run."""
+    return UserError(f"nothing to resume: there is no run in {run}; leave out --resume to start one")
+
+
+def settings_of_run(run: Path) -> dict[str, Any]:
+    """The settings that RUN/config.json remembers, but for how the run was started; empty where there is no run."""
+    try:
+        config = json.loads((run / names.CONFIG).read_text())["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}

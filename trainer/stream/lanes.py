@@ -1,0 +1,121 @@
+"""Records from the shards of data sets: those of a lane, in the order in which they are learnt, or simply the first."""
+
+import itertools
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from contract.columns import CONTENT, TITLE
+from trainer.examples.encoder import Record
+from trainer.plan.data_sets import DataSet, first_rows
+from trainer.plan.order import Address, Lane, Stretch, Unit, plan_epoch, row_order, units_of
+from trainer.shards.row_groups import DamagedShardError, RowGroups
+
+
+@dataclass
+class LaneReader:
+    """Reads records of one lane. Keeps the row group that it read last of each data set."""
+
+    groups: RowGroups
+    lane: Lane
+    seed: int
+    skip_damaged: bool = False
+    _kept: dict[int, "_KeptUnit"] = field(default_factory=dict, init=False)
+
+    def read(self, addresses: Sequence[Address]) -> dict[Address, Record]:
+        """The records at these addresses, in their order, which must be that of the lane, but for damaged ones."""
+        records: dict[Address, Record] = {}
+        for block, group in itertools.groupby(addresses, key=lambda address: address.block):
+            of_block = list(self._block(block))
+            found = ((address, of_block[address.index]) for address in group)
+            records |= {address: record for address, record in found if record is not None}
+        return records
+
+    def _block(self, number: int) -> Iterator[Record | None]:
+        for stretch in self.lane.block(number):
+            unit = self._unit(stretch)
+            if unit.table is None:
+                yield from itertools.repeat(None, stretch.num)
+            else:
+                yield from _records(unit.table.slice(stretch.start, stretch.num), unit.rows[stretch.start :])
+
+    def _unit(self, stretch: Stretch) -> "_KeptUnit":
+        kept = self._kept.get(stretch.unit.source)
+        if kept is None or (kept.unit, kept.cycle) != (stretch.unit, stretch.cycle):
+            kept = self._kept[stretch.unit.source] = self._load(stretch)
+        if 2 * stretch.stop > stretch.unit.rows and kept.following:
+            self.groups.announce(kept.following)  # later than at once, so that few lanes hold two row groups
+        return kept
+
+    def _load(self, stretch: Stretch) -> "_KeptUnit":
+        unit, cycle = stretch.unit, stretch.cycle
+        order = row_order(unit, seed=self.seed, cycle=cycle)
+        base = first_row(self.groups.data, unit)
+        try:
+            table = self.groups.read(unit).take(_indices(order))
+        except DamagedShardError:
+            if not self.skip_damaged:
+                raise
+            table = None
+        return _KeptUnit(unit, cycle, table, [base + position for position in order], self.lane.unit_after(stretch))
+
+
+def announce_block(groups: RowGroups, lane: Lane, number: int) -> None:
+    """Begins to read what a block of a lane lies in, if there is such a block."""
+    for stretch in lane.block(number) if number < lane.num_blocks else ():
+        groups.announce(stretch.unit)
+
+
+@dataclass(frozen=True)
+class _KeptUnit:
+    """A row group in the order of a cycle; no table where it is damaged."""
+
+    unit: Unit
+    cycle: int
+    table: pa.Table | None
+    rows: list[int]  # numbers of its rows, over all data sets
+    following: Unit | None  # of the lane
+
+
+def learnt_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int) -> list[Record]:
+    """Records that a run's first epoch learns, the early ones first; without those that cannot be read."""
+    plans = plan_epoch([data_set.rows for data_set in data], lanes=lanes, seed=seed, epoch=0)
+    records: list[Record] = []
+    with closing(RowGroups(data)) as groups:
+        readers = [LaneReader(groups, lane, seed=seed, skip_damaged=True) for lane in plans]
+        for block in range(max(lane.num_blocks for lane in plans)):
+            for reader, lane in zip(readers, plans, strict=True):
+                if len(records) >= limit:
+                    return records[:limit]
+                records += reader.read(lane.addresses(block) if block < lane.num_blocks else []).values()
+    return records[:limit]
+
+
+def first_records(data: Sequence[DataSet], limit: int) -> list[Record]:
+    """The first records of data sets, equally many of each: a random sample, since shards are in random order."""
+    records: list[Record] = []
+    with closing(RowGroups(data)) as groups:
+        for source, data_set in enumerate(data):
+            share = (limit - len(records)) // (len(data) - source)
+            for unit in units_of(replace(data_set.rows, limit=share), source):
+                records += _records(groups.read(unit), itertools.count(first_row(data, unit)))
+    return records
+
+
+def first_row(data: Sequence[DataSet], unit: Unit) -> int:
+    """The number of a unit's first row, counted over the splits of all data sets, in their order."""
+    shards = data[unit.source].rows.of_shards
+    return first_rows(data)[unit.source] + sum(shards[: unit.shard]) + unit.first
+
+
+def _indices(positions: list[int]) -> pa.Array:
+    # Given a list, pyarrow looks whether it is one of pandas', and loads pandas for it: half a second, 40 MB.
+    return pa.Array.from_buffers(pa.int64(), len(positions), [None, pa.py_buffer(array("q", positions))])
+
+
+def _records(table: pa.Table, rows: Iterable[int]) -> Iterator[Record]:
+    columns = table[TITLE].to_pylist(), table[CONTENT].to_pylist()
+    return (Record(row, *texts) for row, *texts in zip(rows, *columns, strict=False))
