@@ -1,30 +1,101 @@
 """Settings records: frozen dataclasses filled from defaults, a TOML file and the command line, in that order."""
 
-import argparse
 import dataclasses
-import os
-import sys
+import math
+import operator
+import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Literal, TypeVar
 
-from command import caller
 from contract.errors import UserError, unknown_name
 
 Settings = TypeVar("Settings")
 
-USER_ERROR_CODE: Final = 2
-INTERRUPTED_CODE: Final = 130
-DEBUG: Final = "VITRINE_DEBUG"
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    also: str = "",
+    changes: Literal["result", "nothing"] = "result",
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    matching: str = "",
+    expected: str = "",
+) -> Any:
+    """A field of a settings record, with all that holds for this setting alone.
+
+    `help` is what the command line and docs/options.md say about it, `also` its option's other name, `changes` whether
+    another value makes another data set or adapter. A value is in range if it is finite, at least `least`, at most
+    `most`, above `above` and below `below`; a text, or each text of several, if all of it matches the regular
+    expression `matching`, which messages describe by `expected`.
+    """
+    bounds = Bounds(least=least, most=most, above=above, below=below, matching=matching, expected=expected)
+    metadata = {"help": help, "also": also, "changes": changes, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-def setting(default: Any = dataclasses.MISSING, *, help: str, also: str = "") -> Any:
-    """A field of a settings record; `help` is what the command line says about it, `also` its option's other name."""
-    return dataclasses.field(default=default, metadata={"help": help, "also": also})
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Which values a setting may have."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    matching: str = ""
+    expected: str = ""
+
+    def __contains__(self, value: object) -> bool:
+        """None and booleans are in any range."""
+        if isinstance(value, bool) or value is None:
+            return True
+        if isinstance(value, int | float):
+            return math.isfinite(value) and all(
+                is_right(value, bound) for _, is_right, bound in self._limits() if bound is not None
+            )
+        texts = value if isinstance(value, tuple) else (value,)
+        return not self.matching or all(re.fullmatch(self.matching, text) for text in texts)
+
+    def __str__(self) -> str:
+        """The range in words.
+
+        >>> print(Bounds(least=0, below=1), Bounds(), Bounds(matching="[a-z]+", expected="a word"), sep="; ")
+        at least 0 and below 1; a finite number; a word
+        """
+        limits = [f"{words} {bound:,}" for words, _, bound in self._limits() if bound is not None]
+        return self.expected or " and ".join(limits) or "a finite number"
+
+    def _limits(self) -> tuple[tuple[str, Callable[[Any, Any], bool], float | None], ...]:
+        return (
+            ("at least", operator.ge, self.least),
+            ("above", operator.gt, self.above),
+            ("at most", operator.le, self.most),
+            ("below", operator.lt, self.below),
+        )
+
+
+def check_settings(settings: Any, *problems: str) -> None:
+    """Raises UserError that lists every value out of its range, then `problems`, if there are any."""
+    out_of_range = [
+        f"{field.name} = {getattr(settings, field.name)!r}, expected {bounds}"
+        for field in dataclasses.fields(settings)
+        if getattr(settings, field.name) not in (bounds := field.metadata["bounds"])
+    ]
+    if found := [*out_of_range, *problems]:
+        raise UserError("; ".join(found))
+
+
+def settings_of_result(settings: Any) -> dict[str, Any]:
+    """The settings, by name, of which another value makes another data set or adapter."""
+    fields = dataclasses.fields(settings)
+    return {field.name: getattr(settings, field.name) for field in fields if field.metadata["changes"] == "result"}
 
 
 def load_settings(
@@ -98,98 +169,3 @@ def type_name(expected: Any) -> str:
     if typing.get_origin(expected) is tuple:
         return f"list of {type_name(typing.get_args(expected)[0])}"
     return expected.__name__
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong as all other errors are said: in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Ends the process."""
-        self.exit(USER_ERROR_CODE, f"error: {message}; '{self.prog} --help' shows what there is\n")
-
-
-def parse_settings(
-    cls: type[Settings],
-    argv: Sequence[str],
-    *,
-    prog: str,
-    description: str,
-    load: Callable[..., Settings] | None = None,
-) -> Settings:
-    """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options."""
-    parser = Parser(
-        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add_options(parser, cls)
-    arguments = vars(parser.parse_args(argv))
-    return (load or partial(load_settings, cls))(file=arguments.pop("config"), overrides=arguments)
-
-
-def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence[str] = ()) -> None:
-    """An option for every field not in `without`, and `--config FILE.toml`, over which options win."""
-    parser.add_argument("--config", metavar="FILE.toml", help="settings as 'name = value' lines; options win over it")
-    types_of = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        if field.name in without:
-            continue
-        option = "--" + field.name.replace("_", "-")
-        text = _help(field)
-        if bool in (types_of[field.name], *typing.get_args(types_of[field.name])):
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            action = "append" if _is_list(types_of[field.name]) else "store"
-            parse = _parser_of(types_of[field.name])
-            options = [option, *(f"--{also}" for also in [field.metadata["also"]] if also)]
-            parser.add_argument(*options, action=action, type=parse, metavar=field.name.upper(), help=text)
-
-
-def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
-    """Runs a command for an entry point: what it returns, or 0; 2 after a user's mistake, with its message.
-
-    Where it is one of several processes of a command, what one of them has said the others do not say again, nor how
-    they fail when it ends.
-    """
-    try:
-        return command() or 0
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return INTERRUPTED_CODE
-    except UserError as error:
-        if debug or os.environ.get(DEBUG):
-            raise
-        if caller.tell(USER_ERROR_CODE, str(error)):
-            print(f"error: {error}\n", end="", file=sys.stderr)  # in one write: several ranks may speak at once
-        return USER_ERROR_CODE
-    except Exception:
-        if debug or os.environ.get(DEBUG) or not caller.is_told():
-            caller.tell_crash()
-            raise
-        return USER_ERROR_CODE
-
-
-def to_argv(settings: Any) -> list[str]:
-    """The options that give this record again."""
-    argv = []
-    for field in dataclasses.fields(settings):
-        value, option = getattr(settings, field.name), "--" + field.name.replace("_", "-")
-        if isinstance(value, bool):
-            argv.append(option if value else option.replace("--", "--no-", 1))
-        elif value is not None and value != field.default:
-            argv += [f"{option}={item}" for item in (value if isinstance(value, tuple) else (value,))]
-    return argv
-
-
-def _help(field: "dataclasses.Field[Any]") -> str:
-    text = field.metadata["help"].replace("%", "%%")
-    if field.default in (dataclasses.MISSING, None, True, False, ""):
-        return text
-    return f"{text} (default: {field.default})"
-
-
-def _is_list(expected: Any) -> bool:
-    return any(typing.get_origin(choice) is tuple for choice in (expected, *typing.get_args(expected)))
-
-
-def _parser_of(expected: Any) -> Callable[[str], Any]:
-    choices = [choice for choice in typing.get_args(expected) or (expected,) if choice is not type(None)]
-    return choices[0] if isinstance(choices[0], type) else str

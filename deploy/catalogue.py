@@ -2,7 +2,7 @@
 
 import sys
 
-from command.settings import exit_code
+from command.entry import exit_code
 from contract import storage
 from contract.errors import UserError
 

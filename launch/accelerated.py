@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from command.caller import is_told, tell_crash
-from command.settings import USER_ERROR_CODE
+from command.entry import USER_ERROR_CODE
 
 # Those of torch 2.11 that tell of processes that ended, and of the others, which they then end.
 _LOGGERS: Final = (

@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from command.entry import exit_code
 from command.machine import count_gpus, crowd_text
-from command.settings import Parser, add_options, exit_code, given_settings, load_settings
+from command.options import Parser, add_options
+from command.settings import given_settings, load_settings
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch import demo, inspection, verification

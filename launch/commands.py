@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from command.machine import count_cores
-from command.settings import to_argv
+from command.options import to_argv
 from trainer.config import TrainConfig
 
 _ACCELERATE: Final = "accelerate.commands.launch"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 
 from command.caller import CALLER, calling, is_crash_told, tell, told_code
-from command.settings import USER_ERROR_CODE
+from command.entry import USER_ERROR_CODE
 from contract.errors import UserError
 from launch.commands import in_one_line
 

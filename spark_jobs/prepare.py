@@ -27,8 +27,9 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
+from command.entry import exit_code
+from command.options import parse_settings, to_argv
 from command.progress import Progress
-from command.settings import exit_code, parse_settings, to_argv
 from contract import storage
 from contract.columns import REASONS, REJECTED, SPLITS
 from contract.errors import UserError

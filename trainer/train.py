@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 
 from command.caller import end_with_caller
-from command.settings import exit_code, parse_settings
+from command.entry import exit_code
+from command.options import parse_settings
 from contract.errors import UserError
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer

@@ -15,7 +15,7 @@ from command.caller import CALLER, calling, end_with_caller, is_told, tell, told
 PART = """
 import sys
 from contract.errors import UserError
-from command.settings import exit_code
+from command.entry import exit_code
 
 def work():
     raise {error}

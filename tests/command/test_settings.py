@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from command.settings import load_settings, parse_settings, setting, to_argv
+from command.options import parse_settings, to_argv
+from command.settings import load_settings, setting
 from contract.errors import UserError
 
 

@@ -17,7 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from command.settings import parse_settings
+from command.options import parse_settings
 from launch import cli
 from spark_jobs.config import PrepareConfig
 

@@ -11,7 +11,8 @@ import transformers
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
-from command.settings import exit_code, parse_settings
+from command.entry import exit_code
+from command.options import parse_settings
 from contract.errors import UserError
 from contract.text.clean import clean
 from contract.text.profiles import Profile, find_profile

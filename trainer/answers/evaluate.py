@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from command.entry import exit_code
+from command.options import parse_settings
 from command.progress import Progress
-from command.settings import exit_code, parse_settings
 from contract import storage
 from contract.errors import UserError
 from trainer.answers.answer import Answerer, load_answerer

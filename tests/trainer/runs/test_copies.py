@@ -5,6 +5,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from trainer.runs import names
 from trainer.runs.copies import copy_run, fetch_run
 
 
@@ -23,20 +24,25 @@ def test_a_copy_writes_nothing_outside_the_run_s_folder_and_nothing_that_is_no_r
 def test_a_copy_may_lie_in_a_folder_that_machines_share(tmp_path: Path) -> None:
     run, copy = tmp_path / "run", tmp_path / "shared" / "copy"
     present = ["adapter/adapter_model.safetensors", "checkpoints/step-000005/state.json", "config.json"]
-    for name in names:
+    for name in present:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(name)
 
     copy_run(run, str(copy))
-    assert {name: (copy / name).read_text() for name in names} == {name: name for name in names}
+    assert {name: (copy / name).read_text() for name in present} == {name: name for name in present}
 
     fetch_run(str(copy), tmp_path / "elsewhere")
-    assert (tmp_path / "elsewhere" / names[1]).read_text() == names[1]
+    assert (tmp_path / "elsewhere" / present[1]).read_text() == present[1]
 
 
 def test_what_makes_a_checkpoint_whole_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, copied = tmp_path / "run", []
-    present = ["adapter/adapter_model.safetensors", "checkpoints/step-000005/state.json", "config.json", "ledger/from-1"]
+    present = [
+        "adapter/adapter_model.safetensors",
+        "checkpoints/step-000005/state.json",
+        "config.json",
+        "ledger/from-1",
+    ]
     for name in (*present, "checkpoints/step-000005/zzz.bin"):
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).touch()

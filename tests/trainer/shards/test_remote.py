@@ -13,7 +13,7 @@ import fsspec
 import pytest
 from transformers import AutoTokenizer
 
-from command.settings import USER_ERROR_CODE
+from command.entry import USER_ERROR_CODE
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import read_manifest

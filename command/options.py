@@ -1,0 +1,82 @@
+"""The command line of a settings record: one option for each field."""
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+from command.entry import USER_ERROR_CODE
+from command.settings import Settings, load_settings
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as all other errors are said: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process."""
+        self.exit(USER_ERROR_CODE, f"error: {message}; '{self.prog} --help' shows what there is\n")
+
+
+def parse_settings(
+    cls: type[Settings],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    load: Callable[..., Settings] | None = None,
+) -> Settings:
+    """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options."""
+    parser = Parser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add_options(parser, cls)
+    arguments = vars(parser.parse_args(argv))
+    return (load or partial(load_settings, cls))(file=arguments.pop("config"), overrides=arguments)
+
+
+def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence[str] = ()) -> None:
+    """An option for every field not in `without`, and `--config FILE.toml`, over which options win."""
+    parser.add_argument("--config", metavar="FILE.toml", help="settings as 'name = value' lines; options win over it")
+    types_of = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in without:
+            continue
+        option = "--" + field.name.replace("_", "-")
+        text = _help(field)
+        if bool in (types_of[field.name], *typing.get_args(types_of[field.name])):
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            action = "append" if _is_list(types_of[field.name]) else "store"
+            parse = _parser_of(types_of[field.name])
+            options = [option, *(f"--{also}" for also in [field.metadata["also"]] if also)]
+            parser.add_argument(*options, action=action, type=parse, metavar=field.name.upper(), help=text)
+
+
+def to_argv(settings: Any) -> list[str]:
+    """The options that give this record again."""
+    argv = []
+    for field in dataclasses.fields(settings):
+        value, option = getattr(settings, field.name), "--" + field.name.replace("_", "-")
+        if isinstance(value, bool):
+            argv.append(option if value else option.replace("--", "--no-", 1))
+        elif value is not None and value != field.default:
+            argv += [f"{option}={item}" for item in (value if isinstance(value, tuple) else (value,))]
+    return argv
+
+
+def _help(field: "dataclasses.Field[Any]") -> str:
+    text = field.metadata["help"].replace("%", "%%")
+    if field.default in (dataclasses.MISSING, None, True, False, ""):
+        return text
+    return f"{text} (default: {field.default})"
+
+
+def _is_list(expected: Any) -> bool:
+    return any(typing.get_origin(choice) is tuple for choice in (expected, *typing.get_args(expected)))
+
+
+def _parser_of(expected: Any) -> Callable[[str], Any]:
+    choices = [choice for choice in typing.get_args(expected) or (expected,) if choice is not type(None)]
+    return choices[0] if isinstance(choices[0], type) else str
