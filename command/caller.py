@@ -1,8 +1,8 @@
-"""What a command, and the processes that it starts through a launcher, tell each other: that it lives, why they ended.
+"""Channel between the `vitrine` command and the processes it launches: a lock for liveness, a file for how they ended.
 
-The command makes a file, and names it in the environment. It has a lock on another one beside it, which the kernel
-gives back however it ends. In the first one lies the exit code of whoever ended by a user's mistake, or of the command
-that was told to stop, and below it what was said about it: several ranks may meet the same.
+The command makes a folder and names the file `report` in it by an environment variable. It locks a second file there;
+the kernel releases that lock however the command ends. The report holds the exit code of the first process that ended
+by a user's mistake or a stop, and below it each message once: several ranks may meet the same error.
 """
 
 import contextlib
@@ -16,30 +16,30 @@ from pathlib import Path
 from typing import Final
 
 CALLER: Final = "VITRINE_CALLER_FILE"
+_CRASHED: Final = "crashed"
+_LOCK: Final = "running"
 
 
 @contextlib.contextmanager
 def calling() -> Iterator[Path]:
-    """The file that the processes are to be told of by `CALLER`."""
-    with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "told"
-        with _lock_of(told).open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield told
+    """Yields the path of the report, which the launched processes find in the environment variable `CALLER`."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / _LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder) / "report"
 
 
-def told_code(told: Path) -> int | None:
-    """The exit code that was left first, if one was."""
-    return int(told.read_text().partition("\n")[0]) if told.exists() else None
+def reported_code(path: Path) -> int | None:
+    """The exit code that was reported first, or None."""
+    return int(path.read_text().partition("\n")[0]) if path.exists() else None
 
 
-def is_told() -> bool:
-    """Whether a process of this command, or the command, has said why it ends."""
+def is_reported() -> bool:
+    """Whether the command or one of its processes has reported why it ends."""
     return CALLER in os.environ and Path(os.environ[CALLER]).exists()
 
 
-def tell(code: int, text: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Leaves it to the command, if there is one; whether no other process has said so before."""
+def report(code: int, text: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Reports an ending to the command, if there is one. Returns whether this text was not reported before."""
     if CALLER not in environment:
         return True
     with open(environment[CALLER], "a+") as file:
@@ -52,35 +52,28 @@ def tell(code: int, text: str, environment: Mapping[str, str] = os.environ) -> b
         return text not in before
 
 
-def tell_crash() -> None:
-    """Leaves to the command, if there is one, that a process says itself how it failed."""
+def report_crash() -> None:
+    """Reports to the command, if there is one, that this process has failed and prints the reason itself."""
     if CALLER in os.environ:
-        _crash_of(Path(os.environ[CALLER])).touch()
+        Path(os.environ[CALLER]).with_name(_CRASHED).touch()
 
 
-def is_crash_told(told: Path) -> bool:
-    """Whether a process of the command has said how it failed, though not by a user's mistake."""
-    return _crash_of(told).exists()
+def is_crash_reported(path: Path) -> bool:
+    """Whether a process of the command has failed, other than by a user's mistake, and printed the reason."""
+    return path.with_name(_CRASHED).exists()
 
 
 def end_with_caller() -> None:
     """From now on, this process ends as soon as its command is gone. Costs a thread that sleeps."""
     if CALLER in os.environ:
-        threading.Thread(target=_end_with, args=(_lock_of(Path(os.environ[CALLER])),), daemon=True).start()
+        lock = Path(os.environ[CALLER]).with_name(_LOCK)
+        threading.Thread(target=_end_when_unlocked, args=(lock,), daemon=True).start()
 
 
-def _end_with(lock: Path) -> None:
+def _end_when_unlocked(lock: Path) -> None:
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
     except OSError:
-        return  # the environment is that of another machine
-    os.kill(os.getpid(), signal.SIGKILL)  # what is written is whole or not there at any moment
-
-
-def _crash_of(told: Path) -> Path:
-    return told.with_name("crashed")
-
-
-def _lock_of(told: Path) -> Path:
-    return told.with_name("running")
+        return  # the environment variable is that of another machine
+    os.kill(os.getpid(), signal.SIGKILL)  # safe at any moment: files appear under their names only when whole

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from command import caller
+from command.caller import is_reported, report, report_crash
 from contract.errors import UserError
 
 USER_ERROR_CODE: Final = 2
@@ -14,24 +14,24 @@ DEBUG: Final = "VITRINE_DEBUG"
 
 
 def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
-    """Runs a command for an entry point: what it returns, or 0; 2 after a user's mistake, with its message.
+    """Runs a command for an entry point and returns its exit code: what it returns, else 0; 2 after a user's mistake.
 
-    Where it is one of several processes of a command, what one of them has said the others do not say again, nor how
-    they fail when it ends.
+    Where several processes work for one command, the first prints the error; the others end in silence.
     """
+    debug = debug or bool(os.environ.get(DEBUG))
     try:
         return command() or 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED_CODE
     except UserError as error:
-        if debug or os.environ.get(DEBUG):
+        if debug:
             raise
-        if caller.tell(USER_ERROR_CODE, str(error)):
-            print(f"error: {error}\n", end="", file=sys.stderr)  # in one write: several ranks may speak at once
+        if report(USER_ERROR_CODE, str(error)):
+            print(f"error: {error}\n", end="", file=sys.stderr)  # one write: ranks may print at the same time
         return USER_ERROR_CODE
     except Exception:
-        if debug or os.environ.get(DEBUG) or not caller.is_told():
-            caller.tell_crash()
+        if debug or not is_reported():
+            report_crash()
             raise
         return USER_ERROR_CODE

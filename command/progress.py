@@ -8,7 +8,7 @@ _BAR_INTERVAL_S: Final = 0.1
 _LINE_INTERVAL_S: Final = 10.0
 
 
-class Progress:
+class ProgressBar:
     """Prints how far a job is, at most ten times a second on a terminal and once in ten seconds elsewhere."""
 
     def __init__(self, label: str, *, stream: TextIO | None = None) -> None:
@@ -19,7 +19,7 @@ class Progress:
         self._width = 0
 
     def show(self, share: float, detail: str = "") -> None:
-        """`share` of the work is done, from 0 to 1."""
+        """Prints the share of the work that is done, from 0 to 1, with the time left and this detail."""
         now = time.monotonic()
         if now - self._printed < (_BAR_INTERVAL_S if self._is_terminal else _LINE_INTERVAL_S):
             return
@@ -29,7 +29,7 @@ class Progress:
         self._print(f"{self._label} {share:4.0%}{eta}{'  ' if detail else ''}{detail}")
 
     def done(self, detail: str) -> None:
-        """The last line, always printed."""
+        """Prints the last line, whenever the line before was printed."""
         self._print(f"{self._label} {detail} in {_duration(time.monotonic() - self._started)}")
         if self._is_terminal:
             self._stream.write("\n")

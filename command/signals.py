@@ -1,26 +1,37 @@
-"""What SIGINT and SIGTERM do to the command. Light on purpose: it is at work while the libraries load."""
+"""How a command's processes stop: by SIGINT and SIGTERM, or with the process that started them.
+
+Light on purpose: it is at work while the libraries load.
+"""
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
-STOPPED: Final = "stopped; what was done so far is swept by the next run"
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+STOPPED: Final = "stopped; the next run deletes what this one left unfinished"
 
 
-def exit_on_signals() -> None:
-    """From now on a signal ends the process at once: for as long as there is nothing to tidy up."""
-    for number in _SIGNALS:
-        signal.signal(number, _exit)
+@contextmanager
+def handling_signals(
+    handler: Callable[[int, FrameType | None], Any], *, numbers: Sequence[int] = (SIGINT, SIGTERM)
+) -> Iterator[None]:
+    """While the body runs, these signals call `handler`; afterwards they do what they did before."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager
 def raising_on_signals() -> Iterator[list[int]]:
-    """In the body the first signal raises KeyboardInterrupt, and its number is in the list; later ones do nothing."""
+    """While the body runs, the first signal raises KeyboardInterrupt. Yields the list of all that were received."""
     received: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -28,20 +39,51 @@ def raising_on_signals() -> Iterator[list[int]]:
         if len(received) == 1:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
-    try:
+    with handling_signals(stop):
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+
+@contextmanager
+def holding_signals() -> Iterator[None]:
+    """Signals wait for the end of the body. Processes that the body starts leave Ctrl-C to this one."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
+        yield
+        return
+    held: list[int] = []
+    # A mask alone does not hold a signal: the kernel may give it to another thread, one of numpy's for instance.
+    with handling_signals(lambda number, _: held.append(number)):
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    if held:
+        signal.raise_signal(held[0])
+
+
+def exit_on_signals() -> None:
+    """From now on a signal ends the process at once. For the time before there is anything to tidy up."""
+    for number in (SIGINT, SIGTERM):
+        signal.signal(number, lambda number, _: os._exit(code_of(number)))
 
 
 def code_of(number: int) -> int:
-    """The exit code after this signal. SIGINT is told in a line; who sends SIGTERM speaks for himself."""
-    if number == signal.SIGINT:
+    """The exit code after this signal. After SIGINT it prints a line; whoever sends SIGTERM says why himself."""
+    if number == SIGINT:
         print(STOPPED, file=sys.stderr, flush=True)
     return 128 + number
 
 
-def _exit(number: int, _: FrameType | None) -> None:
-    os._exit(code_of(number))
+def end_with_parent() -> None:
+    """Makes a worker process leave Ctrl-C to its parent, and end when its parent is killed."""
+    from multiprocessing import parent_process  # takes a while to load
+
+    signal.signal(SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None, "this runs in a worker process"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

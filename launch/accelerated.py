@@ -1,14 +1,14 @@
-"""`accelerate launch`, but for what it says where the user has been told already why it ends."""
+"""Runs `accelerate launch` without its crash report when a rank has already printed a one-line error."""
 
 import logging
 import runpy
 import sys
 from typing import Final
 
-from command.caller import is_told, tell_crash
+from command.caller import is_reported, report_crash
 from command.entry import USER_ERROR_CODE
 
-# Those of torch 2.11 that tell of processes that ended, and of the others, which they then end.
+# The loggers by which torch 2.11 reports a process that failed, and the others that it then ends.
 _LOGGERS: Final = (
     "torch.distributed.elastic.multiprocessing.api",
     "torch.distributed.elastic.agent.server.api",
@@ -17,16 +17,16 @@ _LOGGERS: Final = (
 
 
 def main() -> None:
-    """Runs Accelerate's own command with the arguments of this one. A crash is told as ever."""
+    """Runs Accelerate's own command with the arguments of this one. A crash is reported as usual."""
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(lambda _: not is_told())
+        logging.getLogger(name).addFilter(lambda _: not is_reported())
     try:
         runpy.run_module("accelerate.commands.launch", run_name="__main__", alter_sys=True)
     except Exception:
-        if not is_told():
-            tell_crash()
+        if not is_reported():
+            report_crash()
             raise
-        sys.exit(USER_ERROR_CODE)  # or whatever: the command knows a better one
+        sys.exit(USER_ERROR_CODE)  # any code but 0: the command knows the right one
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from command.entry import exit_code
 from command.machine import count_gpus, crowd_text
 from command.options import Parser, add_options
 from command.settings import given_settings, load_settings
+from command.signals import handling_signals
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch import demo, inspection, verification
@@ -50,17 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments for {arguments.command}: {shlex.join(rest)}")
 
     def run() -> int:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop either way, tidy up
         names = {field.name for field in dataclasses.fields(command.settings)}
         overrides = {name: value for name, value in vars(arguments).items() if name in names}
         load = _load_train if command.settings is TrainConfig else partial(load_settings, command.settings)
         return command.run(load(file=arguments.config, overrides=overrides), arguments)
 
-    before = signal.getsignal(signal.SIGTERM)
-    try:
+    with handling_signals(signal.default_int_handler, numbers=(signal.SIGTERM,)):  # tidy up after either signal
         return exit_code(run, debug=arguments.debug)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _prepare(config: PrepareConfig, arguments: argparse.Namespace) -> int:

@@ -5,15 +5,24 @@ import contextlib
 import importlib.util
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from signal import SIGTERM
+from types import FrameType
 
-from command.caller import CALLER, calling, is_crash_told, tell, told_code
+from command.caller import CALLER, calling, is_crash_reported, report, reported_code
 from command.entry import USER_ERROR_CODE
+from command.signals import handling_signals
 from contract.errors import UserError
 from launch.commands import in_one_line
+
+_DEFAULTS = {
+    # Threads of a CPU that wait for each other by spinning take the processor from the thread they wait for.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Or a random.py in the user's folder would be imported in place of Python's.
+    "PYTHONSAFEPATH": "1",
+}
 
 
 def run_part(
@@ -24,55 +33,49 @@ def run_part(
     extra: str,
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """Runs a part in processes of its own, and returns its exit code."""
+    """Runs a part in processes of its own and returns its exit code; with --dry-run, prints its command instead.
+
+    UserError where the package `needs`, which the project's extra `extra` installs, is missing.
+    """
     if arguments.dry_run:
         print(shlex.join(argv))
         return 0
     require_installed(needs, extra)
-    with calling() as told:
-        defaults = {
-            # Threads of a CPU that wait for each other by spinning take the processor from whoever they wait for.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            # Or a random.py in the user's folder would be imported in place of Python's.
-            "PYTHONSAFEPATH": "1",
-        }
+    with calling() as path:
         code = run_passing_signals(
-            in_one_line(argv), {**defaults, **os.environ, **(environment or {}), CALLER: str(told)}
+            in_one_line(argv), {**_DEFAULTS, **os.environ, **(environment or {}), CALLER: str(path)}
         )
-        # With USER_ERROR_CODE, Accelerate has refused its own options and said why.
-        if code not in (0, USER_ERROR_CODE) and told_code(told) is None and not is_crash_told(told):
+        # With USER_ERROR_CODE, Accelerate has refused its own options and printed why.
+        if code not in (0, USER_ERROR_CODE) and reported_code(path) is None and not is_crash_reported(path):
             resume = "; --resume goes on from its last checkpoint" if arguments.command == "train" else ""
             print(
                 f"error: {arguments.command} was ended from outside (exit code {code}), most often by the system for"
                 f" lack of memory{resume}",
                 file=sys.stderr,
             )
-        # A launcher between us and the part may turn its exit code into another.
-        return told_code(told) or code if code else 0
+        # A launcher between this process and the part may change the part's exit code.
+        return reported_code(path) or code if code else 0
 
 
 def require_installed(package: str, extra: str) -> None:
+    """Raises UserError where a package is not installed."""
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{package} is not installed; from the project's folder: pip install '.[{extra}]'")
 
 
 def run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:
-    """Runs a command; when we are told to stop, all its processes are. Exit code 128 + signal then."""
+    """Runs a command and returns its exit code. A signal stops all its processes; the code is then 128 + signal."""
     process = subprocess.Popen(argv, env=environment, start_new_session=True)
     received: list[int] = []
 
-    def stop(number: int, _: object) -> None:
+    def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
-        tell(128 + number, "stopped", environment)
+        report(128 + number, "stopped", environment)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, SIGTERM)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling_signals(stop):
         code = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if received:
         print("stopped", file=sys.stderr)
         return 128 + received[0]

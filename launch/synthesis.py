@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from command.progress import Progress
+from command.progress import ProgressBar
 from command.settings import setting
 from contract.errors import UserError
 from synth import catalogue, plan
@@ -23,7 +23,7 @@ class SynthOptions:
 
 
 def run_synthesis(options: SynthOptions, _: argparse.Namespace) -> int:
-    output, progress = Path(options.output), Progress("synth:")
+    output, progress = Path(options.output), ProgressBar("synth:")
     if output.exists() and not (options.overwrite and output.is_file() and not output.is_symlink()):
         raise UserError(f"{output} is there already: give another name, or --overwrite to replace a file")
     try:

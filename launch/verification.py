@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
-from command.progress import Progress
+from command.progress import ProgressBar
 from command.settings import setting
 from contract.errors import UserError
 from contract.verify.data_set import Report, verify
@@ -28,7 +28,7 @@ class VerifyConfig:
 
 def run(config: VerifyConfig) -> int:
     """Exit code 0 if all laws hold, 1 if not."""
-    progress = Progress("verify")
+    progress = ProgressBar("verify")
     report = verify(config.data, num_processes=config.num_processes or os.cpu_count() or 1, on_progress=progress.show)
     progress.done(f"{report.num_files:,} files read")
     print(_as_json(report) if config.json else "\n".join(map(printable, _lines(report))))

@@ -29,7 +29,7 @@ from pyspark.sql import SparkSession
 
 from command.entry import exit_code
 from command.options import parse_settings, to_argv
-from command.progress import Progress
+from command.progress import ProgressBar
 from contract import storage
 from contract.columns import REASONS, REJECTED, SPLITS
 from contract.errors import UserError
@@ -105,7 +105,7 @@ def prepare(config: PrepareConfig) -> Manifest:
             sweep(found, output=config.output)
         return found
 
-    progress = Progress("prepare")
+    progress = ProgressBar("prepare")
     command = ["vitrine", "prepare", *to_argv(config)]
     session = open_session(config.master, conf=config.conf or (), environment=config.environment)
     with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:

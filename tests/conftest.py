@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from contract.keys import record_key
 from contract.manifest import Manifest, Rows, Shard, publish
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported: no test asks the network
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for `nohup make test &`; started processes would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Pairs = Sequence[tuple[str, str]]
 

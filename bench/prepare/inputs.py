@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from command.progress import Progress
+from command.progress import ProgressBar
 from synth.catalogue import write_catalogue
 from synth.plan import SynthConfig
 
@@ -18,7 +18,7 @@ def synthesise(folder: Path, config: SynthConfig) -> Path:
     path = folder / f"catalogue-{config.rows}-{config.seed}.json"
     if (truth := truth_of(path)) and SynthConfig(**truth["config"]) == config:
         return path
-    progress = Progress(f"synth {path}:")
+    progress = ProgressBar(f"synth {path}:")
     write_catalogue(str(path), config, on_progress=lambda rows: progress.show(rows / config.rows, f"{rows:,} lines"))
     progress.done(f"{config.rows:,} lines")
     return path

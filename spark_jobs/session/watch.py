@@ -8,7 +8,7 @@ from typing import Final
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark import Accumulator, SparkContext
 
-from command.progress import Progress
+from command.progress import ProgressBar
 
 _INTERVAL_S: Final = 0.2
 
@@ -23,7 +23,7 @@ def watch_tasks(
     serves to be shown, and nothing else.
     """
     context.setJobGroup(group, label, interruptOnCancel=True)
-    progress = Progress(label)
+    progress = ProgressBar(label)
     stop = threading.Event()
 
     def show_until_stopped() -> None:

@@ -1,4 +1,4 @@
-"""What processes of one command tell each other, with real processes."""
+"""What processes of one command report to it, with real processes."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from command.caller import CALLER, calling, end_with_caller, is_told, tell, told_code
+from command.caller import CALLER, calling, end_with_caller, is_reported, report, reported_code
 
 PART = """
 import sys
@@ -24,29 +24,29 @@ sys.exit(exit_code(work))
 """
 
 
-def ended(error: str, told: Path | None) -> "subprocess.CompletedProcess[str]":
+def ended(error: str, path: Path | None) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if name != CALLER}
-    environment |= {CALLER: str(told)} if told else {}
+    environment |= {CALLER: str(path)} if path else {}
     argv = [sys.executable, "-c", PART.format(error=error)]
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_what_several_processes_met_is_said_once() -> None:
-    with calling() as told:
-        assert told_code(told) is None
-        said = [ended(f"UserError({text!r})", told) for text in ("no\ndata", "no\ndata", "no disk", "no\ndata")]
-        assert told_code(told) == 2
+    with calling() as path:
+        assert reported_code(path) is None
+        said = [ended(f"UserError({text!r})", path) for text in ("no\ndata", "no\ndata", "no disk", "no\ndata")]
+        assert reported_code(path) == 2
 
     assert [part.returncode for part in said] == [2] * 4
     assert [part.stderr for part in said] == ["error: no\ndata\n", "", "error: no disk\n", ""]
-    assert not told.parent.exists()
+    assert not path.parent.exists()
 
 
 def test_how_others_fail_after_one_has_said_why_is_not_told_but_a_crash_is() -> None:
-    with calling() as told:
-        crashed = ended("RuntimeError('connection lost')", told)
-        ended("UserError('no data')", told)
-        lost = ended("RuntimeError('connection lost')", told)
+    with calling() as path:
+        crashed = ended("RuntimeError('connection lost')", path)
+        ended("UserError('no data')", path)
+        lost = ended("RuntimeError('connection lost')", path)
     alone = ended("RuntimeError('connection lost')", None)
 
     for crash in (crashed, alone):
@@ -57,13 +57,13 @@ def test_how_others_fail_after_one_has_said_why_is_not_told_but_a_crash_is() -> 
 
 def test_without_a_command_everything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CALLER, raising=False)
-    assert not is_told()
-    assert tell(2, "x")
-    assert tell(2, "x")
+    assert not is_reported()
+    assert report(2, "x")
+    assert report(2, "x")
 
 
 def test_a_command_of_another_machine_ends_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(CALLER, str(tmp_path / "gone" / "told"))
+    monkeypatch.setenv(CALLER, str(tmp_path / "gone" / "path"))
     before = threading.active_count()
     end_with_caller()
     while threading.active_count() > before:
@@ -73,9 +73,9 @@ def test_a_command_of_another_machine_ends_nobody(monkeypatch: pytest.MonkeyPatc
 COMMAND = """
 import os, subprocess, sys, time
 from command.caller import CALLER, calling
-with calling() as told:
+with calling() as path:
     part = "import time; from command import caller; caller.end_with_caller(); print(1, flush=True); time.sleep(60)"
-    subprocess.run([sys.executable, "-c", part], env=os.environ | {CALLER: str(told)}, start_new_session=True)
+    subprocess.run([sys.executable, "-c", part], env=os.environ | {CALLER: str(path)}, start_new_session=True)
 """
 
 

@@ -17,7 +17,7 @@ def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch: pytest.Monke
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     stream = Terminal()
 
-    bar = progress.Progress("work:", stream=stream)
+    bar = progress.ProgressBar("work:", stream=stream)
     bar.show(0.5, "half")
     bar.done("all")
 
@@ -29,7 +29,7 @@ def test_without_a_terminal_lines_come_every_ten_seconds(monkeypatch: pytest.Mon
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
 
-    lines = progress.Progress("work:", stream=stream)
+    lines = progress.ProgressBar("work:", stream=stream)
     for share in (0.1, 0.2, 0.3):
         lines.show(share)
     lines.done("all")

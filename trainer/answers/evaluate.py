@@ -10,7 +10,7 @@ from typing import Any
 
 from command.entry import exit_code
 from command.options import parse_settings
-from command.progress import Progress
+from command.progress import ProgressBar
 from contract import storage
 from contract.errors import UserError
 from trainer.answers.answer import Answerer, load_answerer
@@ -76,7 +76,7 @@ def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> l
 
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:
     """One comparison a title, in order. The prompt, the base and the decoding are the same on both sides."""
-    progress = Progress("asking:")
+    progress = ProgressBar("asking:")
     for number, (split, record) in enumerate(asked, start=1):
         with answerer.model.disable_adapter():
             before = answerer.answer(record.title, max_new_tokens=max_new_tokens)

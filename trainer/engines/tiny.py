@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from command.progress import Progress
+from command.progress import ProgressBar
 from trainer.engines.base import answer_loss
 from trainer.examples.encoder import Encoder, Example, Pack, Record
 from trainer.plan.data_sets import DataSet
@@ -104,7 +104,7 @@ def _pretrain(
     """Next-token training of all weights on contents without their titles."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95))
     batches = _content_batches(tokenizer, records, shape=shape, seed=seed)
-    progress = Progress("making the tiny base:")
+    progress = ProgressBar("making the tiny base:")
     model.train()
     loss_mean = float("nan")
     for step in range(shape.steps):
