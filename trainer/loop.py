@@ -219,7 +219,7 @@ def _save(
     lanes = {lane: place for lanes_of_rank, _ in ranks for lane, place in lanes_of_rank.items()}
     if trainee.accelerator.is_main_process:
         run = Path(config.run)
-        trainee.engine.give_adapter()
+        trainee.engine.export_adapter()
         write_ledger(run, list(merge([part for _, part in ranks])))
         whole = replace(here, cursor=replace(here.cursor, lanes=lanes))
         save_checkpoint(run, trainee.model, trainee.optimizer, whole, identity=identity)

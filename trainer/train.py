@@ -90,7 +90,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         start = Progress(0, Cursor())
         if last:
             start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
-            trainee.engine.take_adapter()
+            trainee.engine.import_adapter()
             accelerator.print(f"going on from {last}", flush=True)
         elif config.resume:
             check_same(run, identity)
@@ -108,7 +108,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         with without_long_collections():
             end = fit(trainee, stream, config, start=start, identity=identity)
         if accelerator.is_main_process:
-            trainee.engine.give_adapter()
+            trainee.engine.export_adapter()
             save_adapter(trainee.model, run / names.ADAPTER)
             if config.copy_to:
                 copy_run(run, config.copy_to)

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from bench.train.records import MAX_LENGTH, make_examples, make_texts
 from trainer.engines.base import load_base
 from trainer.examples.encoder import Example, Pack
-from trainer.native import Batch, NativeModel, build_native, make_batches, park_adapter
+from trainer.native import Batch, NativeModel, build_native, make_batches, offload_adapter
 from trainer.stream.packing import pack
 from trainer.stream.prefetch import prefetch
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     torch.manual_seed(0)
     model, examples, max_length = small(options.model) if options.model else large()
     native = build_native(model, precision=options.precision, num_recomputed=options.recomputed)
-    park_adapter(model)
+    offload_adapter(model)
     batches = prefetch(batches_of(examples, tokens=options.tokens, max_length=max_length), ahead=4)
     optimizer = torch.optim.AdamW(native.parameters(), lr=2e-4, weight_decay=0.01, fused=True)
 

@@ -186,7 +186,7 @@ def put_adapter(engine: Engine, state: dict[str, Tensor]) -> None:
     """Sets the adapter's values."""
     model: PeftModel = engine.model
     set_peft_model_state_dict(model, state)
-    engine.take_adapter()
+    engine.import_adapter()
 
 
 def line(row: dict[str, Any], losses: list[tuple[float, float]], right: list[tuple[float, float]]) -> str:

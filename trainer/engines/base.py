@@ -137,24 +137,24 @@ def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tens
     return output.logits[0]
 
 
-def plain_leak(model: torch.nn.Module, *, vocabulary: int, device: torch.device) -> float:
+def document_leakage(model: torch.nn.Module, *, vocabulary: int, device: torch.device) -> float:
     """The largest difference of an example's logits with and without another before it, in shares of the largest."""
 
     def logits(ids_T: Tensor, positions_T: Tensor, _: Sequence[int]) -> Tensor:
         return packed_logits(model, ids_T, positions_T, torch.arange(len(ids_T), device=device))
 
-    return largest_difference(logits, model, vocabulary=vocabulary, device=device)
+    return logit_leakage(logits, model, vocabulary=vocabulary, device=device)
 
 
 @torch.no_grad()
-def largest_difference(
+def logit_leakage(
     logits: Callable[[Tensor, Tensor, Sequence[int]], Tensor],
     model: torch.nn.Module,
     *,
     vocabulary: int,
     device: torch.device,
 ) -> float:
-    """`plain_leak`, where `logits` gives the model's logits (T x V) from ids, positions and the examples' lengths."""
+    """`document_leakage` of a model whose logits (T x V) `logits` computes from ids, positions and lengths."""
     generator = torch.Generator().manual_seed(0)
     ids_T = torch.randint(vocabulary, (48,), generator=generator).to(device)
     positions_T = torch.cat([torch.arange(17), torch.arange(31)]).to(device)
@@ -164,6 +164,12 @@ def largest_difference(
     alone = logits(ids_T[17:], positions_T[17:], (31,)).float()
     model.train(was_training)
     return ((together - alone).abs().max() / alone.abs().max()).item()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where the message is empty."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _require_hub(base: str) -> None:
@@ -188,8 +194,7 @@ def _require_hub(base: str) -> None:
 def _no_such_base(base: str, error: Exception) -> UserError:
     is_folder = os.path.isdir(base)
     kind = "a folder without a usable model" if is_folder else "no local folder, and not found on the hub"
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(
-        f"no such base model: {base!r} is {kind} ({reason});"
+        f"no such base model: {base!r} is {kind} ({first_line(error)});"
         " give a hub name, a folder with config.json and weights, or 'tiny'"
     )

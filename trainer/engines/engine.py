@@ -16,8 +16,8 @@ from torch.nn import Parameter
 
 from contract.errors import UserError
 from trainer.config import TrainConfig
-from trainer.engines.base import answer_loss, plain_leak
-from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, missing, why_not
+from trainer.engines.base import answer_loss, document_leakage
+from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, require_unsloth, require_unsloth_installed
 from trainer.examples.encoder import Pack
 from trainer.native import (
     NativeModel,
@@ -25,9 +25,9 @@ from trainer.native import (
     Trial,
     build_native,
     fit_to_memory,
-    largest_leak,
+    isolation,
     make_batches,
-    park_adapter,
+    offload_adapter,
     try_precisions,
 )
 
@@ -57,13 +57,13 @@ class Engine(Protocol):
     def loss(self, batch: Any) -> Tensor:
         """The sum over a batch's answer tokens of their cross entropy."""
 
-    def leak(self, vocabulary: int) -> float:
+    def document_leakage(self, vocabulary: int) -> float:
         """What the logits of an example in a pack owe to the one before it, in shares of the largest logit."""
 
-    def give_adapter(self) -> None:
+    def export_adapter(self) -> None:
         """Puts the adapter's values into the PEFT model, to be saved."""
 
-    def take_adapter(self) -> None:
+    def import_adapter(self) -> None:
         """Takes the adapter's values from the PEFT model, after a checkpoint was loaded into it."""
 
 
@@ -83,13 +83,13 @@ class PlainEngine:
     def loss(self, batch: Pack) -> Tensor:
         return answer_loss(self.model, batch)
 
-    def leak(self, vocabulary: int) -> float:
-        return plain_leak(self.model, vocabulary=vocabulary, device=self.model.device)
+    def document_leakage(self, vocabulary: int) -> float:
+        return document_leakage(self.model, vocabulary=vocabulary, device=self.model.device)
 
-    def give_adapter(self) -> None:
+    def export_adapter(self) -> None:
         """It is the PEFT model's own."""
 
-    def take_adapter(self) -> None:
+    def import_adapter(self) -> None:
         """It is the PEFT model's own."""
 
 
@@ -114,13 +114,13 @@ class NativeEngine:
     def loss(self, batch: Any) -> Tensor:
         return self.native.loss(batch)
 
-    def leak(self, vocabulary: int) -> float:
-        return largest_leak(self.native, vocabulary=vocabulary)
+    def document_leakage(self, vocabulary: int) -> float:
+        return isolation.document_leakage(self.native, vocabulary=vocabulary)
 
-    def give_adapter(self) -> None:
+    def export_adapter(self) -> None:
         set_peft_model_state_dict(self.model, self.native.peft_state())
 
-    def take_adapter(self) -> None:
+    def import_adapter(self) -> None:
         self.native.load_peft_state(get_peft_model_state_dict(self.model, save_embedding_layers=False))
 
 
@@ -131,8 +131,8 @@ def check_engine(config: TrainConfig) -> None:
             f"engine = {config.engine} takes the base as it is loaded, in nf4 on a GPU: base_precision ="
             f" {config.base_precision} is for the native engine"
         )
-    if config.engine == "unsloth" and (reason := missing()):
-        raise UserError(reason)
+    if config.engine == "unsloth":
+        require_unsloth_installed()
 
 
 def choose_engine(
@@ -172,11 +172,11 @@ def choose_engine(
 
 def check_isolation(engine: Engine, *, vocabulary: int) -> None:
     """Raises UserError if, on this model as it is loaded, an example in a pack sees the one before it."""
-    leak, allowed = engine.leak(vocabulary), _LARGEST_LEAK[engine.model.dtype]
-    if not leak < allowed:
+    leakage, allowed = engine.document_leakage(vocabulary), _LARGEST_LEAK[engine.model.dtype]
+    if not leakage < allowed:
         raise UserError(
-            f"packed records see each other with this model and attention (logits differ by {leak:.2g} of their size,"
-            f" expected less than {allowed}): training would learn wrong answers, so it does not start"
+            f"packed records see each other with this model and attention (logits differ by {leakage:.2g} of their"
+            f" size, expected less than {allowed}): training would learn wrong answers, so it does not start"
         )
 
 
@@ -193,8 +193,7 @@ def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
 
 
 def _unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
-    if reason := why_not(device.type):
-        raise UserError(reason)
+    require_unsloth(device.type)
     return load_unsloth(base, config, device=device)
 
 
@@ -215,5 +214,5 @@ def _native(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence
     tokens = config.tokens_per_batch
     if tokens is None:
         native, tokens = fit_to_memory(native, max_length=max_length, most=most)
-    park_adapter(model)
+    offload_adapter(model)
     return NativeEngine(model, native, tokens, chosen, trials)

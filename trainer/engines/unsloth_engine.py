@@ -25,7 +25,7 @@ from torch.nn import Parameter
 
 from contract.errors import UserError
 from trainer.config import TrainConfig
-from trainer.engines.base import compute_dtype_of, largest_difference
+from trainer.engines.base import compute_dtype_of, first_line, logit_leakage
 from trainer.examples.encoder import Example, Pack
 from trainer.examples.tensors import pack_tensors
 from trainer.native.trial import find_fit, measured_bytes, memory_room
@@ -56,13 +56,13 @@ class UnslothEngine:
             output = self.model(**_inputs(ids_T, positions_T, lengths), labels=labels_T[None], num_items_in_batch=1)
         return output.loss
 
-    def leak(self, vocabulary: int) -> float:
-        return largest_difference(self._logits, self.model, vocabulary=vocabulary, device=self.model.device)
+    def document_leakage(self, vocabulary: int) -> float:
+        return logit_leakage(self._logits, self.model, vocabulary=vocabulary, device=self.model.device)
 
-    def give_adapter(self) -> None:
+    def export_adapter(self) -> None:
         """It is the PEFT model's own."""
 
-    def take_adapter(self) -> None:
+    def import_adapter(self) -> None:
         """It is the PEFT model's own."""
 
     def _logits(self, ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -100,21 +100,26 @@ def load_unsloth(base: str, config: TrainConfig, *, device: torch.device) -> Uns
             random_state=config.seed,
         )
     except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise UserError(f"Unsloth cannot load {base!r}: {_first_line(error)}") from error
+        raise UserError(f"Unsloth cannot load {base!r}: {first_line(error)}") from error
     return UnslothEngine(model, config.tokens_per_batch or _fit_to_memory(model, config))
 
 
-def missing() -> str | None:
-    """Why Unsloth cannot be imported; None where it can be looked for."""
+def require_unsloth_installed() -> None:
+    """Raises UserError where Unsloth is not installed. Does not import it."""
     if importlib.util.find_spec("unsloth") is None:
-        return "Unsloth is not installed; from the project's folder: pip install '.[unsloth]'"
-    return None
+        raise UserError("Unsloth is not installed; from the project's folder: pip install '.[unsloth]'")
 
 
-def why_not(device_type: str) -> str | None:
-    """Why Unsloth cannot train here, found out in a process of its own; None where it can. Collective."""
-    told = broadcast_object_list([_probe(device_type) if os.environ.get("RANK", "0") == "0" else None])
-    return told[0]
+def require_unsloth(device_type: str) -> None:
+    """Raises UserError where Unsloth cannot train here. Rank 0 tries it in a process of its own. Collective."""
+    problem = None
+    if os.environ.get("RANK", "0") == "0":
+        try:
+            _probe(device_type)
+        except UserError as error:
+            problem = str(error)
+    if problem := broadcast_object_list([problem])[0]:
+        raise UserError(problem)
 
 
 def import_unsloth(device: torch.device) -> Any:  # a module that may not be there
@@ -135,19 +140,17 @@ def _compiled() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="vitrine-unsloth-")
 
 
-def _probe(device_type: str) -> str | None:
-    if reason := missing():
-        return reason
+def _probe(device_type: str) -> None:
+    require_unsloth_installed()
     environment = {name: value for name, value in os.environ.items() if name not in _RANK_NAMES}
     command = [sys.executable, "-m", "trainer.engines.unsloth_probe", device_type]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PROBE_S)
     except subprocess.TimeoutExpired:
-        return f"Unsloth did not train a small model within {PROBE_S} s"
-    if done.returncode == 0:
-        return None
-    lines = done.stderr.strip().splitlines() or ["nothing said"]
-    return f"Unsloth fails on a small model (exit code {done.returncode}): {lines[-1]}"
+        raise UserError(f"Unsloth did not train a small model within {PROBE_S} s") from None
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["nothing on stderr"]
+        raise UserError(f"Unsloth fails on a small model (exit code {done.returncode}): {lines[-1]}")
 
 
 def _fit_to_memory(model: PeftModel, config: TrainConfig) -> int:
@@ -194,8 +197,3 @@ def _inputs(ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> dict[
         "packed_seq_lengths": torch.tensor(lengths, dtype=torch.int32),
         "use_cache": False,
     }
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

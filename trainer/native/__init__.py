@@ -3,10 +3,9 @@
 Pack -> `make_batches` (in the loader's thread) -> Batch -> `NativeModel.loss` -> gradient of one flat adapter.
 """
 
-from trainer.native.adapter import park_adapter
+from trainer.native.adapter import offload_adapter
 from trainer.native.batch import Batch, make_batches
 from trainer.native.frozen import Precision
-from trainer.native.isolation import largest_leak
 from trainer.native.model import NativeModel, build_native
 from trainer.native.trial import Trial, fit_to_memory, try_precisions
 
@@ -17,8 +16,7 @@ __all__ = [
     "Trial",
     "build_native",
     "fit_to_memory",
-    "largest_leak",
     "make_batches",
-    "park_adapter",
+    "offload_adapter",
     "try_precisions",
 ]

@@ -88,7 +88,7 @@ def read_state(values_LP: Tensor, layout: Layout) -> dict[str, Tensor]:
     return {name: place.detach().clone() for name, place in layout.named(values_LP)}
 
 
-def park_adapter(model: PeftModel) -> None:
+def offload_adapter(model: PeftModel) -> None:
     """Moves the PEFT model's own copy of the adapter off the GPU, where nobody computes with it any more."""
     for name, parameter in model.named_parameters():
         if "lora_" in name:

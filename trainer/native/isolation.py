@@ -8,7 +8,7 @@ from trainer.native.model import NativeModel
 
 
 @torch.no_grad()
-def largest_leak(native: NativeModel, *, vocabulary: int) -> float:
+def document_leakage(native: NativeModel, *, vocabulary: int) -> float:
     """The largest difference of a document's logits with and without another before it, in shares of the largest logit.
 
     Rounding gives 1e-6 in float32 and some 1e-3 in bfloat16; a leak gives about 1.

@@ -93,7 +93,11 @@ def test_a_precision_that_only_the_native_engine_has_is_refused(engine: Any) -> 
 
 def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypatch: pytest.MonkeyPatch) -> None:
     """The device is a GPU by name alone: neither engine gets as far as to use it."""
-    monkeypatch.setattr(unsloth_engine, "_probe", lambda _: "Unsloth is not installed")
+
+    def probe(device_type: str) -> None:
+        raise UserError(f"Unsloth is not installed for {device_type}")
+
+    monkeypatch.setattr(unsloth_engine, "_probe", probe)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     model = torch.nn.Linear(1, 1)
     config = replace(CONFIG, engine="auto", lora_dropout=0.1, base_precision="fp8")
@@ -103,7 +107,7 @@ def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypa
     assert isinstance(engine, PlainEngine)
     assert why == (
         "the native engine cannot: the native engine has no dropout, and lora_dropout = 0.1; the base stays in nf4;"
-        " nor can Unsloth: Unsloth is not installed"
+        " nor can Unsloth: Unsloth is not installed for cuda"
     )
 
 

@@ -13,10 +13,11 @@ from contract.errors import UserError
 from tests.trainer.native.native_models import FAMILIES, add_adapter, make_packs, make_peft_model
 from trainer.engines.base import answer_loss, load_base, packed_logits
 from trainer.examples.tensors import pack_tensors
-from trainer.native import Batch, NativeModel, Precision, build_native, largest_leak, make_batches, reference
+from trainer.native import Batch, NativeModel, Precision, build_native, make_batches, reference
 from trainer.native import loss as native_loss
 from trainer.native.adapter import Layout
 from trainer.native.frozen import dense_weight, quantize_rows
+from trainer.native.isolation import document_leakage
 from trainer.native.layer import make_tables
 from trainer.native.reference import reference_layer
 from trainer.native.shape import Shape
@@ -88,14 +89,14 @@ def test_documents_do_not_see_each_other() -> None:
 
 def test_self_test_finds_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     native = build_native(make_peft_model("llama"), precision="bf16")
-    assert largest_leak(native, vocabulary=96) < 1e-5
+    assert document_leakage(native, vocabulary=96) < 1e-5
 
     def blind(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, batch: Batch) -> torch.Tensor:
         return attention(q, k, v, dataclasses.replace(batch, lengths=(len(batch.ids_T),)))
 
     attention = reference.attention
     monkeypatch.setattr(reference, "attention", blind)
-    assert largest_leak(native, vocabulary=96) > 0.05
+    assert document_leakage(native, vocabulary=96) > 0.05
 
 
 def test_recomputed_layers_give_the_same_gradients() -> None:
