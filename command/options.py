@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, NoReturn
 
 from command.entry import USER_ERROR_CODE
-from command.settings import Settings, load_settings
+from command.settings import Settings, load_settings, settings_fields
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong as all other errors are said: in one line."""
+    """Prints what is wrong in one line, as for all other errors."""
 
     def error(self, message: str) -> NoReturn:
         """Ends the process."""
@@ -31,17 +31,23 @@ def parse_settings(
     parser = Parser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    add_config_option(parser)
     add_options(parser, cls)
     arguments = vars(parser.parse_args(argv))
     return (load or partial(load_settings, cls))(file=arguments.pop("config"), overrides=arguments)
 
 
-def add_options(parser: argparse.ArgumentParser, cls: type, *, without: Sequence[str] = ()) -> None:
-    """An option for every field not in `without`, and `--config FILE.toml`, over which options win."""
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--config FILE.toml`, over which options win."""
     parser.add_argument("--config", metavar="FILE.toml", help="settings as 'name = value' lines; options win over it")
+
+
+def add_options(parser: argparse.ArgumentParser, cls: type, *, positional: str = "") -> None:
+    """Adds an option for every field of a settings record; the field `positional` is given without an option."""
     types_of = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        if field.name in without:
+    for field in settings_fields(cls):
+        if field.name == positional:
+            parser.add_argument(field.name, help=_help(field))
             continue
         option = "--" + field.name.replace("_", "-")
         text = _help(field)
@@ -68,7 +74,7 @@ def to_argv(settings: Any) -> list[str]:
 
 def _help(field: "dataclasses.Field[Any]") -> str:
     text = field.metadata["help"].replace("%", "%%")
-    if field.default in (dataclasses.MISSING, None, True, False, ""):
+    if field.default in (dataclasses.MISSING, None, "", ()) or isinstance(field.default, bool):
         return text
     return f"{text} (default: {field.default})"
 

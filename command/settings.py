@@ -85,7 +85,7 @@ def check_settings(settings: Any, *problems: str) -> None:
     """Raises UserError that lists every value out of its range, then `problems`, if there are any."""
     out_of_range = [
         f"{field.name} = {getattr(settings, field.name)!r}, expected {bounds}"
-        for field in dataclasses.fields(settings)
+        for field in settings_fields(type(settings))
         if getattr(settings, field.name) not in (bounds := field.metadata["bounds"])
     ]
     if found := [*out_of_range, *problems]:
@@ -94,8 +94,13 @@ def check_settings(settings: Any, *problems: str) -> None:
 
 def settings_of_result(settings: Any) -> dict[str, Any]:
     """The settings, by name, of which another value makes another data set or adapter."""
-    fields = dataclasses.fields(settings)
+    fields = settings_fields(type(settings))
     return {field.name: getattr(settings, field.name) for field in fields if field.metadata["changes"] == "result"}
+
+
+def settings_fields(cls: type) -> "list[dataclasses.Field[Any]]":
+    """The fields of a record that `setting` has made, in their order."""
+    return [field for field in dataclasses.fields(cls) if "help" in field.metadata]
 
 
 def load_settings(

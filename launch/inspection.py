@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from command.settings import setting
+from command.settings import check_settings, setting
 from contract import storage
 from contract.columns import CONTENT, KEY, SHARD_SCHEMA, TITLE, UID
 from contract.errors import UserError
@@ -27,21 +27,18 @@ class InspectConfig:
     """A data set to look at."""
 
     data: str = setting(help="folder or URL of a prepared data set")
-    records: int = setting(0, help="show the first records of a split")
+    records: int = setting(0, help="number of records to show, from the start of a split", least=0)
     split: str | None = setting(None, help="the split that --records shows (default: train)")
     json: bool = setting(False, help="print the manifest as it is, for a program to read")
 
     def __post_init__(self) -> None:
         """Checks ranges; raises UserError."""
         problems = []
-        if self.records < 0:
-            problems.append(f"records = {self.records}, expected at least 0")
         if self.split is not None and not self.records:
-            problems.append("split says what --records shows, and there is no --records")
+            problems.append("split names the split that --records shows, and there is no --records")
         if self.json and self.records:
             problems.append("json prints the manifest alone, without records")
-        if problems:
-            raise UserError("; ".join(problems))
+        check_settings(self, *problems)
 
 
 def run(config: InspectConfig) -> int:
@@ -149,6 +146,4 @@ def _read(shards: tuple[Shard, ...], root: str) -> Iterator[dict]:
                 for batch in parquet.iter_batches(batch_size=100):
                     yield from batch.to_pylist()
         except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-            raise UserError(
-                f"shard {shard.path} cannot be read: {error}; 'vitrine verify {root}' tells more"
-            ) from error
+            raise UserError(f"shard {shard.path} cannot be read: {error}; 'vitrine verify {root}' says more") from error

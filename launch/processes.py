@@ -1,6 +1,5 @@
 """Runs a part of Vitrine in processes of its own, passes signals on, and reports how it ended."""
 
-import argparse
 import contextlib
 import importlib.util
 import os
@@ -10,14 +9,15 @@ import sys
 from collections.abc import Mapping
 from signal import SIGTERM
 from types import FrameType
+from typing import Final
 
 from command.caller import CALLER, calling, is_crash_reported, report, reported_code
 from command.entry import USER_ERROR_CODE
 from command.signals import handling_signals
 from contract.errors import UserError
-from launch.commands import in_one_line
+from launch.argv import in_one_line
 
-_DEFAULTS = {
+_DEFAULTS: Final = {
     # Threads of a CPU that wait for each other by spinning take the processor from the thread they wait for.
     "OMP_WAIT_POLICY": "PASSIVE",
     # Or a random.py in the user's folder would be imported in place of Python's.
@@ -27,30 +27,30 @@ _DEFAULTS = {
 
 def run_part(
     argv: list[str],
-    arguments: argparse.Namespace,
     *,
-    needs: str,
-    extra: str,
+    dry_run: bool,
+    needs: tuple[str, str],
     environment: Mapping[str, str] | None = None,
+    advice: str = "",
 ) -> int:
-    """Runs a part in processes of its own and returns its exit code; with --dry-run, prints its command instead.
+    """Runs a part in processes of its own and returns its exit code; in a dry run, prints its command instead.
 
-    UserError where the package `needs`, which the project's extra `extra` installs, is missing.
+    UserError where a package is missing: `needs` names it, and the project's extra that installs it. `advice` stands
+    behind the message that the part was killed.
     """
-    if arguments.dry_run:
+    if dry_run:
         print(shlex.join(argv))
         return 0
-    require_installed(needs, extra)
+    require_installed(*needs)
     with calling() as path:
         code = run_passing_signals(
             in_one_line(argv), {**_DEFAULTS, **os.environ, **(environment or {}), CALLER: str(path)}
         )
         # With USER_ERROR_CODE, Accelerate has refused its own options and printed why.
         if code not in (0, USER_ERROR_CODE) and reported_code(path) is None and not is_crash_reported(path):
-            resume = "; --resume goes on from its last checkpoint" if arguments.command == "train" else ""
             print(
-                f"error: {arguments.command} was ended from outside (exit code {code}), most often by the system for"
-                f" lack of memory{resume}",
+                f"error: the processes were ended from outside (exit code {code}), most often by the system for lack"
+                f" of memory{advice}",
                 file=sys.stderr,
             )
         # A launcher between this process and the part may change the part's exit code.

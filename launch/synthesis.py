@@ -1,6 +1,5 @@
 """`vitrine synth`."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,8 @@ class SynthOptions:
     overwrite: bool = setting(False, help="replace a file that is there")
 
 
-def run_synthesis(options: SynthOptions, _: argparse.Namespace) -> int:
+def run(options: SynthOptions) -> int:
+    """Writes the catalogue; UserError where that cannot be done."""
     output, progress = Path(options.output), ProgressBar("synth:")
     if output.exists() and not (options.overwrite and output.is_file() and not output.is_symlink()):
         raise UserError(f"{output} is there already: give another name, or --overwrite to replace a file")

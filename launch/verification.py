@@ -5,8 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 
 from command.progress import ProgressBar
-from command.settings import setting
-from contract.errors import UserError
+from command.settings import check_settings, setting
 from contract.verify.data_set import Report, verify
 from contract.verify.findings import LAWS, Findings
 from launch.terminal import printable
@@ -17,13 +16,14 @@ class VerifyConfig:
     """A data set to check."""
 
     data: str = setting(help="folder or URL of a prepared data set")
-    num_processes: int | None = setting(None, help="processes that read its files (default: one a core)")
+    num_processes: int | None = setting(
+        None, help="number of processes that read its files (default: one a core)", least=1
+    )
     json: bool = setting(False, help="print the outcome as JSON")
 
     def __post_init__(self) -> None:
         """Checks ranges; raises UserError."""
-        if self.num_processes is not None and self.num_processes < 1:
-            raise UserError(f"num_processes = {self.num_processes}, expected at least 1")
+        check_settings(self)
 
 
 def run(config: VerifyConfig) -> int:

@@ -25,7 +25,7 @@ from typing import Any, Final
 import torch
 
 from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
-from launch.commands import train_argv
+from launch.argv import train_argv
 from trainer.config import TrainConfig
 from trainer.runs import names
 from trainer.runs.metrics import read_metrics

@@ -14,7 +14,7 @@ import pytest
 from command.machine import count_gpus
 from command.settings import load_settings
 from launch import cli
-from launch.commands import train_argv
+from launch.argv import train_argv
 from launch.demo import CATALOGUE, CONFIGS
 from spark_jobs.config import PrepareConfig
 from synth.catalogue import write_catalogue

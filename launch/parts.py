@@ -1,0 +1,81 @@
+"""The commands whose work is done by a part in processes of its own: prepare, train, ask, evaluate."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from command.machine import count_gpus, crowd_text
+from command.settings import check_settings, given_settings, setting
+from contract.manifest import read_manifest
+from launch.argv import module_argv, train_argv
+from launch.processes import run_part
+from spark_jobs.config import PrepareConfig
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig, parse_data
+from trainer.runs.copies import fetch_run
+from trainer.runs.settings import load_train_config, require_run
+
+_TRAIN: Final = ("torch", "train")
+_RESUME: Final = "; --resume goes on from the last checkpoint"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How a part is started."""
+
+    dry_run: bool = setting(False, help="print the command that would run, and run nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchTraining(Launch):
+    """How training is started, on one or several processes."""
+
+    num_processes: int | None = setting(None, help="number of processes, one a GPU (default: all GPUs)", least=1)
+    cpu: bool = setting(False, help="train on the CPU, even where there are GPUs")
+    accelerate: tuple[str, ...] = ()  # further arguments of `accelerate launch`, which stand after `--`
+
+    def __post_init__(self) -> None:
+        """Checks ranges; raises UserError."""
+        check_settings(self)
+
+
+def prepare(config: PrepareConfig, launch: Launch) -> int:
+    """Runs the preparation on Spark."""
+    return run_part(module_argv("spark_jobs.prepare", config), dry_run=launch.dry_run, needs=("pyspark", "spark"))
+
+
+def load_training(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
+    """The settings of a training. A run that is to be resumed and is not on this machine is fetched first."""
+    match given_settings(file=file, overrides=overrides):
+        case {"resume": True, "run": str(run), "copy_to": str(copy_to)}:
+            fetch_run(copy_to, Path(run))
+    return load_train_config(file=file, overrides=overrides)
+
+
+def train(config: TrainConfig, launch: LaunchTraining) -> int:
+    """Runs the training on Accelerate."""
+    for text in config.data:
+        read_manifest(parse_data(text)[0])  # a missing data set is reported before anything heavy is loaded
+    num_gpus = 0 if launch.cpu else count_gpus()
+    if warning := crowd_text(launch.num_processes or 1, gpus=num_gpus):
+        print(f"warning: {warning}", file=sys.stderr)
+    num_processes = launch.num_processes or max(1, num_gpus)
+    argv = train_argv(config, num_processes=num_processes, use_cpu=not num_gpus, accelerate=launch.accelerate)
+    environment = {} if num_gpus else {"ACCELERATE_USE_CPU": "true"}
+    return run_part(argv, dry_run=launch.dry_run, needs=_TRAIN, environment=environment, advice=_RESUME)
+
+
+def ask(config: AskConfig, launch: Launch) -> int:
+    """Asks a trained model one question."""
+    return _of_run("trainer.answers.answer", config, launch)
+
+
+def evaluate(config: EvaluateConfig, launch: Launch) -> int:
+    """Compares answers before and after training with the truth."""
+    return _of_run("trainer.answers.evaluate", config, launch)
+
+
+def _of_run(module: str, config: AskConfig | EvaluateConfig, launch: Launch) -> int:
+    require_run(Path(config.run))
+    return run_part(module_argv(module, config), dry_run=launch.dry_run, needs=_TRAIN)
