@@ -24,8 +24,8 @@ _WITH_RESULT: Final = (PrepareConfig, TrainConfig)
 _TITLE: Final = "All options"
 _INTRODUCTION: Final = (
     "Every option can also stand in a settings file, `--config settings.toml`, as `name = value` with underscores in"
-    " place of hyphens; options given on the command line win over it. An option that takes yes or no is switched off by"
-    " `--no-NAME`. This page is made from the settings themselves by `python docs/options.py`."
+    " place of hyphens; options given on the command line win over it. An option that takes yes or no is switched off"
+    " by `--no-NAME`. This page is made from the settings themselves by `python docs/options.py`."
 )
 _RESULT: Final = "Options with a star change the result: another value makes another data set or another adapter."
 _HEADINGS: Final = ("option", "value", "default", "meaning")
@@ -42,11 +42,16 @@ def main() -> int:
 
 def pages() -> dict[Path, str]:
     """The text of each page by its path; KeyError names an English text that has no translation."""
-    translations = tomllib.loads(_TRANSLATIONS.read_text(encoding="utf-8"))
+    portuguese = translations()
     return {
         _HERE / "options.md": page(lambda text: text),
-        _HERE / "options.pt-BR.md": page(lambda text: translations[text] if text else ""),
+        _HERE / "options.pt-BR.md": page(lambda text: portuguese[text]),
     }
+
+
+def translations() -> dict[str, str]:
+    """Portuguese texts by their English ones."""
+    return tomllib.loads(_TRANSLATIONS.read_text(encoding="utf-8"))
 
 
 def page(translate: Callable[[str], str]) -> str:
@@ -69,7 +74,7 @@ def texts() -> set[str]:
         return text
 
     page(remember)
-    return asked - {""}
+    return asked
 
 
 def _fields(command: Command) -> Iterator[tuple["Field[Any]", Any]]:

@@ -24,15 +24,17 @@ _RESUME: Final = "; --resume goes on from the last checkpoint"
 class Launch:
     """How a part is started."""
 
-    dry_run: bool = setting(False, help="print the command that would run, and run nothing")
+    dry_run: bool = setting(False, help="print the command that would run, and run nothing", changes="nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchTraining(Launch):
     """How training is started, on one or several processes."""
 
-    num_processes: int | None = setting(None, help="number of processes, one a GPU (default: all GPUs)", least=1)
-    cpu: bool = setting(False, help="train on the CPU, even where there are GPUs")
+    num_processes: int | None = setting(
+        None, help="number of processes, one a GPU (default: all GPUs)", least=1, changes="nothing"
+    )
+    cpu: bool = setting(False, help="train on the CPU, even where there are GPUs", changes="nothing")
     accelerate: tuple[str, ...] = ()  # further arguments of `accelerate launch`, which stand after `--`
 
     def __post_init__(self) -> None:
