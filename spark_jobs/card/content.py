@@ -1,10 +1,11 @@
-"""The data card: what came in, what went and why, and what the records are like."""
+"""The data card as data: the lines read, the lines rejected and why, and what the records are like."""
 
 import html
 import json
 import re
 import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,13 +16,13 @@ from contract.manifest import Manifest
 from spark_jobs.card.schema import (
     Bin,
     Card,
+    CardSample,
     CharacterCount,
     Characters,
     Duplicates,
     Entities,
     EntityCount,
     EntityKind,
-    Example,
     Lengths,
     Rejection,
     SourceFile,
@@ -32,8 +33,8 @@ from spark_jobs.counts.histogram import EDGES, Histogram, quantile
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, Sample
 from spark_jobs.counts.traits import OTHER_DECIMAL, OTHER_HEX, TextTraits, kind_of
 
-NUM_ENTITIES: Final = 12  # the most frequent ones are told
-NUM_SOURCES: Final = 20
+NUM_ENTITIES: Final = 12  # shown: the most frequent ones
+NUM_SOURCES: Final = 20  # shown: the first ones
 NUM_EXAMPLES: Final = 10
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -59,7 +60,7 @@ _SECRET: Final = re.compile(rf"(?is)((?:{_SECRET_NAMES})[\w.-]*=).+")
 
 
 def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics, command: Sequence[str]) -> Card:
-    """The card of a data set. Secrets are taken out of the command."""
+    """The card of a data set. Secrets are removed from the command and from the paths."""
     rows = manifest.rows
     assert (read.num_lines, kept.title_lengths.num) == (rows.input, rows.kept), "statistics of other lines"
     return Card(
@@ -72,29 +73,25 @@ def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics,
         source_bytes=sum(source.bytes for source in manifest.source),
         sources=tuple(SourceFile(without_secrets(file.path), file.bytes) for file in manifest.source[:NUM_SOURCES]),
         lines=rows.input,
-        rejected=tuple(
-            Rejection(reason, MEANINGS[reason], lines, _share(lines, rows.input))
-            for reason, lines in rows.rejected.items()
-        ),
+        rejected=tuple(Rejection(reason, MEANINGS[reason], lines) for reason, lines in rows.rejected.items()),
         kept=rows.kept,
-        kept_share=_share(rows.kept, rows.input),
         splits=tuple(_split_size(manifest, split) for split in manifest.splits),
         lengths=_all_lengths(kept),
         traits=(_traits("titles", read.titles), _traits("contents", read.contents)),
         entities=_entities(read.entities),
         characters=_characters(read),
         duplicates=Duplicates(kept.group_sizes.num, kept.group_sizes.most, _bins(kept.group_sizes)),
-        examples=tuple(_example(sample) for sample in read.samples if sample.key in kept.first_keys)[:NUM_EXAMPLES],
+        examples=tuple(_card_sample(sample) for sample in read.samples if sample.key in kept.first_keys)[:NUM_EXAMPLES],
     )
 
 
 def card_json(card: Card) -> str:
-    """The text of card.json: in ASCII, so that nothing in the data can trouble what shows it."""
+    """The text of card.json. It is ASCII, so that no character of the data can disturb the program that shows it."""
     return json.dumps(msgspec.to_builtins(card), indent=1) + "\n"
 
 
 def without_secrets(argument: str) -> str:
-    """The argument without the user and password of a URL, nor the value of a setting that is named like a secret.
+    """The argument without the user and password of a URL, and without the value of a setting that is a secret by name.
 
     >>> without_secrets("--input=s3://me:pass@word@host/x.json"), without_secrets("spark.hadoop.fs.s3a.secret.key=abc")
     ('--input=s3://host/x.json', 'spark.hadoop.fs.s3a.secret.key=***')
@@ -102,33 +99,27 @@ def without_secrets(argument: str) -> str:
     return _SECRET.sub(r"\1***", _URL_USER.sub("", argument))
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
-
-
 def _split_size(manifest: Manifest, split: str) -> SplitSize:
     shards = manifest.splits[split]
-    records = manifest.num_rows(split)
-    num_bytes = sum(shard.bytes for shard in shards)
-    return SplitSize(split, records, _share(records, manifest.rows.kept), len(shards), num_bytes)
+    return SplitSize(split, manifest.num_rows(split), len(shards), sum(shard.bytes for shard in shards))
 
 
 def _bins(numbers: Histogram) -> tuple[Bin, ...]:
-    """From the first bin that is not empty to the last; the last edge has no bin: no line is as long."""
-    places = np.flatnonzero(numbers.counts)
-    shown = range(places[0], places[-1] + 1) if len(places) else ()
-    return tuple(Bin(int(EDGES[place]), int(EDGES[place + 1]) - 1, numbers.counts[place]) for place in shown)
+    """From the first bin that is not empty to the last. The last edge begins no bin, as no line is that long."""
+    filled = np.flatnonzero(numbers.counts)
+    shown = range(filled[0], filled[-1] + 1) if len(filled) else ()
+    return tuple(Bin(int(EDGES[bin]), int(EDGES[bin + 1]) - 1, numbers.counts[bin]) for bin in shown)
 
 
 def _all_lengths(kept: KeptStatistics) -> tuple[Lengths, ...]:
     """Lengths in characters, and in tokens where there was a tokenizer."""
-    told = [
+    measured = [
         ("titles", "characters", kept.title_lengths),
         ("contents", "characters", kept.content_lengths),
         ("titles", "tokens", kept.title_tokens),
         ("contents", "tokens", kept.content_tokens),
     ]
-    return tuple(_lengths(of, unit, lengths) for of, unit, lengths in told if lengths.num)
+    return tuple(_lengths(of, unit, lengths) for of, unit, lengths in measured if lengths.num)
 
 
 def _lengths(of: str, unit: str, lengths: Histogram) -> Lengths:
@@ -146,31 +137,24 @@ def _lengths(of: str, unit: str, lengths: Histogram) -> Lengths:
 
 
 def _traits(of: str, traits: TextTraits) -> Traits:
-    texts = traits.num_texts
     return Traits(
         of=of,
-        texts=texts,
+        texts=traits.num_texts,
         with_entity=traits.num_with_entity,
-        with_entity_share=_share(traits.num_with_entity, texts),
         with_tag=traits.num_with_tag,
-        with_tag_share=_share(traits.num_with_tag, texts),
         beyond_ascii=traits.num_beyond_ascii,
-        beyond_ascii_share=_share(traits.num_beyond_ascii, texts),
     )
 
 
 def _entities(counts: Mapping[str, int]) -> Entities:
-    total = sum(counts.values())
     of_kind = dict.fromkeys(_KINDS, 0)
     for entity, count in counts.items():
         of_kind[kind_of(entity)] += count
     frequent = sorted(counts, key=lambda entity: (-counts[entity], entity))[:NUM_ENTITIES]
     return Entities(
-        total=total,
-        kinds=tuple(EntityKind(kind, _KINDS[kind], count, _share(count, total)) for kind, count in of_kind.items()),
-        most_frequent=tuple(
-            EntityCount(entity, _meaning(entity), counts[entity], _share(counts[entity], total)) for entity in frequent
-        ),
+        total=sum(counts.values()),
+        kinds=tuple(EntityKind(kind, _KINDS[kind], count) for kind, count in of_kind.items()),
+        most_frequent=tuple(EntityCount(entity, _meaning(entity), counts[entity]) for entity in frequent),
     )
 
 
@@ -184,20 +168,15 @@ def _meaning(entity: str) -> str:
 
 
 def _characters(read: ReadStatistics) -> Characters:
-    before, after = sum(read.raw_characters.values()), sum(read.kept_characters.values())
-    names = sorted(
-        read.raw_characters | read.kept_characters, key=lambda name: (-read.raw_characters.get(name, 0), name)
-    )
-    classes = [(name, read.raw_characters.get(name, 0), read.kept_characters.get(name, 0)) for name in names]
+    before, after = Counter(read.raw_characters), Counter(read.kept_characters)
+    names = sorted(before | after, key=lambda name: (-before[name], name))
     return Characters(
         sampled_records=read.num_sampled,
-        before=before,
-        after=after,
-        classes=tuple(
-            CharacterCount(name, old, _share(old, before), new, _share(new, after)) for name, old, new in classes
-        ),
+        before=before.total(),
+        after=after.total(),
+        classes=tuple(CharacterCount(name, before[name], after[name]) for name in names),
     )
 
 
-def _example(sample: Sample) -> Example:
-    return Example(**{name: getattr(sample, name) for name in Example.__struct_fields__})
+def _card_sample(sample: Sample) -> CardSample:
+    return CardSample(**{name: getattr(sample, name) for name in CardSample.__struct_fields__})

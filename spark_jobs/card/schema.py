@@ -1,4 +1,4 @@
-"""What a data card tells, as plain data: the schema of card.json."""
+"""The schema of card.json: counts only, as a share is one count divided by another."""
 
 from typing import Any
 
@@ -13,26 +13,24 @@ class SourceFile(msgspec.Struct, frozen=True):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Lines that did not get through for one reason; the share is of all lines."""
+    """Lines that were rejected for one reason."""
 
     reason: str
     meaning: str
     lines: int
-    share: float
 
 
 class SplitSize(msgspec.Struct, frozen=True):
-    """One split; the share is of the records kept."""
+    """One split."""
 
     split: str
     records: int
-    share: float
     shards: int
     bytes: int
 
 
 class Bin(msgspec.Struct, frozen=True):
-    """How many whole numbers there are from the first to the last."""
+    """The number of values from `first` to `last`, both included."""
 
     first: int
     last: int
@@ -40,7 +38,7 @@ class Bin(msgspec.Struct, frozen=True):
 
 
 class Lengths(msgspec.Struct, frozen=True):
-    """Lengths of one kind of text. Quantiles are read off the bins, so they are right to a few percent."""
+    """Lengths of one kind of text. Quantiles are computed from the bins, so they are right to a few percent."""
 
     of: str
     unit: str
@@ -54,34 +52,29 @@ class Lengths(msgspec.Struct, frozen=True):
 
 
 class Traits(msgspec.Struct, frozen=True):
-    """What raw texts of one kind hold; shares are of the texts that are not empty."""
+    """The raw texts of one kind that are not empty, and how many hold an entity, a tag, a character beyond ASCII."""
 
     of: str
     texts: int
     with_entity: int
-    with_entity_share: float
     with_tag: int
-    with_tag_share: float
     beyond_ascii: int
-    beyond_ascii_share: float
 
 
 class EntityKind(msgspec.Struct, frozen=True):
-    """How often entities of one kind occur in raw titles and contents; the share is of all entities."""
+    """How often entities of one kind occur in raw titles and contents."""
 
     kind: str
     example: str
     count: int
-    share: float
 
 
 class EntityCount(msgspec.Struct, frozen=True):
-    """How often an entity occurs in raw titles and contents; the share is of all entities."""
+    """How often one entity occurs in raw titles and contents."""
 
     entity: str
     meaning: str
     count: int
-    share: float
 
 
 class Entities(msgspec.Struct, frozen=True):
@@ -93,13 +86,11 @@ class Entities(msgspec.Struct, frozen=True):
 
 
 class CharacterCount(msgspec.Struct, frozen=True):
-    """Characters of one class in sampled records, before and after cleaning, and their shares of all."""
+    """Characters of one class in sampled records, before and after cleaning."""
 
     characters: str
     before: int
-    before_share: float
     after: int
-    after_share: float
 
 
 class Characters(msgspec.Struct, frozen=True):
@@ -112,15 +103,15 @@ class Characters(msgspec.Struct, frozen=True):
 
 
 class Duplicates(msgspec.Struct, frozen=True):
-    """Groups of records that are equal once cleaned, by size; of each group one record is kept."""
+    """Groups of records that are equal once cleaned, by size. One record of each group is kept."""
 
     groups: int
     largest: int
     sizes: tuple[Bin, ...]
 
 
-class Example(msgspec.Struct, frozen=True):
-    """A record before and after. Texts are cut; the lengths are of the whole, in characters."""
+class CardSample(msgspec.Struct, frozen=True):
+    """A record before and after cleaning. Its texts may be cut; lengths are those of the whole texts, in characters."""
 
     uid: str
     raw_title: str
@@ -132,7 +123,7 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True):
-    """All that a data card tells."""
+    """The whole data card."""
 
     dataset_id: str
     created_at: str
@@ -145,11 +136,10 @@ class Card(msgspec.Struct, frozen=True):
     lines: int
     rejected: tuple[Rejection, ...]
     kept: int
-    kept_share: float
     splits: tuple[SplitSize, ...]
     lengths: tuple[Lengths, ...]
     traits: tuple[Traits, ...]
     entities: Entities
     characters: Characters
     duplicates: Duplicates
-    examples: tuple[Example, ...]
+    examples: tuple[CardSample, ...]

@@ -1,4 +1,4 @@
-"""The card's numbers are the data's and stand in both files; what came from the data is shown, and does nothing."""
+"""Both files of the card hold the numbers of the data; texts from the data are shown and have no effect on the page."""
 
 import doctest
 import json
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contract.columns import REASONS
 from contract.manifest import Manifest, Rows, Shard, Source
-from spark_jobs.card import content, markup
+from spark_jobs.card import content
 from spark_jobs.card.content import (
     MEANINGS,
     NUM_EXAMPLES,
@@ -22,8 +22,7 @@ from spark_jobs.card.content import (
     make_card,
     without_secrets,
 )
-from spark_jobs.card.markup import marked, shown
-from spark_jobs.card.page import card_html
+from spark_jobs.card.page import card_html, marked
 from spark_jobs.card.schema import Card
 from spark_jobs.counts.records import count_read
 from tests.spark_jobs.input.read_batches import Line, batch_of, kept_of, settled
@@ -149,9 +148,16 @@ def numbers_in(value: object) -> Iterator[float]:
 def test_every_number_of_the_page_is_in_the_json() -> None:
     made = card_of(plain_lines(), sources=NUM_SOURCES + 2)
     page = Page(card_html(made))
-    numbers = set(numbers_in(json.loads(card_json(made)))) | {2}  # the sources that are not listed
+    found = json.loads(card_json(made))
+    numbers = set(numbers_in(found)) | {2}  # the sources that are not listed
+    wholes = {found["lines"], found["kept"], found["entities"]["total"]}
+    wholes |= {
+        found["characters"]["before"],
+        found["characters"]["after"],
+        *(each["texts"] for each in found["traits"]),
+    }
     assert len(page.values) > 100
-    assert set(page.values) <= numbers
+    assert set(page.values) <= numbers | {count / whole for count in numbers for whole in wholes}
     # No digit stands anywhere else, but for texts from outside, the quantiles' names and the scales.
     for tags, text in page.texts:
         if not re.search(r"data|bdi|style|span|svg|li", tags):
@@ -161,11 +167,11 @@ def test_every_number_of_the_page_is_in_the_json() -> None:
 def test_the_json_has_the_numbers_of_the_data() -> None:
     lines = plain_lines()
     found = json.loads(card_json(card_of(lines)))
+    assert not re.search(r'share"', card_json(card_of(lines)).replace('"val_share"', ""))
     kept = [line for line in lines if line.title and line.offset % 5 != 4]
     assert (found["lines"], found["kept"]) == (len(lines), found["splits"][0]["records"])
     assert found["kept"] + sum(each["lines"] for each in found["rejected"]) == len(lines)
     assert [each["reason"] for each in found["rejected"]] == list(REASONS)
-    assert found["kept_share"] == found["kept"] / len(lines)
     assert found["splits"][0]["bytes"] == 65_432
     titles, contents = found["lengths"]
     assert sum(each["count"] for each in contents["bins"]) == contents["texts"] == found["kept"]
@@ -235,11 +241,6 @@ def test_any_texts_are_harmless(texts: list[str]) -> None:
     check_harmless(card_html(card_of(lines, command=tuple(texts))))
 
 
-@pytest.mark.parametrize("character", ["\ud800", "\0", "\u202e", "\u2029", "\ue000", "\U000e0041"])
-def test_a_character_that_cannot_be_seen_is_shown_as_its_code_point(character: str) -> None:
-    assert shown(f"a{character}b") == f'<bdi>a<span class="cp">U+{ord(character):04X}</span>b</bdi>'
-
-
 def test_changes_are_marked() -> None:
     before, after = marked("Mog&#x2019;s <b>big</b>-cat", "Mogs big cat", is_cut=False)
     assert before == "<bdi>Mog<del>&amp;#x2019;</del>s <del>&lt;b&gt;</del>big<del>&lt;/b&gt;-</del>cat</bdi>"
@@ -276,7 +277,19 @@ def test_every_reason_has_a_meaning() -> None:
     assert MEANINGS.keys() == set(REASONS)
 
 
-@pytest.mark.parametrize("module", [content, markup], ids=lambda module: module.__name__)
-def test_docstrings_tell_the_truth(module: object) -> None:
-    result = doctest.testmod(module)  # type: ignore[arg-type]
+def test_the_shares_are_those_of_the_counts() -> None:
+    lines = plain_lines()
+    made = card_of(lines)
+    assert 0 < made.kept < len(lines)
+    for part, whole in ((made.kept, made.lines), (made.entities.kinds[1].count, made.entities.total)):
+        assert f'<data value="{part / whole!r}">{part / whole:.1%}'[:-1] in card_html(made)
+
+
+def test_a_card_of_no_lines_is_a_page() -> None:
+    page = Page(card_html(card_of([])))
+    assert "0 records from 0 lines" in page.text_in("h1")
+
+
+def test_docstrings_tell_the_truth() -> None:
+    result = doctest.testmod(content)
     assert (result.failed, result.attempted > 0) == (0, True)
