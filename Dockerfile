@@ -35,9 +35,11 @@ RUN python3 requirements.py $TRAIN_EXTRAS > requirements.txt \
 
 FROM builder AS project
 COPY README.md ./
+COPY command command
 COPY contract contract
 COPY launch launch
 COPY spark_jobs spark_jobs
+COPY synth synth
 COPY trainer trainer
 RUN /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir --no-deps --prefix /project .
 
