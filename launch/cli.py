@@ -18,6 +18,7 @@ from command.signals import handling_signals
 from launch import demo, inspection, parts, synthesis, verification
 from launch.processes import require_installed
 from spark_jobs.config import PrepareConfig
+from synth.config import SynthConfig
 from trainer.config import AskConfig, EvaluateConfig, TrainConfig
 
 
@@ -94,7 +95,7 @@ def _demo(config: demo.DemoConfig) -> int:
 
 COMMANDS: Final = {
     "synth": Command(
-        synthesis.SynthOptions,
+        SynthConfig,
         synthesis.run,
         "write a catalogue of made-up products, with all the dirt of a real one",
         "  vitrine synth --rows 250000 --seed 1 --output catalogue.json.gz",

@@ -1,4 +1,4 @@
-"""Made-up catalogues, with all the dirt of a real one, that know their own right answers.
+"""Made-up catalogues, with all the dirt of a real one, and the truth about them.
 
-The words and sentences are data in `grammars`.
+Nothing here prepares a catalogue: the truth must not share code with the preparation that it judges.
 """

@@ -1,4 +1,4 @@
-"""Lines that are no records, and records that only look broken."""
+"""Lines that are no valid records, and lines that look broken but are valid."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from synth.text import Draw
 
 Choice = TypeVar("Choice")
 
-# Ways a line can be broken, and what becomes of it: "kept" or the reason for its rejection.
+# Each way to break a line, with the outcome in a preparation: "kept", or the reason of the rejection.
 BREAKAGES = {
     "truncated": "not_json",
     "blank_line": "not_json",
@@ -27,7 +27,7 @@ _SURROGATES = (b"\\ud800", b"\\udfff ", b"\\udc00\\ud83d")
 
 
 def break_line(line: bytes, breakage: str, random: Draw) -> bytes:
-    """The line of a record with a title and a content, without its line feed, broken in one of the `BREAKAGES`."""
+    """The line of a record, without its line feed, broken in one of the `BREAKAGES`; it has a title and a content."""
     if breakage == "truncated":
         return line[: 1 + int(random() * (len(line) - 1))]
     if breakage == "blank_line":

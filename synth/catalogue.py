@@ -1,36 +1,35 @@
-"""`vitrine synth`: a catalogue of products that do not exist, in the format and with the dirt of `trn.json`.
+"""A catalogue of products that do not exist, in the format and with the dirt of `trn.json`.
 
-It stands in for the real data set wherever that may not go: demos, tests, benchmarks. Beside the file lies
-`FILE.truth.json`, what a preparation of it must count.
+It replaces the real catalogue, which may not be passed on, in demos, tests and benchmarks. `FILE.truth.json` beside the
+file holds the numbers that a right preparation of it must count.
 """
 
 import json
 import os
-import signal
-import threading
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from pathlib import Path
-from signal import SIGINT, SIGTERM
 
 from command.machine import count_cores
-from synth.plan import SynthConfig
+from command.settings import settings_of_result
+from command.signals import holding_signals
+from contract.errors import UserError
+from synth.config import SynthConfig
 from synth.rows import make_line
 
-REASONS = ("not_json", "not_a_record", "no_title", "no_content", "duplicate")  # the first that holds is given
+REASONS = ("not_json", "not_a_record", "no_title", "no_content", "duplicate")  # a line gets the first that holds
 
-# Part of the format where it is compressed: a chunk is a gzip member. About 3 MB of text.
+# About 3 MB of text. A chunk is a gzip member, so another number changes the bytes of compressed catalogues.
 _CHUNK_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Some lines in a row, as they go to the file, and how many of them have which outcome and which defect."""
+    """The bytes of consecutive lines, with the number of lines for each outcome and each defect."""
 
     data: bytes
     rows: int
@@ -39,21 +38,20 @@ class _Chunk:
 
 
 def write_catalogue(
-    output: str,
     config: SynthConfig,
     *,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, object]:
-    """The truth about the catalogue just written to `output`; `output.truth.json` holds the same.
+    """Writes the catalogue and returns the truth about it, which `FILE.truth.json` holds, too.
 
-    The file is compressed if its name ends in `.gz`. Equal configurations give equal bytes, whatever the number of
-    `workers` (processes; as many as processors if not given). The file appears under its name when it is complete,
-    and its truth after it. `on_progress` is told the number of lines written so far, every few thousand lines.
-    About 110 us a line and worker, and 40 MB a worker. Raises ValueError for an output that is no local file.
+    The bytes depend on the settings, not on the number of `workers` (processes; one for each core if not given). The
+    file appears under its name when it is complete, and its truth after it. `on_progress` gets the number of lines
+    written so far, every few thousand lines. Takes about 110 us a line and worker, and 40 MB a worker. UserError for an
+    output that is no local file.
     """
-    path = _checked_path(output)
-    workers = _checked_workers(workers)
+    path = _checked_path(config.output)
+    workers = count_cores() if workers is None else workers
     truth_path = path.with_name(path.name + ".truth.json")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     rows, outcomes, defects = 0, Counter[str](), Counter[str]()
@@ -71,9 +69,9 @@ def write_catalogue(
             "rejected": {reason: outcomes[reason] for reason in REASONS},
             "kept": outcomes["kept"],
             "defects": dict(sorted(defects.items())),
-            "config": asdict(config),
+            "config": settings_of_result(config),
         }
-        truth_path.unlink(missing_ok=True)  # never an old truth beside a new file
+        truth_path.unlink(missing_ok=True)  # an old truth must never lie beside a new file
         partial.replace(path)
         partial.write_text(json.dumps(truth, indent=2) + "\n", encoding="ascii")
         partial.replace(truth_path)
@@ -85,59 +83,31 @@ def write_catalogue(
 def _checked_path(output: str) -> Path:
     path = Path(output)
     if "://" in output or path.is_dir():
-        raise ValueError(f"output is {output!r}, expected a local file such as catalogue.json or catalogue.json.gz")
+        raise UserError(f"output = {output!r}, expected a local file such as catalogue.json or catalogue.json.gz")
     if path.suffix in (".zst", ".bz2"):
-        raise ValueError(f"output is {output!r}, and only .gz is compressed here; name it .json or .json.gz")
+        raise UserError(f"output = {output!r}, expected a name that ends in .json or .json.gz: only gzip is supported")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _checked_workers(workers: int | None) -> int:
-    if workers is None:
-        return count_cores()
-    if workers < 1:
-        raise ValueError(f"workers is {workers}, expected 1 or more")
-    return workers
-
-
 def _chunks(config: SynthConfig, *, compressed: bool, workers: int) -> Iterator[_Chunk]:
-    """All chunks in their order. At most two a worker are under way or waiting, so memory stays flat."""
+    """All chunks in order. At most two for each worker exist at a time, so memory does not grow with the rows."""
     starts = range(0, config.rows, _CHUNK_ROWS)
     workers = min(workers, len(starts))
     if workers == 1:
         yield from (_make_chunk(config, start, compressed) for start in starts)
         return
     pending: deque[Future[_Chunk]] = deque()
-    resource_tracker.ensure_running()  # or the first process would start it, and that lets blocked signals through
-    # Spawned, not forked: the caller may hold threads, and this is how it works on every system.
+    resource_tracker.ensure_running()  # otherwise the first worker starts it, which unblocks the signals held below
+    # Spawned, not forked: the caller may have threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for start in starts:
             if len(pending) == 2 * workers:
                 yield pending.popleft().result()
-            with _signals_held():  # one that hits a process as it starts is told by that one, too
+            with holding_signals():  # a worker that is hit by a signal while it starts prints a traceback
                 pending.append(pool.submit(_make_chunk, config, start, compressed))
         while pending:
             yield pending.popleft().result()
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """What stops us waits for the end of the body. Processes that are started meanwhile leave Ctrl-C to this one."""
-    if threading.current_thread() is not threading.main_thread():  # the only one that handles signals
-        yield
-        return
-    held: list[int] = []
-    # Held by a handler, too: another thread, one of numpy's for instance, takes what this one has blocked.
-    before = {each: signal.signal(each, lambda number, _: held.append(number)) for each in (SIGINT, SIGTERM)}
-    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if held:
-        signal.raise_signal(held[0])
 
 
 def _make_chunk(config: SynthConfig, start: int, compressed: bool) -> _Chunk:

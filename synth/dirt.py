@@ -1,8 +1,7 @@
-"""What happened to the texts on their way into the catalogue: entities, tags, glue, boilerplate.
+"""The dirt of a catalogue: entities, tags, glued words, boilerplate.
 
-Two sorts of damage are kept apart, because they differ in what cleaning can do about them:
-`spell_title` and `spell_content` only write the same text in another way, so cleaning undoes them and two spellings
-of one text are duplicates; `damage` changes what is said, for good.
+There are two kinds of it. `spell_title` and `spell_content` write the same text in another way: cleaning undoes it, and
+two spellings of one text are duplicates. `damage` changes the text, and no cleaning can undo it.
 """
 
 import html.entities
@@ -14,10 +13,10 @@ from functools import cache
 
 from synth.text import BREAK, EDGE, Draw
 
-# A dead reference: HTML5 knows no `&rsquo` without its semicolon, so cleaning leaves the word `rsquo` behind.
+# Stands for `&rsquo` without its semicolon, which HTML5 does not know: cleaning leaves the word `rsquo` behind.
 _DEAD_REFERENCE = "\ue000"
 
-# Fields that look filled and are empty once cleaned.
+# Fields that look filled and are empty after cleaning.
 BLANKS = (
     " ", "\t\n", "&nbsp; <br>", "&#160;", "<br><br/>", "<p>&nbsp;</p>", "&lt;br&gt;", "<!-- no description -->",
     "\u200b", "***", "--", '""', "&quot;&quot;", "&amp;nbsp;", "!!!", "&#8226;", "\u2028", "<b> </b>", "\u3000",
@@ -65,7 +64,7 @@ def visible_defects(title: str, content: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class DamageRates:
-    """Shares of the contents of one sort of product that suffer each damage."""
+    """Shares of the contents that get each damage."""
 
     glued: float
     boilerplate: float
@@ -74,7 +73,7 @@ class DamageRates:
 
 
 def damage(content: str, random: Draw, *, rates: DamageRates, boilerplate: str) -> tuple[str, list[str]]:
-    """The content as far as cleaning can restore it, and the names of the damages done."""
+    """The content as cleaning can restore it at best, and the names of the damages in it."""
     done = []
     content = content.replace(EDGE + ".", ".").replace(EDGE + ",", ",")
     if random() < rates.boilerplate:
@@ -93,17 +92,16 @@ def damage(content: str, random: Draw, *, rates: DamageRates, boilerplate: str) 
 
 
 def _glue(content: str, random: Draw) -> str:
-    """The content after somebody cut its tags, all inline ones and some between sentences, and left no blank."""
-    sentences = content.replace(EDGE, "").split(BREAK)
-    places = range(1, len(sentences))
-    seams = {place: "" if random() < 0.4 else BREAK for place in places}
-    if EDGE not in content and BREAK in seams.values():
-        seams[1] = ""
-    return sentences[0] + "".join(seams[place] + sentences[place] for place in places)
+    """The content without its inline tags and some tags between sentences, and without blanks in their stead."""
+    first, *others = content.replace(EDGE, "").split(BREAK)
+    seams = ["" if random() < 0.4 else BREAK for _ in others]
+    if EDGE not in content and BREAK in seams:
+        seams[0] = ""
+    return first + "".join(seam + sentence for seam, sentence in zip(seams, others, strict=True))
 
 
 def _read_as_windows_1252(text: str) -> str:
-    """The text with its accented letters and apostrophes taken for one character a byte: caf\u00c3\u00a9."""
+    """The text with each byte of its accented letters and apostrophes read as a character: caf\u00c3\u00a9."""
     return re.sub("[\u00c0-\u017f\u2019\u201c]", lambda match: match[0].encode().decode("cp1252", "replace"), text)
 
 
@@ -139,12 +137,12 @@ def spell_content(content: str, random: Draw) -> str:
 
 
 def _with_no_break_space(content: str, random: Draw) -> str:
-    place = content.find(" ", int(random() * len(content)))
-    return content if place < 0 else content[:place] + _one_of(_NO_BREAK_SPACES, random) + content[place + 1 :]
+    offset = content.find(" ", int(random() * len(content)))
+    return content if offset < 0 else content[:offset] + _one_of(_NO_BREAK_SPACES, random) + content[offset + 1 :]
 
 
 def _plain(text: str) -> str:
-    """The text on an English typewriter; accents stay."""
+    """The text with the signs of an English typewriter; accents stay."""
     if text.isascii():
         return text
     for char, typed in _TYPED:
@@ -157,7 +155,7 @@ _TYPED = (
     ("\u2013", "-"), ("\u2026", " --"),
 )  # fmt: skip
 _SPELLED = re.compile(f'[&"]|[^\\x00-\\x7f{_DEAD_REFERENCE}]')
-# Shares of the texts with entities, by how most of their characters are spelled.
+# How a text with entities spells most of them: the share of such texts up to and with each scheme.
 _SCHEMES = (
     (0.75, "hex"), (0.84, "decimal"), (0.93, "named"), (0.95, "double"), (0.955, "triple"), (0.97, "windows_decimal"),
     (0.98, "windows_hex"), (1.0, "unterminated"),
@@ -178,7 +176,7 @@ def _with_entities(text: str, random: Draw) -> str:
 
 @cache
 def _entity(char: str, scheme: str) -> str:
-    """A reference to the character, or to a straight quote for a typographic one: cleaning drops either."""
+    """A reference to the character, or to the straight quote for a typographic one: cleaning drops both."""
     code = ord(char)
     if scheme.startswith("windows") and (byte := char.encode("cp1252", "replace")[0]) in range(0x80, 0xA0):
         return f"&#{byte};" if scheme == "windows_decimal" else f"&#x{byte:x};"
@@ -202,7 +200,7 @@ _NO_BREAK_SPACES = ("&#xA0;", "&#xA0;", "&#xA0; ", "&#xA0;", "&#xA0; ", "&#160;"
 
 
 def _with_seams(content: str, random: Draw) -> str:
-    """The content with each break and each edge spelled as a blank, white space, a tag or a comment."""
+    """The content with a blank, white space, a tag or a comment for each break and each edge."""
     style = random()
     if style < 0.86:
         return content.replace(BREAK, " ").replace(EDGE, " ")
@@ -221,7 +219,7 @@ def _with_seams(content: str, random: Draw) -> str:
 
 
 def _edges(opening: str, closing: str) -> Iterator[str]:
-    """Openings and closings in turn, each with its blank outside, as edges come in pairs."""
+    """Opening and closing tags in turn, each with a blank outside; edges come in pairs."""
     while True:
         yield " " + opening
         yield closing + " "

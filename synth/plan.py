@@ -1,8 +1,8 @@
-"""Which line of a synthetic catalogue plays which role, and the numbers of the real one that it imitates.
+"""The role of each line of a made-up catalogue, and the numbers of the real catalogue that it imitates.
 
-Roles (a product, a copy of another, a line without content, a broken line, ...) have exact shares, so they are runs of
-*ranks*; a bijection scatters the ranks over the lines. It can be inverted, so a copy finds its original without
-anything being remembered, and any line can be made alone.
+A line is a product, a copy of another line, a line without content, a broken line and so on. Each role has an exact
+share of the lines: a run of *ranks*. A bijection scatters the ranks over the lines. Its inverse finds the original of
+a copy, so nothing has to be remembered and any line can be made alone.
 """
 
 from bisect import bisect_right
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 
-from synth.grammars.words import FIRST_NAMES, LAST_NAMES
+from synth.config import MEAN_CONTENT_CHARS, SynthConfig
+from synth.kinds import load_names
 
 # Shares of the lines of trn.json of AmazonTitles-1.3MM.
 _LINES = 2_248_619
@@ -24,9 +25,9 @@ _SHARES = {
     "junk": 2e-4,
     "content_repeats_title": 3e-3,
 }
-_ORIGINALS = ("junk", "content_repeats_title", "product")  # the roles that are copied; the last ranks are theirs
+_ORIGINALS = ("junk", "content_repeats_title", "product")  # the roles that are copied; they have the last ranks
 
-# Quantiles of the lengths in characters: measured up to 0.95, beyond it chosen to meet mean and standard deviation.
+# Quantiles of lengths in characters: measured up to 0.95, and above chosen so that mean and deviation are as measured.
 _TITLE_CHARS = (
     (0, 5), (0.05, 17), (0.25, 37), (0.5, 54), (0.75, 75), (0.95, 125), (0.99, 160), (0.9995, 300), (1, 1_999),
 )  # fmt: skip
@@ -34,39 +35,11 @@ _CONTENT_CHARS = (
     (0, 12), (0.05, 47), (0.25, 194), (0.5, 398), (0.75, 805), (0.95, 1_728), (0.985, 2_150), (0.999, 5_700),
     (0.99995, 16_000), (1, 165_000),
 )  # fmt: skip
-MAX_MEAN_CONTENT_CHARS = 100_000
-_MEAN_CONTENT_CHARS = 619
 
-_ISBN_SHARE = 0.38  # of the lines; the catalogue begins with them, and they are books
-_MAX_ROWS = 400_000_000  # nine digits of ISBN hold no more
+_ISBN_SHARE = 0.38  # of the lines: the books with which the catalogue begins
 _INITIALS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # no I, no O: they read as digits
 _SPREAD = 2_654_435_761  # a prime that divides no number of marks
 _SEED_MASK = (1 << 64) - 1
-
-
-@dataclass(frozen=True)
-class SynthConfig:
-    """All that determines a catalogue."""
-
-    rows: int
-    seed: int
-    broken: float = 0.0  # share of the lines
-    mean_content_chars: int = _MEAN_CONTENT_CHARS
-
-    def __post_init__(self) -> None:
-        """Raise ValueError that names every setting out of its range."""
-        wrong = []
-        if not 0 < self.rows <= _MAX_ROWS:
-            wrong.append(f"rows is {self.rows}, expected 1 to {_MAX_ROWS:,}")
-        if not 0 <= self.broken <= 1:
-            wrong.append(f"broken is {self.broken}, expected a share from 0 to 1")
-        if not 1 <= self.mean_content_chars <= MAX_MEAN_CONTENT_CHARS:
-            wrong.append(
-                f"mean_content_chars is {self.mean_content_chars}, expected 1 to {MAX_MEAN_CONTENT_CHARS:,}"
-                " (the default is 619)"
-            )
-        if wrong:
-            raise ValueError("cannot make this catalogue: " + "; ".join(wrong))
 
 
 @dataclass(frozen=True)
@@ -78,13 +51,13 @@ class Plan:
     ends: tuple[int, ...]  # the first rank after each role
 
     def role_at(self, index: int) -> tuple[str, int]:
-        """The role of a line, and which one of those with that role it is."""
+        """The role of a line, and its number among the lines of that role, counted from 0."""
         rank = self.rank_of(index)
         role = bisect_right(self.ends, rank)
         return self.roles[role], rank - (self.ends[role - 1] if role else 0)
 
     def original_of(self, index: int, *, among: Sequence[str] = _ORIGINALS) -> int:
-        """The line that a copy at line `index` copies: some are copied often, most not at all."""
+        """The line that line `index` copies; some lines are copied often, most never."""
         first, last = self.ends[-1 - len(among)], self.ends[-1]
         draw = self.rank_of(index) * _SPREAD % 1_000_003 / 1_000_003
         return self.index_of(first + int((last - first) * draw * draw))
@@ -120,27 +93,28 @@ class Plan:
 
     @cached_property
     def _scatter(self) -> tuple[int, int, int, int]:
-        # The constants of splitmix64. Odd multipliers have inverses; a shift by half the bits or more is its own.
+        # The constants of SplitMix64. An odd multiplier has an inverse; a shift by half the bits or more is one.
         seed = self.config.seed & _SEED_MASK
         offset = (seed * 0x9E3779B97F4A7C15 & _SEED_MASK) >> 17
         return 0xBF58476D1CE4E5B9, 0x94D049BB133111EB ^ seed << 1, (self._mask.bit_length() + 1) // 2, offset
 
     @cached_property
     def isbn_rows(self) -> int:
-        """How many lines the books take with which the catalogue begins."""
+        """How many lines at the start of the catalogue are books."""
         return round(self.config.rows * _ISBN_SHARE)
 
     def person(self, index: int) -> str:
-        """A name with initials that belongs to this line alone: Ada B. Ashcombe."""
+        """A name with initials that no other line has: Ada B. Ashcombe."""
+        first_names, last_names = load_names()
         initials = 1
-        while (names := len(FIRST_NAMES) * len(LAST_NAMES) * len(_INITIALS) ** initials) < self.config.rows:
+        while (names := len(first_names) * len(last_names) * len(_INITIALS) ** initials) < self.config.rows:
             initials += 1
-        number, first = divmod(self.rank_of(index) * _SPREAD % names, len(FIRST_NAMES))
-        number, last = divmod(number, len(LAST_NAMES))
-        return f"{FIRST_NAMES[first]} {'. '.join(_letters(number, initials))}. {LAST_NAMES[last]}"
+        number, first = divmod(self.rank_of(index) * _SPREAD % names, len(first_names))
+        number, last = divmod(number, len(last_names))
+        return f"{first_names[first]} {'. '.join(_letters(number, initials))}. {last_names[last]}"
 
     def code(self, index: int) -> str:
-        """A model number that belongs to this line alone: KX4821."""
+        """A model number that no other line has: KX4821."""
         digits = 4
         while (codes := len(_INITIALS) ** 2 * 10**digits) < self.config.rows:
             digits += 1
@@ -148,14 +122,14 @@ class Plan:
         return f"{_letters(letters, 2)}{number:0{digits}}"
 
     def uid(self, index: int) -> str:
-        """An ISBN-10 or an ASIN that belongs to this line alone; neighbours apart, they ascend."""
+        """An ISBN-10 or an ASIN that no other line has; they ascend but for near neighbours."""
         if index < self.isbn_rows:
             return _isbn(136_000 + _jostled(index, self.isbn_rows) * (199_000_000 // self.isbn_rows))
         goods_rows = self.config.rows - self.isbn_rows
         return _asin(4_321 + _jostled(index - self.isbn_rows, goods_rows) * (36**8 // 4 // goods_rows))
 
     def key(self, index: int, *, salt: int) -> int:
-        """A seed for what is drawn for one line; another one for every purpose (`salt`, below 8)."""
+        """A seed for the draws of one line, another one for each `salt` (0 to 7)."""
         return (self.config.seed & _SEED_MASK) << 64 | index << 3 | salt
 
 
@@ -175,12 +149,12 @@ def title_chars(draw: float) -> float:
 
 
 def content_chars(draw: float, mean: int) -> float:
-    """The length of a content for a draw from 0 to 1, where contents have `mean` characters on average."""
-    return _quantile(_CONTENT_CHARS, draw) * mean / _MEAN_CONTENT_CHARS
+    """The length of a content for a draw from 0 to 1, if contents have `mean` characters on average."""
+    return _quantile(_CONTENT_CHARS, draw) * mean / MEAN_CONTENT_CHARS
 
 
 def _quantile(points: Sequence[tuple[float, float]], draw: float) -> float:
-    """The quantile function through these points, straight between them on a logarithmic scale."""
+    """The quantile function through these points, linear between them on a logarithmic scale."""
     (share, low), (next_share, high) = next(pair for pair in pairwise(points) if draw < pair[1][0])
     return low * (high / low) ** ((draw - share) / (next_share - share))
 

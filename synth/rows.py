@@ -1,7 +1,7 @@
-"""One line of a synthetic catalogue, made from nothing but the configuration and the line's number.
+"""One line of a made-up catalogue, made from nothing but the settings and the line's number.
 
-That lines are duplicates exactly where they should be rests on marks: every product's content (where the content is a
-special one, its title) holds a name or a model number that no other line brings.
+Lines are duplicates exactly where they should be, because of marks: the content of each product (or its title, where
+the content is empty or repeats it) holds a name or a model number that no other line has.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,54 +11,20 @@ from random import Random
 from typing import NamedTuple
 
 from synth.broken import BREAKAGES, break_line
+from synth.config import SynthConfig
 from synth.dirt import BLANKS, DamageRates, damage, spell_content, spell_title, visible_defects
-from synth.grammars import books, goods, languages, media, nonfiction, wares
-from synth.plan import Plan, SynthConfig, content_chars, plan_of, title_chars
-from synth.text import Draw, Kind, Product, write_content, write_title
+from synth.kinds import Kind, load_mixture
+from synth.plan import Plan, content_chars, plan_of, title_chars
+from synth.text import Draft, Draw, write_content, write_title
 
 _UNTITLED = ("both_empty", "no_title")
 _UNDESCRIBED = ("both_empty", "no_content")
 _OUTCOMES = {"both_empty": "no_title", "no_title": "no_title", "no_content": "no_content", "duplicate": "duplicate"}
 
-# Shares in percent.
-_BOOKS = {
-    books.NOVEL: 36,
-    nonfiction.STUDY: 30,
-    nonfiction.HANDBOOK: 16,
-    books.PICTURE_BOOK: 11,
-    languages.PORTUGUESE_BOOK: 3,
-    languages.SPANISH: 1.5,
-    languages.FRENCH: 1.5,
-    languages.GERMAN: 1,
-}
-_ALL_SORTS = {
-    media.MUSIC: 13,
-    media.FILM: 10,
-    books.NOVEL: 4,
-    nonfiction.STUDY: 3,
-    nonfiction.HANDBOOK: 2,
-    goods.KITCHEN: 8,
-    goods.TOOLS: 7,
-    goods.ELECTRONICS: 9,
-    goods.GARDEN: 4,
-    goods.OFFICE: 4,
-    goods.CAR: 5,
-    wares.TOYS: 7,
-    wares.CLOTHES: 9,
-    wares.JEWELLERY: 3,
-    wares.HEALTH: 6,
-    wares.PETS: 3,
-    wares.SPORTS: 5,
-    languages.PORTUGUESE_GOODS: 2.5,
-    languages.JAPANESE: 0.5,
-}
-_BOOK_KINDS, _ALL_KINDS = (
-    tuple(kind for kind, share in shares.items() for _ in range(round(share * 2))) for shares in (_BOOKS, _ALL_SORTS)
-)
 _BOOK_DAMAGE = DamageRates(glued=0.3, boilerplate=0.2)
 _OTHER_DAMAGE = DamageRates(glued=0.05, boilerplate=0.04)
 
-_TEXT, _SPELLING = range(2)  # what a line draws for
+_TEXT, _SPELLING = range(2)  # salts: a line draws its text and its spelling from two seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +37,7 @@ class Line:
 
 
 class _Texts(NamedTuple):
-    """What is said of one product before it is spelled, and the defects that are part of it."""
+    """Title and content of one product before they are spelled, and the defects that they have by then."""
 
     title: str
     content: str
@@ -81,11 +47,11 @@ class _Texts(NamedTuple):
 def make_line(config: SynthConfig, index: int) -> Line:
     """Line `index` of a catalogue, counted from 0."""
     plan = plan_of(config)
-    role, place = plan.role_at(index)
+    role, number = plan.role_at(index)
     source = plan.original_of(index) if role == "duplicate" else index
     texts = _texts(plan, source)
-    # Half of the copies are spelled like their original; all are where a repair might depend on the spelling.
-    alike = place % 2 == 0 or "mojibake" in texts.defects
+    # Half of the copies are spelled like their original, and all with mojibake: its repair may depend on the spelling.
+    alike = number % 2 == 0 or "mojibake" in texts.defects
     random = Random(plan.key(source if alike else index, salt=_SPELLING)).random
     fields = {
         "title": _empty(random) if role in _UNTITLED else spell_title(texts.title, random),
@@ -93,40 +59,40 @@ def make_line(config: SynthConfig, index: int) -> Line:
     }
     data = _json_object(plan.uid(index), fields, random)
     if role == "broken":
-        breakage = tuple(BREAKAGES)[place % len(BREAKAGES)]
+        breakage = tuple(BREAKAGES)[number % len(BREAKAGES)]
         return Line(break_line(data, breakage, random) + b"\n", BREAKAGES[breakage], (breakage,))
-    defects = (*texts.defects, *visible_defects(fields["title"] or "", fields["content"] or ""), *_hollow(fields))
+    defects = (*texts.defects, *visible_defects(fields["title"] or "", fields["content"] or ""), *_emptiness(fields))
     return Line(data + b"\n", _OUTCOMES.get(role, "kept"), defects)
 
 
 def _texts(plan: Plan, index: int) -> _Texts:
-    """What is said of the product of a line that copies no other line as a whole."""
+    """Title and content of a line that is no duplicate."""
     role, _ = plan.role_at(index)
     random = Random(plan.key(index, salt=_TEXT)).random
     if role == "junk":
         content = "test item not to bid " * int(2 + 30 * random())
         return _Texts(f"Test item {plan.code(index)}", content, ("junk_repeated",))
-    product, title = _titled_product(plan, index, random)
+    draft, title = _titled_draft(plan, index, random)
     if role == "content_repeats_title":
-        title = title if product["mark"] in title else f"{title} - {product['mark']}"
+        title = title if draft["mark"] in title else f"{title} - {draft['mark']}"
         return _Texts(title, title, ("content_repeats_title",))
     if role in _UNDESCRIBED:
         return _Texts(title, "")
     if role == "duplicate_title":
         namesake = plan.original_of(index, among=("product",))
-        product, title = _titled_product(plan, namesake, Random(plan.key(namesake, salt=_TEXT)).random)
-        product.become_another(random, mark=_mark(plan, index, product.kind))
-    content = write_content(product, content_chars(random(), plan.config.mean_content_chars))
+        draft, title = _titled_draft(plan, namesake, Random(plan.key(namesake, salt=_TEXT)).random)
+        draft.become_another(random, mark=_mark(plan, index, draft.kind))
+    content = write_content(draft, content_chars(random(), plan.config.mean_content_chars))
     rates = _BOOK_DAMAGE if index < plan.isbn_rows else _OTHER_DAMAGE
-    content, defects = damage(content, random, rates=rates, boilerplate=product.pick("boilerplate"))
+    content, defects = damage(content, random, rates=rates, boilerplate=draft.pick("boilerplate"))
     return _Texts(title, content, (*defects, *([role] if role == "duplicate_title" else [])))
 
 
-def _titled_product(plan: Plan, index: int, random: Draw) -> tuple[Product, str]:
-    kinds = _BOOK_KINDS if index < plan.isbn_rows else _ALL_KINDS
+def _titled_draft(plan: Plan, index: int, random: Draw) -> tuple[Draft, str]:
+    kinds = load_mixture("books" if index < plan.isbn_rows else "all kinds")
     kind = kinds[int(random() * len(kinds))]
-    product = Product(kind, random, mark=_mark(plan, index, kind))
-    return product, write_title(product, title_chars(random()))
+    draft = Draft(kind, random, mark=_mark(plan, index, kind))
+    return draft, write_title(draft, title_chars(random()))
 
 
 def _mark(plan: Plan, index: int, kind: Kind) -> str:
@@ -134,14 +100,14 @@ def _mark(plan: Plan, index: int, kind: Kind) -> str:
 
 
 def _empty(random: Draw) -> str | None:
-    """A field that says nothing, in one of the ways the catalogue has for it."""
+    """An empty field, in one of the ways in which the catalogue writes it."""
     draw = random()
     if draw < 0.98:
         return ""
     return None if draw < 0.992 else BLANKS[int(random() * len(BLANKS))]
 
 
-def _hollow(fields: Mapping[str, str | None]) -> Iterator[str]:
+def _emptiness(fields: Mapping[str, str | None]) -> Iterator[str]:
     if None in fields.values():
         yield "null_or_missing_field"
     if any(value in BLANKS for value in fields.values()):
@@ -157,6 +123,6 @@ def _json_object(uid: str, fields: Mapping[str, str | None], random: Draw) -> by
     )
     num_targets = 1 + int(60 * random() ** 2.9)
     first, step = random() * 1_200_000, 1 + random() * 1_500
-    targets = ", ".join([str(int(first + step * (place + random()))) for place in range(num_targets)])
+    targets = ", ".join([str(int(first + step * (number + random()))) for number in range(num_targets)])
     weights = ", ".join(["1.0"] * num_targets)
     return f'{{"uid": "{uid}", {texts}"target_ind": [{targets}], "target_rel": [{weights}]}}'.encode("ascii")

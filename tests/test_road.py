@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM
 from contract.columns import SHARD_SCHEMA
 from contract.manifest import read_manifest
 from synth.catalogue import write_catalogue
-from synth.plan import SynthConfig
+from synth.config import SynthConfig
 from trainer.runs.folder import read_info
 from trainer.runs.metrics import read_metrics
 
@@ -41,7 +41,7 @@ def vitrine(*argv: str) -> str:
 @pytest.fixture(name="catalogue", scope="module")
 def _catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("raw") / "catalogue.json.gz"
-    write_catalogue(str(path), SynthConfig(rows=400, seed=3, broken=0.03, mean_content_chars=150))
+    write_catalogue(SynthConfig(output=str(path), rows=400, seed=3, broken=0.03, mean_content_chars=150))
     return path
 
 

@@ -32,7 +32,6 @@ from bench.prepare.report import GB, Run, differences, ratio_table, ratios, summ
 from bench.prepare.variants import VARIANTS, NotHereError, Setting, Variant
 from bench.process_tree import measure
 from contract.columns import REJECTED
-from synth.plan import SynthConfig
 
 _ROOT: Final = Path(__file__).parents[2]
 _RESULTS: Final = Path(__file__).parents[1] / "results"
@@ -46,7 +45,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     options.folder.mkdir(parents=True, exist_ok=True)
-    path = options.input or synthesise(options.folder, SynthConfig(options.rows or _FULL_ROWS, _SEED))
+    path = options.input or synthesise(options.folder, rows=options.rows or _FULL_ROWS, seed=_SEED)
     variants = make_variants(options.only, Setting(path, options.folder, options.cores))
     report: dict[str, Any] = {
         "machine": machine(options.cores),

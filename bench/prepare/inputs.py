@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from command.progress import ProgressBar
+from command.settings import settings_of_result
 from synth.catalogue import write_catalogue
-from synth.plan import SynthConfig
+from synth.config import SynthConfig
 
 _BLOCK_BYTES: Final = 4 * 2**20
 
 
-def synthesise(folder: Path, config: SynthConfig) -> Path:
+def synthesise(folder: Path, *, rows: int, seed: int, **settings: Any) -> Path:
     """A catalogue in this folder; the one that is there, if it was made with the same settings."""
-    path = folder / f"catalogue-{config.rows}-{config.seed}.json"
-    if (truth := truth_of(path)) and SynthConfig(**truth["config"]) == config:
+    path = folder / f"catalogue-{rows}-{seed}.json"
+    config = SynthConfig(output=str(path), rows=rows, seed=seed, **settings)
+    if truth_of(path).get("config") == settings_of_result(config):
         return path
     progress = ProgressBar(f"synth {path}:")
-    write_catalogue(str(path), config, on_progress=lambda rows: progress.show(rows / config.rows, f"{rows:,} lines"))
-    progress.done(f"{config.rows:,} lines")
+    write_catalogue(config, on_progress=lambda done: progress.show(done / rows, f"{done:,} lines"))
+    progress.done(f"{rows:,} lines")
     return path
 
 
@@ -34,8 +36,8 @@ def twice(path: Path, folder: Path) -> Path | None:
     """A catalogue of twice the lines, as like this one as can be; none where it is not known how this one was made."""
     if not (truth := truth_of(path)):
         return None
-    config = SynthConfig(**truth["config"])
-    return synthesise(folder, SynthConfig(**{**truth["config"], "rows": 2 * config.rows}))
+    settings = truth["config"]
+    return synthesise(folder, **{**settings, "rows": 2 * settings["rows"]})
 
 
 def compressed(path: Path, folder: Path) -> Path:

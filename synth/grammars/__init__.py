@@ -1,4 +1,4 @@
-"""Words and sentence patterns of made-up products.
+"""Words and sentence patterns of made-up products, as text files; the top of `words.txt` explains their format.
 
-Only data belongs here; drawing from it is synth.text.
+Only text belongs here. `synth.kinds` reads and checks it, `synth.text` draws from it.
 """

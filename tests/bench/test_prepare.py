@@ -13,7 +13,6 @@ import pytest
 from bench.prepare.inputs import compressed, count_lines, synthesise, truth_of, twice
 from bench.prepare.report import AIMS, Aim, Run, differences, ratio_table, ratios, summary, table
 from bench.prepare.variants import VARIANTS, Setting
-from synth.plan import SynthConfig
 
 ROOT = Path(__file__).parents[2]
 PEERS = ("plain", "polars", "duckdb", "datatrove")
@@ -39,7 +38,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20,000 synthetic lines: enough for shares of a percent to show."""
-    return synthesise(tmp_path_factory.mktemp("catalogue"), SynthConfig(20_000, seed=7))
+    return synthesise(tmp_path_factory.mktemp("catalogue"), rows=20_000, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -198,15 +197,15 @@ def test_the_table_shows_medians_with_their_spread() -> None:
 
 
 def test_a_catalogue_is_made_once_and_in_twice_the_size(tmp_path: Path) -> None:
-    path = synthesise(tmp_path, SynthConfig(300, seed=5, mean_content_chars=50))
+    path = synthesise(tmp_path, rows=300, seed=5, mean_content_chars=50)
     made = path.stat().st_mtime_ns
     double = twice(path, tmp_path)
 
-    assert synthesise(tmp_path, SynthConfig(300, seed=5, mean_content_chars=50)).stat().st_mtime_ns == made
+    assert synthesise(tmp_path, rows=300, seed=5, mean_content_chars=50).stat().st_mtime_ns == made
     assert double is not None
     assert (count_lines(path), count_lines(double)) == (300, 600)
     assert truth_of(double)["config"] == {**truth_of(path)["config"], "rows": 600}
-    assert synthesise(tmp_path, SynthConfig(300, seed=5)).stat().st_mtime_ns != made  # other settings
+    assert synthesise(tmp_path, rows=300, seed=5).stat().st_mtime_ns != made  # other settings
     (tmp_path / "theirs.json").write_text("{}\n{}")
     assert count_lines(tmp_path / "theirs.json") == 2
     assert twice(tmp_path / "theirs.json", tmp_path) is None
@@ -225,7 +224,7 @@ def test_a_compressed_catalogue_holds_the_same_bytes_and_follows_changes(tmp_pat
 
 
 def test_aims_are_between_variants_that_exist(tmp_path: Path) -> None:
-    path = synthesise(tmp_path, SynthConfig(20, seed=5))
+    path = synthesise(tmp_path, rows=20, seed=5)
     variants = [make(Setting(path, tmp_path, cores=2)) for make in VARIANTS.values()]
 
     assert {name for aim in AIMS for name in (aim.of, aim.to)} == {variant.name for variant in variants} | {"5 GB"}

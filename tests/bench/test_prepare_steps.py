@@ -24,7 +24,6 @@ from bench.prepare.report import OUR_STEPS_SHARE
 from bench.prepare.steps import ENTITY, MAY_COMPOSE, PERCENT_OF_SPLIT, unescaped
 from contract.columns import REJECTED
 from contract.text.clean import clean, clean_array
-from synth.plan import SynthConfig
 
 ROOT = Path(__file__).parents[2]
 PEERS = ("polars", "duckdb")
@@ -64,7 +63,7 @@ def run_peer(peer: str, input: Path, output: Path) -> Output:
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthesise(tmp_path_factory.mktemp("catalogue"), SynthConfig(20_000, seed=7))
+    return synthesise(tmp_path_factory.mktemp("catalogue"), rows=20_000, seed=7)
 
 
 @pytest.fixture(scope="module")

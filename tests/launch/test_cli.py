@@ -18,11 +18,11 @@ from launch.argv import train_argv
 from launch.demo import CATALOGUE, CONFIGS
 from spark_jobs.config import PrepareConfig
 from synth.catalogue import write_catalogue
-from synth.plan import SynthConfig
+from synth.config import SynthConfig
 from trainer.config import TrainConfig
 
 # What the shipped catalogue is made of.
-DEMO_CATALOGUE = SynthConfig(rows=400, seed=7, broken=0.02, mean_content_chars=110)
+DEMO_CATALOGUE = {"rows": 400, "seed": 7, "broken": 0.02, "mean_content_chars": 110}
 
 
 def _vitrine(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -57,7 +57,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         ),
         (["ask", "--run", "RUN", "What is it?"], "no run in RUN"),
         (["evaluate", "--run", "RUN"], "no run in RUN"),
-        (["synth", "--rows", "0", "--output", "x.json"], "rows is 0"),
+        (["synth", "--rows", "0", "--output", "x.json"], "rows = 0, expected at least 1"),
         (["train", "--data", "OUT", "--run", "s3://b/run"], "expected a local folder"),
         (["train", "--data", "OUT", "--run", ""], "'run' is empty"),
         (["train", "--data", "", "--run", "RUN"], "'data' is empty"),
@@ -222,7 +222,7 @@ def test_every_shipped_config_loads(path: Path) -> None:
 
 
 def test_the_shipped_catalogue_is_what_synth_makes(tmp_path: Path) -> None:
-    truth = write_catalogue(str(tmp_path / "demo.json"), DEMO_CATALOGUE)
+    truth = write_catalogue(SynthConfig(output=str(tmp_path / "demo.json"), **DEMO_CATALOGUE))
 
     assert (tmp_path / "demo.json").read_bytes() == CATALOGUE.read_bytes()
     assert 200 <= truth["kept"] <= 400
