@@ -44,7 +44,8 @@ class LaunchTraining(Launch):
 
 def prepare(config: PrepareConfig, launch: Launch) -> int:
     """Runs the preparation on Spark."""
-    return run_part(module_argv("spark_jobs.prepare", config), dry_run=launch.dry_run, needs=("pyspark", "spark"))
+    argv = module_argv("spark_jobs.prepare", config)
+    return run_part(argv, command="prepare", dry_run=launch.dry_run, needs=("pyspark", "spark"))
 
 
 def load_training(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -65,19 +66,20 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
     num_processes = launch.num_processes or max(1, num_gpus)
     argv = train_argv(config, num_processes=num_processes, use_cpu=not num_gpus, accelerate=launch.accelerate)
     environment = {} if num_gpus else {"ACCELERATE_USE_CPU": "true"}
-    return run_part(argv, dry_run=launch.dry_run, needs=_TRAIN, environment=environment, advice=_RESUME)
+    return run_part(
+        argv, command="train", dry_run=launch.dry_run, needs=_TRAIN, environment=environment, advice=_RESUME
+    )
 
 
 def ask(config: AskConfig, launch: Launch) -> int:
     """Asks a trained model one question."""
-    return _of_run("trainer.answers.answer", config, launch)
+    require_run(Path(config.run))
+    argv = module_argv("trainer.answers.answer", config)
+    return run_part(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
 
 
 def evaluate(config: EvaluateConfig, launch: Launch) -> int:
     """Compares answers before and after training with the truth."""
-    return _of_run("trainer.answers.evaluate", config, launch)
-
-
-def _of_run(module: str, config: AskConfig | EvaluateConfig, launch: Launch) -> int:
     require_run(Path(config.run))
-    return run_part(module_argv(module, config), dry_run=launch.dry_run, needs=_TRAIN)
+    argv = module_argv("trainer.answers.evaluate", config)
+    return run_part(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)

@@ -28,6 +28,7 @@ _DEFAULTS: Final = {
 def run_part(
     argv: list[str],
     *,
+    command: str,
     dry_run: bool,
     needs: tuple[str, str],
     environment: Mapping[str, str] | None = None,
@@ -35,8 +36,8 @@ def run_part(
 ) -> int:
     """Runs a part in processes of its own and returns its exit code; in a dry run, prints its command instead.
 
-    UserError where a package is missing: `needs` names it, and the project's extra that installs it. `advice` stands
-    behind the message that the part was killed.
+    UserError where a package is missing: `needs` names it, and the project's extra that installs it. `command` and
+    `advice` stand in the message that the part was killed.
     """
     if dry_run:
         print(shlex.join(argv))
@@ -49,8 +50,8 @@ def run_part(
         # With USER_ERROR_CODE, Accelerate has refused its own options and printed why.
         if code not in (0, USER_ERROR_CODE) and reported_code(path) is None and not is_crash_reported(path):
             print(
-                f"error: the processes were ended from outside (exit code {code}), most often by the system for lack"
-                f" of memory{advice}",
+                f"error: {command} was ended from outside (exit code {code}), most often by the system for lack of"
+                f" memory{advice}",
                 file=sys.stderr,
             )
         # A launcher between this process and the part may change the part's exit code.

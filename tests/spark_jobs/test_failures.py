@@ -17,6 +17,7 @@ from pyspark import TaskContext
 from contract.manifest import find_manifest, read_manifest
 from contract.verify.data_set import verify
 from spark_jobs import steps
+from spark_jobs.session import failures
 from tests.spark_jobs.catalogues import catalogue, write
 from tests.spark_jobs.conftest import Prepare
 from tests.spark_jobs.processes import IS_LINUX, KILLS, start
@@ -129,5 +130,5 @@ def test_an_interrupt_ends_the_job_in_a_line_and_tidily(tmp_path: Path) -> None:
 
 
 def test_docstrings_tell_the_truth() -> None:
-    result = doctest.testmod(steps)
+    result = doctest.testmod(failures)
     assert (result.failed, result.attempted > 0) == (0, True)
