@@ -1,4 +1,4 @@
-"""Columns and names that both sides use: shards, rejected lines, splits, reasons."""
+"""Columns and names that both sides use: shards, rejected lines, splits."""
 
 from typing import Final
 
@@ -8,10 +8,14 @@ UID: Final = "uid"
 TITLE: Final = "title"
 CONTENT: Final = "content"
 KEY: Final = "key"
+REASON: Final = "reason"
+SOURCE: Final = "source"
+OFFSET: Final = "offset"
+RAW: Final = "raw"
 
 KEY_BYTES: Final = 16
 
-# One row is one product record that training may learn; (title, content) is unique over all splits.
+# One row is one product record to train on; (title, content) is unique over all splits.
 SHARD_SCHEMA: Final = pa.schema(
     [
         pa.field(UID, pa.string(), nullable=False),
@@ -25,35 +29,18 @@ SHARD_SCHEMA: Final = pa.schema(
 # The unit of streaming: whole row groups are read, so their size bounds memory and the cost of a seek.
 ROW_GROUP_ROWS: Final = 2_000
 
-# One row is one input line that did not get through.
+# One row is one input line that was rejected.
 REJECTED_SCHEMA: Final = pa.schema(
     [
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),  # input file
-        pa.field("offset", pa.int64(), nullable=False),  # of the line's first byte, in the decompressed file
+        pa.field(REASON, pa.string(), nullable=False),
+        pa.field(SOURCE, pa.string(), nullable=False),  # path of the input file
+        pa.field(OFFSET, pa.int64(), nullable=False),  # of the line's first byte, in the decompressed file
         pa.field(UID, pa.string()),
         pa.field(TITLE, pa.string()),
-        pa.field("raw", pa.binary()),  # start of a line that could not be parsed
+        pa.field(RAW, pa.binary()),  # start of a line that could not be parsed
     ]
 )
 RAW_PREFIX_BYTES: Final = 200
 
 SPLITS: Final = ("train", "val", "test")
 REJECTED: Final = "rejected"
-
-# In order of precedence: a line is rejected for the first that applies.
-REASONS: Final = (
-    "too_long",
-    "not_json",
-    "not_a_record",
-    "no_title",
-    "no_content",
-    # Filters, where they are on.
-    "title_length",
-    "content_length",
-    "repeats_title",
-    "repeated_phrase",
-    "language",
-    "duplicate",
-    "near_duplicate",
-)

@@ -1,12 +1,15 @@
 """The key that orders the catalogue, and the split that follows from a title."""
 
 from hashlib import blake2b
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.columns import KEY_BYTES, SPLITS
+
+GOLDEN: Final = 0x9E3779B97F4A7C15  # floor(2^64 / golden ratio): an odd number without a pattern
 
 
 def record_keys(titles: pa.StringArray, contents: pa.StringArray) -> list[bytes]:
@@ -22,12 +25,15 @@ def record_key(title: str, content: str) -> bytes:
 
 
 def splits_of(titles: pa.StringArray, *, val_share: float, test_share: float, seed: int) -> np.ndarray:
-    """Positions in SPLITS, int8, of all records of these cleaned titles; other records play no part."""
+    """The split, as its index in SPLITS (int8), of all records with each of these cleaned titles.
+
+    It follows from the title alone: the other records of the catalogue make no difference.
+    """
     salt = seed.to_bytes(8, "little")
     texts = titles.view(pa.binary()).to_pylist()
     digests = b"".join([blake2b(text, digest_size=8, salt=salt).digest() for text in texts])
-    places = np.frombuffer(digests, ">u8") / 2**64
-    is_val, is_test = places < val_share, places < val_share + test_share
+    fractions = np.frombuffer(digests, ">u8") / 2**64
+    is_val, is_test = fractions < val_share, fractions < val_share + test_share
     train, val, test = (SPLITS.index(name) for name in ("train", "val", "test"))
     return np.select([is_val, is_test], [val, test], default=train).astype(np.int8)
 
@@ -41,21 +47,31 @@ def split_of(title: str, *, val_share: float, test_share: float, seed: int) -> s
     return SPLITS[splits_of(pa.array([title]), val_share=val_share, test_share=test_share, seed=seed)[0]]
 
 
-def place_keys(offsets: np.ndarray, *, source: np.ndarray | int) -> np.ndarray:
-    """Keys as [lines, 2] big-endian words, from offsets (int64) and the numbers of the sources.
+def offset_keys(offsets: np.ndarray, *, source: np.ndarray | int) -> np.ndarray:
+    """Keys of rejected lines as [lines, 2] big-endian words, from their offsets (int64) and indices of their sources.
 
-    They spread evenly over all keys, so rejected lines spread over all buckets.
+    The keys spread evenly over the whole range, so rejected lines spread over all buckets.
     """
     words = np.empty((len(offsets), 2), ">u8")
     sources = np.broadcast_to(np.asarray(source, np.uint64), len(offsets))
-    words[:, 0] = _mix(offsets.astype(np.uint64) ^ _mix(sources))
-    words[:, 1] = _mix(words[:, 0].astype(np.uint64))
+    golden = np.uint64(GOLDEN)
+    words[:, 0] = mix64(golden + (offsets.astype(np.uint64) ^ mix64(golden + sources)))
+    words[:, 1] = mix64(golden + words[:, 0].astype(np.uint64))
     return words
 
 
-def _mix(words: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele, Lea, Flood 2014): a one-to-one scrambling of 64-bit words."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
+def mix64(words: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser: a permutation of the 64-bit words after which every bit depends on all.
+
+    Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014.
+    """
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
+
+
+def key_words(keys: pa.FixedSizeBinaryArray, dtype: str = ">u8") -> np.ndarray:
+    """Keys as [rows, words] big-endian numbers, without a copy."""
+    width = keys.type.byte_width
+    data = np.frombuffer(keys.buffers()[1] or b"", np.uint8)[keys.offset * width :][: len(keys) * width]
+    return data.reshape(len(keys), width).view(dtype)

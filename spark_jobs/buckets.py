@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.columns import CONTENT, KEY, KEY_BYTES, UID
+from contract.columns import CONTENT, KEY, UID
+from contract.keys import key_words
+from contract.reasons import REASON_CODE
 from spark_jobs.counts.records import ReadStatistics, merge_read
-from spark_jobs.input.fields import REASON_CODE
 from spark_jobs.rows import ROW_SCHEMA
 
 FLUSH_BYTES: Final = 64 * 2**20  # of rows that a map task holds before it sends them
@@ -85,7 +86,8 @@ def settled_order(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
     Sorted by the first half of the key, which nearly always tells; then the few rows that share one among themselves.
     """
-    first_words = key_words(table)[:, 0].astype(np.uint64)
+    words = key_words(table[KEY].combine_chunks())
+    first_words = words[:, 0].astype(np.uint64)
     order = np.argsort(first_words)
     is_same = first_words[order[1:]] == first_words[order[:-1]]
     if is_same.any():
@@ -96,7 +98,6 @@ def settled_order(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
         in_order = pc.sort_indices(table.select(_ORDER_COLUMNS).take(tied), sort_keys=_ORDER)
         order[is_tied] = tied.take(in_order).to_numpy()
     reasons = table["reason"].to_numpy()[order]
-    words = key_words(table)
     places = np.flatnonzero(is_same) + 1
     is_repeated = (words[order[places]] == words[order[places - 1]]).all(axis=1)
     reasons[places[is_repeated]] = REASON_CODE["duplicate"]
@@ -109,16 +110,9 @@ def _with(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
     return table
 
 
-def key_words(table: pa.Table) -> np.ndarray:
-    """Keys as [rows, 2] big-endian words."""
-    keys = table[KEY].combine_chunks()
-    start = keys.offset * KEY_BYTES
-    return np.frombuffer(keys.buffers()[1], ">u8", count=2 * len(keys), offset=start).reshape(-1, 2)
-
-
 def _flush(held: list[pa.RecordBatch], num_buckets: int) -> Iterator[pa.RecordBatch]:
     table = settle(pa.Table.from_batches(held))
-    for bucket, first, end in bounds_of(key_words(table)[:, 0], num_buckets):
+    for bucket, first, end in bounds_of(key_words(table[KEY].combine_chunks())[:, 0], num_buckets):
         yield _piece(bucket, rows=stream_of(table.slice(first, end - first)))
 
 

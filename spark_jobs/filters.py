@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import UserError, unknown_name
-from spark_jobs.input.fields import KEPT, REASON_CODE
+from contract.reasons import KEPT, REASON_CODE
 
 # Phrases are runs of three words. Where less than this share of them are different ones, a content repeats itself:
 # ordinary descriptions have over 0.9, `test item not to bid` twenty times over has 0.05.

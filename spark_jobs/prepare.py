@@ -19,11 +19,10 @@ import os
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from pyspark.sql import SparkSession
 
@@ -31,10 +30,11 @@ from command.entry import exit_code
 from command.options import parse_settings, to_argv
 from command.progress import ProgressBar
 from contract import storage
-from contract.columns import REASONS, REJECTED, SPLITS
+from contract.columns import REJECTED, SPLITS
 from contract.errors import UserError
 from contract.manifest import Manifest, Rows, Shard, Source, find_manifest
 from contract.names import CARD_HTML, CARD_JSON, SECTIONS
+from contract.reasons import REASONS
 from spark_jobs.card.content import card_json, make_card
 from spark_jobs.card.page import card_html
 from spark_jobs.config import PrepareConfig
@@ -66,22 +66,6 @@ from spark_jobs.steps import (
     stage_buckets,
     tasks_of,
 )
-
-_ONE_A_LINE: Final = "expected one JSON object a line, UTF-8, lines ended by \\n; convert the file"
-_FIELDS: Final = "name the fields that hold titles and descriptions by --title-field and --content-field"
-_FILTERS: Final = "loosen the filters"
-_ADVICE: Final[Mapping[str, str]] = {
-    "too_long": "raise --max-line-bytes, or end each object's line by \\n",
-    "not_json": _ONE_A_LINE,
-    "not_a_record": f"{_ONE_A_LINE}, and titles and descriptions must be texts",
-    "no_title": _FIELDS,
-    "no_content": _FIELDS,
-    "title_length": _FILTERS,
-    "content_length": _FILTERS,
-    "repeats_title": _FILTERS,
-    "repeated_phrase": _FILTERS,
-    "language": _FILTERS,
-}
 
 
 def prepare(config: PrepareConfig) -> Manifest:
@@ -180,7 +164,7 @@ def _require_records(buckets: Sequence[StagedBucket], input: str) -> None:
     told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common() if count)
     raise UserError(
         f"nothing to learn from in {input}: {sum(reasons.values())} line(s) read, none kept, rejected: {told};"
-        f" {_ADVICE[max(reasons, key=reasons.__getitem__)]}"
+        f" {REASONS[max(reasons, key=reasons.__getitem__)].advice}"
     )
 
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.columns import CONTENT, KEY, KEY_BYTES, TITLE, UID
-from contract.keys import place_keys, record_keys, splits_of
+from contract.keys import offset_keys, record_keys, splits_of
+from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import clean_array
 from contract.text.profiles import PROFILES
 from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
 from spark_jobs.filters import Filters, filter_records
-from spark_jobs.input.fields import KEPT, REASON_CODE, Fields
+from spark_jobs.input.fields import Fields
 
 # One row is one input line, kept or rejected, on its way through the shuffle.
 ROW_SCHEMA: Final = pa.schema(
@@ -22,7 +23,7 @@ ROW_SCHEMA: Final = pa.schema(
         pa.field(UID, pa.string()),  # null where it could not be read
         pa.field("source", pa.int32(), nullable=False),  # position in the sorted list of inputs
         pa.field("offset", pa.int64(), nullable=False),
-        pa.field("reason", pa.int8(), nullable=False),  # position in REASONS, or KEPT
+        pa.field("reason", pa.int8(), nullable=False),  # REASON_CODE, or KEPT
         pa.field("split", pa.int8(), nullable=False),  # position in SPLITS
         pa.field(TITLE, pa.string(), nullable=False),  # cleaned
         pa.field(CONTENT, pa.string(), nullable=False),  # cleaned; empty if rejected
@@ -107,7 +108,7 @@ def _all_keys(keys: list[bytes], is_kept: np.ndarray, *, source: int, offsets: n
     """Keys of kept rows, and for the others those of the places where they stand."""
     words = np.empty((len(is_kept), 2), ">u8")
     words[is_kept] = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2)
-    words[~is_kept] = place_keys(offsets[~is_kept], source=source)
+    words[~is_kept] = offset_keys(offsets[~is_kept], source=source)
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(KEY_BYTES), len(words), [None, pa.py_buffer(words.tobytes())])
 
 

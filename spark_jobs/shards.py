@@ -21,7 +21,6 @@ from contract.columns import (
     CONTENT,
     KEY,
     KEY_BYTES,
-    REASONS,
     REJECTED,
     REJECTED_SCHEMA,
     ROW_GROUP_ROWS,
@@ -32,10 +31,10 @@ from contract.columns import (
 )
 from contract.manifest import Shard
 from contract.names import SECTIONS, shard_path
+from contract.reasons import KEPT, REASON_CODE, REASON_NAMES
 from spark_jobs.buckets import settled_order
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, count_kept, merge_kept
 from spark_jobs.counts.tokens import load_tokenizer
-from spark_jobs.input.fields import KEPT, REASON_CODE
 from spark_jobs.publish import user_errors_of_writing
 from spark_jobs.rows import ROW_SCHEMA
 
@@ -133,7 +132,7 @@ def stage_bucket(
     is_duplicate = pa.array(reasons[is_rejected] == REASON_CODE["duplicate"])
     return StagedBucket(
         bucket=bucket,
-        reasons={REASONS[code]: int(count) for code, count in zip(codes, counts, strict=True)},
+        reasons={REASON_NAMES[code]: int(count) for code, count in zip(codes, counts, strict=True)},
         files=staged,
         read=read,
         kept=_count(SHARD_SCHEMA.empty_table(), duplicate_keys=rejected[KEY].filter(is_duplicate).combine_chunks()),
@@ -144,7 +143,7 @@ def rejected_table(rows: pa.Table, reasons: np.ndarray, sources: Sequence[str]) 
     """REJECTED_SCHEMA, and the key, of rows that did not get through, by these codes; titles as they were read."""
     titles = pc.if_else(pc.equal(rows[TITLE], ""), None, rows[TITLE])
     columns = {
-        "reason": pa.array(REASONS, pa.string()).take(pa.array(reasons)),
+        "reason": pa.array(REASON_NAMES, pa.string()).take(pa.array(reasons)),
         "source": pa.array(sources, pa.string()).take(rows["source"].combine_chunks()),
         "offset": rows["offset"],
         UID: rows[UID],

@@ -19,9 +19,7 @@ from command.settings import settings_of_result
 from command.signals import holding_signals
 from contract.errors import UserError
 from synth.config import SynthConfig
-from synth.rows import make_line
-
-REASONS = ("not_json", "not_a_record", "no_title", "no_content", "duplicate")  # a line gets the first that holds
+from synth.rows import REJECTIONS, make_line
 
 # About 3 MB of text. A chunk is a gzip member, so another number changes the bytes of compressed catalogues.
 _CHUNK_ROWS = 4_096
@@ -66,7 +64,7 @@ def write_catalogue(
                     on_progress(rows)
         truth = {
             "rows_in": rows,
-            "rejected": {reason: outcomes[reason] for reason in REASONS},
+            "rejected": {reason: outcomes[reason] for reason in REJECTIONS},
             "kept": outcomes["kept"],
             "defects": dict(sorted(defects.items())),
             "config": settings_of_result(config),

@@ -10,6 +10,7 @@ from json.encoder import encode_basestring_ascii
 from random import Random
 from typing import NamedTuple
 
+from contract.reasons import REASONS
 from synth.broken import BREAKAGES, break_line
 from synth.config import SynthConfig
 from synth.dirt import BLANKS, DamageRates, damage, spell_content, spell_title, visible_defects
@@ -20,6 +21,8 @@ from synth.text import Draft, Draw, write_content, write_title
 _UNTITLED = ("both_empty", "no_title")
 _UNDESCRIBED = ("both_empty", "no_content")
 _OUTCOMES = {"both_empty": "no_title", "no_title": "no_title", "no_content": "no_content", "duplicate": "duplicate"}
+# Every reason for which a preparation rejects lines of a synthetic catalogue, in order of precedence.
+REJECTIONS = tuple(name for name in REASONS if name in (*_OUTCOMES.values(), *BREAKAGES.values()))
 
 _BOOK_DAMAGE = DamageRates(glued=0.3, boilerplate=0.2)
 _OTHER_DAMAGE = DamageRates(glued=0.05, boilerplate=0.04)

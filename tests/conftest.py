@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract import storage
-from contract.columns import REASONS, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
+from contract.columns import ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
 from contract.keys import record_key
 from contract.manifest import Manifest, Rows, Shard, publish
+from contract.reasons import REASONS
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported: no test asks the network
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for `nohup make test &`; started processes would inherit it

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from contract.columns import REASONS, REJECTED, SHARD_SCHEMA, SPLITS
+from contract.columns import REJECTED, SHARD_SCHEMA, SPLITS
 from contract.keys import splits_of
 from contract.manifest import Manifest, Shard
 from contract.names import MANIFEST_NAME, shard_path
+from contract.reasons import REASONS
 from contract.text.profiles import PROFILES
 from contract.verify.findings import Findings, quote
 from contract.verify.rows import Rules

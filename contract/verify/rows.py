@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.columns import CONTENT, KEY, RAW_PREFIX_BYTES, REASONS, SPLITS, TITLE, UID
-from contract.keys import place_keys, record_keys
+from contract.columns import CONTENT, KEY, RAW_PREFIX_BYTES, SPLITS, TITLE, UID
+from contract.keys import offset_keys, record_keys
+from contract.reasons import REASON_NAMES, REASONS
 from contract.text.clean import clean_array
 from contract.text.profiles import Profile
 from contract.verify.findings import Findings, quote
 
-_NOT_PARSED: Final = ("too_long", "not_json", "not_a_record")
-_DUPLICATES: Final = ("duplicate", "near_duplicate")
-_WITHOUT_RECORD: Final = tuple(reason for reason in REASONS if reason not in _DUPLICATES)
+_NOT_PARSED: Final = tuple(name for name, reason in REASONS.items() if not reason.is_parsed)
+_DUPLICATES: Final = tuple(name for name, reason in REASONS.items() if reason.is_duplicate)
+_WITHOUT_RECORD: Final = tuple(name for name in REASONS if name not in _DUPLICATES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,7 @@ def check_rejected(batch: pa.RecordBatch, *, rules: Rules, checked: Checked) -> 
     checked.reasons.update(reasons.to_pylist())
     is_parsed = pc.invert(_is_in(reasons, _NOT_PARSED))
     laws = [
-        (pc.invert(_is_in(reasons, REASONS)), f"one of {', '.join(REASONS)}"),
+        (pc.invert(_is_in(reasons, REASON_NAMES)), f"one of {', '.join(REASONS)}"),
         (pc.invert(_is_in(batch["source"], rules.sources)), "a source that the manifest names"),
         (pc.less(batch["offset"], 0), "an offset in its source"),
         (pc.and_(is_parsed, raw.is_valid()), "no raw bytes of a line that was parsed"),
@@ -193,6 +194,6 @@ def _check_rejected_order(batch: pa.RecordBatch, *, rules: Rules, checked: Check
     sources = pc.index_in(batch["source"], value_set=pa.array(rules.sources, pa.string()))
     has_place = pc.and_(sources.is_valid(), _is_in(batch["reason"], _WITHOUT_RECORD))
     rows = np.flatnonzero(has_place)
-    words = place_keys(batch["offset"].to_numpy()[rows], source=sources.fill_null(0).to_numpy()[rows])
+    words = offset_keys(batch["offset"].to_numpy()[rows], source=sources.fill_null(0).to_numpy()[rows])
     keys = pa.array([word.tobytes() for word in words], pa.binary())
     _check_order(keys, "rejected order", rows=rows, checked=checked)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from contract.manifest import Manifest
+from contract.reasons import REASONS
 from spark_jobs.card.schema import (
     Bin,
     Card,
@@ -38,21 +39,6 @@ NUM_SOURCES: Final = 20  # shown: the first ones
 NUM_EXAMPLES: Final = 10
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-MEANINGS: Final = {
-    "too_long": "longer than max_line_bytes",
-    "not_json": "not JSON, or cut off",
-    "not_a_record": "JSON, but no object with texts for uid, title and content",
-    "no_title": "nothing left of the title once cleaned",
-    "no_content": "nothing left of the content once cleaned",
-    "title_length": "title shorter or longer than asked for",
-    "content_length": "content shorter or longer than asked for",
-    "repeats_title": "content that merely repeats the title",
-    "repeated_phrase": "content that says the same over and over",
-    "language": "in none of the languages asked for",
-    "duplicate": "same title and content, once cleaned, as a record that is kept",
-    "near_duplicate": "nearly the same title and content as a record that is kept",
-}
-
 _KINDS: Final = {"named": "&amp;", "decimal": "&#38;", "hex": "&#x26;"}  # with the `&` itself as an example
 _URL_USER: Final = re.compile(r"(?<=://)[^/\s]*@")
 _SECRET_NAMES: Final = r"secret|passw(?:or)?d|credential|access[._-]?key|session[._-]?token|signature|[?&]sig"
@@ -73,7 +59,7 @@ def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics,
         source_bytes=sum(source.bytes for source in manifest.source),
         sources=tuple(SourceFile(without_secrets(file.path), file.bytes) for file in manifest.source[:NUM_SOURCES]),
         lines=rows.input,
-        rejected=tuple(Rejection(reason, MEANINGS[reason], lines) for reason, lines in rows.rejected.items()),
+        rejected=tuple(Rejection(reason, REASONS[reason].meaning, lines) for reason, lines in rows.rejected.items()),
         kept=rows.kept,
         splits=tuple(_split_size(manifest, split) for split in manifest.splits),
         lengths=_all_lengths(kept),

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contract.keys import key_words
 from spark_jobs.counts.histogram import Histogram, add_histograms, histogram
 from spark_jobs.counts.tokens import count_tokens
 from spark_jobs.counts.traits import TextTraits, count_characters, traits_of
@@ -201,12 +202,12 @@ def _with_small_first_word(keys: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryA
     """Few of the keys, the smallest ones among them: sorting all would cost more than all else that is counted."""
     if len(keys) <= NUM_SAMPLES:
         return keys
-    words = _words(keys, ">u8")[:, 0].astype(np.uint64)
+    words = key_words(keys)[:, 0].astype(np.uint64)
     return keys.filter(pa.array(words <= np.partition(words, NUM_SAMPLES)[NUM_SAMPLES]))
 
 
 def _samples(batch: ReadBatch) -> tuple[Sample, ...]:
-    first_words = _words(batch.keys, ">u8")[:, 0]
+    first_words = key_words(batch.keys)[:, 0]
     kept_words = first_words[batch.is_kept]
     smallest = np.unique(kept_words[kept_words < 2**64 // 64])  # in most batches enough, and much less to sort
     if len(smallest) < NUM_SAMPLES:
@@ -246,11 +247,4 @@ def _cut(text: str) -> str:
 
 def _is_sampled(keys: pa.FixedSizeBinaryArray, one_in: int) -> np.ndarray:
     """One record in n by the end of its key: the start decides on the bucket, and no bucket shall have all the work."""
-    return _words(keys, ">u4")[:, -1] < 2**32 // one_in
-
-
-def _words(keys: pa.FixedSizeBinaryArray, dtype: str) -> np.ndarray:
-    """Keys as [rows, words] big-endian numbers."""
-    width = keys.type.byte_width
-    data = np.frombuffer(keys.buffers()[1] or b"", np.uint8)[keys.offset * width :][: len(keys) * width]
-    return data.reshape(len(keys), width).view(dtype)
+    return key_words(keys, ">u4")[:, -1] < 2**32 // one_in

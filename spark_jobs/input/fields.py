@@ -1,14 +1,9 @@
 """What readers of all formats make of a catalogue: the three fields of each line or row."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-
-from contract.columns import REASONS
-
-KEPT: Final = -1  # in place of a reason
-REASON_CODE: Final = {reason: code for code, reason in enumerate(REASONS)}
 
 
 class FieldNames(NamedTuple):
@@ -25,6 +20,6 @@ class Fields(NamedTuple):
     uids: pa.StringArray  # null where there is none
     titles: pa.StringArray  # empty where there is none
     contents: pa.StringArray
-    reasons: np.ndarray  # int8: why a line could not be read, as its position in REASONS, or KEPT
+    reasons: np.ndarray  # int8: why a line could not be read, as its REASON_CODE, or KEPT
     offsets: np.ndarray  # int64: of a line's first byte; of a row, its number
     raws: pa.BinaryArray  # start of a line that could not be read, null where it could

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from contract.columns import CONTENT, RAW_PREFIX_BYTES, TITLE, UID
+from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import replace_lone_surrogates
-from spark_jobs.input.fields import KEPT, REASON_CODE, FieldNames, Fields
+from spark_jobs.input.fields import FieldNames, Fields
 from spark_jobs.input.lines import Lines
 
 _BOM: Final = b"\xef\xbb\xbf"

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from contract.columns import RAW_PREFIX_BYTES
 from contract.errors import UserError
-from spark_jobs.input.fields import KEPT, REASON_CODE, FieldNames, Fields
+from contract.reasons import KEPT, REASON_CODE
+from spark_jobs.input.fields import FieldNames, Fields
 from spark_jobs.input.source import Part
 
 BATCH_ROWS: Final = 4_096

@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from contract.keys import mix64
 from spark_jobs.near.candidates import connect, sorted_unique
-from spark_jobs.near.shingles import Shingles, mix, starts_of
+from spark_jobs.near.shingles import Shingles, starts_of
 
 # Of n records that share a shingle, max(MAX_COMPARISONS // n, MIN_CENTRES) are compared with all others of them: first
 # those that resemble no earlier one. So up to 64 are compared pair by pair, and the work does not grow with the square
@@ -108,7 +109,7 @@ def group_records(shingles: Shingles, components: np.ndarray, *, threshold: floa
 def _sets_of(shingles: Shingles, components: np.ndarray) -> _Sets:
     """Shingles are told apart by component, so that how rare they are is not a matter of what else is there."""
     records = np.repeat(np.arange(shingles.num_records), np.diff(shingles.starts))
-    hashes = mix(shingles.hashes ^ mix(components.astype(np.uint64))[records])
+    hashes = mix64(shingles.hashes ^ mix64(components.astype(np.uint64))[records])
     _, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     by_rarity = np.empty(len(counts), np.int64)
     by_rarity[np.argsort(counts, kind="stable")] = np.arange(len(counts))

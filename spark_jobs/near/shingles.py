@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.columns import CONTENT, TITLE
+from contract.keys import GOLDEN, mix64
 
 SHINGLE_WORDS: Final = 3
 RECALL: Final = 0.99  # of pairs whose similarity is the threshold itself
@@ -23,11 +24,6 @@ _BLOCK_RECORDS: Final = 500  # their shingles stay in the processor's cache
 _BLOCK_BYTES: Final = 2**14
 _BLANK: Final = ord(" ")
 _U64: Final = 2**64 - 1
-
-# Any odd numbers without a pattern do. These are floor(2^64 / golden ratio) and the two of splitmix64's finaliser
-# (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-_GOLDEN: Final = 0x9E3779B97F4A7C15
-_MIX: Final = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 @dataclass(frozen=True)
@@ -69,14 +65,7 @@ def plan_bands(threshold: float) -> Banding:
     return max(enough, key=lambda option: (option.num_rows, -option.num_bands))
 
 
-def mix(values: np.ndarray) -> np.ndarray:
-    """splitmix64's finaliser: a permutation of the 64-bit numbers after which every bit depends on all."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
-    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
-    return values ^ (values >> np.uint64(31))
-
-
-_FACTORS: Final = (mix(np.arange(1, MAX_HASHES + 1, dtype=np.uint64) * np.uint64(_GOLDEN)) | np.uint64(1)).astype(
+_FACTORS: Final = (mix64(np.arange(1, MAX_HASHES + 1, dtype=np.uint64) * np.uint64(GOLDEN)) | np.uint64(1)).astype(
     np.uint32
 )
 
@@ -122,14 +111,14 @@ def _shingles_of_batch(batch: pa.RecordBatch) -> Shingles:
 
     sums = np.concatenate([np.zeros(1, np.uint64), _sums_before(ends, data)])
     begins = np.concatenate([np.zeros(1, np.int64), ends + 1])
-    return Shingles(mix((sums[last + 1] - sums[first]) * _inverse_powers(begins[first])), starts)
+    return Shingles(mix64((sums[last + 1] - sums[first]) * _inverse_powers(begins[first])), starts)
 
 
 def _powers(base: int, count: int) -> np.ndarray:
     return np.cumprod(np.concatenate([np.ones(1, np.uint64), np.full(count - 1, base, np.uint64)]))
 
 
-_BASE: Final = _GOLDEN
+_BASE: Final = GOLDEN
 _INVERSE: Final = pow(_BASE, -1, 2**64)
 _POWERS: Final = _powers(_BASE, _BLOCK_BYTES)
 _INVERSE_POWERS: Final = _powers(_INVERSE, _BLOCK_BYTES)
@@ -174,6 +163,6 @@ def hash_bands(shingles: Shingles, banding: Banding) -> np.ndarray:
             value = np.full(len(starts) - 1, band, np.uint64)
             for _ in range(banding.num_rows):
                 np.multiply(block, next(factors), out=permuted)
-                value = value * np.uint64(_GOLDEN) + np.minimum.reduceat(permuted, starts[:-1] - starts[0])
-            bands[band, first : first + _BLOCK_RECORDS] = mix(value)
+                value = value * np.uint64(GOLDEN) + np.minimum.reduceat(permuted, starts[:-1] - starts[0])
+            bands[band, first : first + _BLOCK_RECORDS] = mix64(value)
     return bands

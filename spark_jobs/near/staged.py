@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from contract.columns import KEY, REJECTED, SPLITS
-from spark_jobs.input.fields import REASON_CODE
+from contract.reasons import REASON_CODE
 from spark_jobs.shards import (
     OPEN_SCHEMAS,
     SCHEMAS,

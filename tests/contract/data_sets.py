@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contract.columns import REASONS, REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
-from contract.keys import place_keys, record_key, split_of
+from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
+from contract.keys import offset_keys, record_key, split_of
 from contract.manifest import Manifest, Rows, Shard, Source, publish
+from contract.reasons import REASONS
 from contract.storage import join, write_bytes
 from contract.verify.data_set import Report
 
@@ -94,7 +95,7 @@ def record(title: str, content: str, uid: str = "u") -> Row:
 
 def rejected(reason: str, source: int, offset: int, **evidence: object) -> Row:
     """A rejected line. `key` is not written: it says where the line lies."""
-    (key,) = place_keys(np.array([offset]), source=source)
+    (key,) = offset_keys(np.array([offset]), source=source)
     return {"reason": reason, "source": SOURCES[source], "offset": offset, "key": key.tobytes()} | evidence
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from contract.columns import REASONS
 from contract.errors import UserError
 from contract.manifest import (
     Manifest,
@@ -20,6 +19,7 @@ from contract.manifest import (
     to_json,
 )
 from contract.names import MANIFEST_NAME
+from contract.reasons import REASONS
 
 
 def _manifest(**changes: object) -> Manifest:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.reasons import KEPT, REASON_CODE
 from spark_jobs import buckets
 from spark_jobs.buckets import bucket_of, pieces_of_rows, rows_of_pieces, settle
 from spark_jobs.counts.records import ReadStatistics
-from spark_jobs.input.fields import KEPT, REASON_CODE
 from spark_jobs.rows import ROW_SCHEMA
 
 

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.columns import REASONS
 from contract.errors import UserError
+from contract.reasons import KEPT, REASON_CODE, REASON_NAMES
 from spark_jobs.config import FILTERS_OF_PROFILE, PrepareConfig
 from spark_jobs.filters import Filters, filter_records, repeats_phrases, repeats_title, require_languages
-from spark_jobs.input.fields import KEPT
 
 DESCRIPTION = "Hand thrown from red clay, glazed twice, this mug holds a quarter litre of tea and keeps it warm."
 
@@ -18,7 +17,7 @@ DESCRIPTION = "Hand thrown from red clay, glazed twice, this mug holds a quarter
 def judge(filters: Filters, *pairs: tuple[str, str]) -> list[str]:
     titles, contents = (pa.array(column, pa.string()) for column in zip(*pairs, strict=True))
     reasons = filter_records(titles, contents, reasons=np.full(len(pairs), KEPT, np.int8), filters=filters)
-    return ["kept" if reason == KEPT else REASONS[reason] for reason in reasons.tolist()]
+    return ["kept" if reason == KEPT else REASON_NAMES[reason] for reason in reasons.tolist()]
 
 
 def test_lengths_are_in_characters_and_both_ends_are_allowed() -> None:
@@ -100,14 +99,14 @@ def test_a_record_is_rejected_for_the_first_reason_in_order() -> None:
 
 
 def test_what_was_rejected_before_stays_so() -> None:
-    code = REASONS.index("no_title")
+    code = REASON_CODE["no_title"]
     reasons = filter_records(
         pa.array(["", "a"]),
         pa.array(["x", "x"]),
         reasons=np.array([code, KEPT], np.int8),
         filters=Filters(min_title_chars=5),
     )
-    assert [REASONS[reason] for reason in reasons] == ["no_title", "title_length"]
+    assert [REASON_NAMES[reason] for reason in reasons] == ["no_title", "title_length"]
 
 
 def test_the_profile_says_what_is_filtered_and_settings_win() -> None:

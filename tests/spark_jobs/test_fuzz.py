@@ -19,12 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.columns import REASONS, REJECTED
+from contract.columns import REJECTED
+from contract.reasons import KEPT, REASON_NAMES, REASONS
 from contract.text.clean import clean_array, replace_lone_surrogates
 from contract.text.profiles import PROFILES, SEED
 from contract.verify.data_set import verify
 from spark_jobs.filters import Filters
-from spark_jobs.input.fields import KEPT, FieldNames
+from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import fields_of_lines
 from spark_jobs.rows import Rules, rows_of_fields
@@ -129,7 +130,7 @@ def test_every_line_becomes_the_row_that_the_standard_library_says(seed: int) ->
 
     assert [row["offset"] for row in rows] == [line.offset for line in expected]
     for line, row in zip(expected, rows, strict=True):
-        reason = None if row["reason"] == KEPT else REASONS[row["reason"]]
+        reason = None if row["reason"] == KEPT else REASON_NAMES[row["reason"]]
         found = (reason, row["uid"], row["title"], row["content"])
         uid = row["key"].hex() if line.reason is None and line.uid is None else line.uid
         assert found == (line.reason, uid, line.title, line.content if line.reason is None else ""), line.line
@@ -143,7 +144,7 @@ def test_filters_only_take_from_what_is_kept(profile: str) -> None:
     after = rows_or_the_line_that_crashes(data, chunk_bytes=1_000_000, rules=replace(plain, filters=FILTERS))
 
     taken = Counter(
-        REASONS[filtered["reason"]]
+        REASON_NAMES[filtered["reason"]]
         for row, filtered in zip(before, after, strict=True)
         if row["reason"] != filtered["reason"]
     )
@@ -182,7 +183,7 @@ def test_lines_that_look_whole_are_not_taken_for_their_neighbours(lines: list[by
     data = b"".join(line + b"\n" for line in lines)
     rows = rows_or_the_line_that_crashes(data, chunk_bytes=1_000_000)
 
-    assert [None if row["reason"] == KEPT else REASONS[row["reason"]] for row in rows] == [
+    assert [None if row["reason"] == KEPT else REASON_NAMES[row["reason"]] for row in rows] == [
         line.reason for line in expected_of(data)
     ]
 
@@ -207,7 +208,7 @@ def test_the_lines_are_of_all_kinds() -> None:
     data = b"".join(line + b"\n" for line in islice(mutated_lines(FIRST_SEED), 5_000))
     reasons = Counter(line.reason for line in expected_of(data))
 
-    assert all(reasons[reason] >= 10 for reason in (None, *REASONS[:5])), reasons
+    assert all(reasons[reason] >= 10 for reason in (None, *REASON_NAMES[:5])), reasons
 
 
 @pytest.mark.spark

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from contract.columns import REASONS, REJECTED, SPLITS
+from contract.columns import REJECTED, SPLITS
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from contract.names import CARD_HTML, CARD_JSON
+from contract.reasons import REASONS
 from contract.text.clean import clean
 from spark_jobs import prepare as preparing
 from spark_jobs import steps

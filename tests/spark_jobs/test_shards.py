@@ -13,8 +13,8 @@ from contract import storage
 from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA
 from contract.manifest import Shard
 from contract.names import SECTIONS
+from contract.reasons import KEPT, REASON_CODE
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept
-from spark_jobs.input.fields import KEPT, REASON_CODE
 from spark_jobs.rows import ROW_SCHEMA
 from spark_jobs.shards import (
     OPEN_SCHEMAS,

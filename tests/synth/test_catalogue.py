@@ -16,12 +16,12 @@ import ftfy
 import pytest
 
 from contract.errors import UserError
-from synth.catalogue import REASONS, write_catalogue
+from synth.catalogue import write_catalogue
 from synth.config import SynthConfig
 from synth.dirt import BLANKS
 from synth.kinds import Kind, load_kinds
 from synth.plan import plan_of
-from synth.rows import make_line
+from synth.rows import REJECTIONS, make_line
 from synth.text import BREAK, Draft, write_content
 
 ROWS = 20_000
@@ -106,7 +106,7 @@ def counted(data: bytes, repair: Callable[[str], str] = str) -> dict:
     counts = Counter(outcomes(data, repair))
     return {
         "rows_in": counts.total(),
-        "rejected": {reason: counts[reason] for reason in REASONS},
+        "rejected": {reason: counts[reason] for reason in REJECTIONS},
         "kept": counts["kept"],
     }
 

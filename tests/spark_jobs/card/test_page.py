@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.columns import REASONS
 from contract.manifest import Manifest, Rows, Shard, Source
+from contract.reasons import REASONS
 from spark_jobs.card import content
 from spark_jobs.card.content import (
-    MEANINGS,
     NUM_EXAMPLES,
     NUM_SOURCES,
     card_json,
@@ -271,10 +270,6 @@ def test_secrets_are_taken_out_of_the_command(argument: str, expected: str) -> N
     made = card_of(plain_lines(5), command=("vitrine", argument))
     assert "pass@" not in card_json(made) + card_html(made)
     assert "pw@" not in card_json(made) + card_html(made)
-
-
-def test_every_reason_has_a_meaning() -> None:
-    assert MEANINGS.keys() == set(REASONS)
 
 
 def test_the_shares_are_those_of_the_counts() -> None:

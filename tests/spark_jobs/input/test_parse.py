@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.columns import RAW_PREFIX_BYTES, REASONS, SPLITS
+from contract.columns import RAW_PREFIX_BYTES, SPLITS
 from contract.keys import record_key, split_of
+from contract.reasons import KEPT, REASON_NAMES
 from contract.text.clean import clean, replace_lone_surrogates
-from spark_jobs.input.fields import KEPT, FieldNames
+from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import fields_of_lines
 from spark_jobs.rows import ROW_SCHEMA, Rules, rows_of_fields
@@ -33,7 +34,7 @@ def parse(lines: list[bytes], *, first_offset: int = 100) -> list[dict]:
 
 
 def reason_of(row: dict) -> str:
-    return nasty.KEPT if row["reason"] == KEPT else REASONS[row["reason"]]
+    return nasty.KEPT if row["reason"] == KEPT else REASON_NAMES[row["reason"]]
 
 
 def read_whole_number(digits: str) -> int | float:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.columns import REASONS
 from contract.errors import UserError
 from contract.manifest import Source
+from contract.reasons import KEPT, REASON_NAMES
 from spark_jobs.input import source as source_module
-from spark_jobs.input.fields import KEPT, FieldNames, Fields
+from spark_jobs.input.fields import FieldNames, Fields
 from spark_jobs.input.readers import ForwardStream, read_part
 from spark_jobs.input.source import Part, list_sources, plan_parts
 
@@ -34,7 +34,7 @@ Row = tuple[str | None, str, str, str]
 
 def rows_of(batches: list[Fields]) -> list[Row]:
     return [
-        (uid, title, content, "kept" if reason == KEPT else REASONS[reason])
+        (uid, title, content, "kept" if reason == KEPT else REASON_NAMES[reason])
         for fields in batches
         for uid, title, content, reason in zip(
             fields.uids.to_pylist(),
