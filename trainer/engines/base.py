@@ -124,15 +124,15 @@ def answer_loss(model: PeftModel, pack: Pack) -> Tensor:
     """
     input_ids_T, positions_T, labels_T = pack_tensors(pack, device=model.device)
     # The logits at t predict token t + 1.
-    places_A = (labels_T[1:] != IGNORED).nonzero()[:, 0]
-    logits_AV = packed_logits(model, input_ids_T, positions_T, places_A)
-    return functional.cross_entropy(logits_AV.float(), labels_T[1:][places_A], reduction="sum")
+    answer_indices_A = (labels_T[1:] != IGNORED).nonzero()[:, 0]
+    logits_AV = packed_logits(model, input_ids_T, positions_T, answer_indices_A)
+    return functional.cross_entropy(logits_AV.float(), labels_T[1:][answer_indices_A], reduction="sum")
 
 
-def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tensor, places_A: Tensor) -> Tensor:
-    """The logits after the tokens at `places_A`, each of which sees only its own example."""
+def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tensor, indices_A: Tensor) -> Tensor:
+    """The logits (A x V) that follow the tokens at these indices; each token sees only its own example."""
     output = model(
-        input_ids=input_ids_T[None], position_ids=positions_T[None], logits_to_keep=places_A, use_cache=False
+        input_ids=input_ids_T[None], position_ids=positions_T[None], logits_to_keep=indices_A, use_cache=False
     )
     return output.logits[0]
 

@@ -1,6 +1,7 @@
-"""The native engine: 4-bit LoRA training of Llama-class models on packs, as fast as the GPU allows.
+"""The native engine: 4-bit LoRA training of models of the Llama shape on packs, as fast as the GPU allows.
 
 Pack -> `make_batches` (in the loader's thread) -> Batch -> `NativeModel.loss` -> gradient of one flat adapter.
+Which models: `families.py`. What a layer computes: `reference.py`, in plain PyTorch; `fused.py`, with `kernels/`.
 """
 
 from trainer.native.adapter import offload_adapter

@@ -1,9 +1,9 @@
 """The adapter as one flat tensor, and its way from and to the names of PEFT.
 
-Shapes: L layers, P trained values of a layer, K input and N output columns of a product, R rank, M ranks of all of a
-product's projections together.
+Shapes: L layers, P trained values of a layer, K input and N output columns of a projection, R rank, M ranks of all
+linear layers of a projection together.
 
-A row of the flat tensor holds, product after product, first the matrices A of its projections (M x K), then the
+A row of the flat tensor holds, projection after projection, first the matrices A of its linear layers (M x K), then the
 matrices B one below the other (N x R). One tensor makes casting, clipping, the optimizer's step and the sum over ranks
 one kernel each.
 """
@@ -14,23 +14,23 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from contract.errors import UserError
-from trainer.native.shape import Product, Shape
+from trainer.native.shape import Shape
 
 
 @dataclass(frozen=True)
 class Lora:
-    """What is learnt of one product: x A^T gives M columns, R for each projection's rows of B."""
+    """The adapter of one projection: x A^T gives M columns, R for each linear layer's rows of B."""
 
     down_MK: Tensor
     up_NR: Tensor
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where in the flat tensor each matrix lies."""
+class AdapterLayout:
+    """At which offset of the flat tensor each matrix lies."""
 
     shape: Shape
     rank: int
@@ -39,64 +39,65 @@ class Layout:
     def num_values(self) -> int:
         """P."""
         return sum(
-            self.rank * (len(product.names) * product.num_in + product.num_out) for product in self.shape.products
+            self.rank * (len(projection.names) * projection.num_in + projection.num_out)
+            for projection in self.shape.projections
         )
 
     def split(self, values_P: Tensor) -> list[Lora]:
-        """A layer's four products' matrices, as views."""
+        """The matrices of a layer's four projections, as views."""
         sizes = []
-        for product in self.shape.products:
-            sizes += [len(product.names) * self.rank * product.num_in, product.num_out * self.rank]
+        for projection in self.shape.projections:
+            sizes += [len(projection.names) * self.rank * projection.num_in, projection.num_out * self.rank]
         parts = values_P.split(sizes)
         return [
-            Lora(down.view(-1, product.num_in), up.view(-1, self.rank))
-            for product, down, up in zip(self.shape.products, parts[::2], parts[1::2], strict=True)
+            Lora(down.view(-1, projection.num_in), up.view(-1, self.rank))
+            for projection, down, up in zip(self.shape.projections, parts[::2], parts[1::2], strict=True)
         ]
 
     def named(self, values_LP: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each matrix by its name in a PEFT state, as a view."""
         for layer in range(self.shape.num_layers):
-            for product, lora in zip(self.shape.products, self.split(values_LP[layer]), strict=True):
+            for projection, lora in zip(self.shape.projections, self.split(values_LP[layer]), strict=True):
                 downs = lora.down_MK.split(self.rank)
-                ups = lora.up_NR.split(product.nums_out)
-                for name, down_RK, up_NR in zip(product.names, downs, ups, strict=True):
-                    prefix = f"base_model.model.model.layers.{layer}.{product.block}.{name}"
+                ups = lora.up_NR.split(projection.nums_out)
+                for name, down_RK, up_NR in zip(projection.names, downs, ups, strict=True):
+                    prefix = f"base_model.model.model.layers.{layer}.{projection.block}.{name}"
                     yield f"{prefix}.lora_A.weight", down_RK
                     yield f"{prefix}.lora_B.weight", up_NR
 
 
-def write_state(values_LP: Tensor, state: Mapping[str, Tensor], layout: Layout) -> None:
-    """Sets the flat tensor from a PEFT state; UserError where that is not an adapter on exactly all linear layers."""
-    places = dict(layout.named(values_LP))
-    problems = [f"lacks {name}" for name in places if name not in state]
-    problems += [f"has {name}, which this engine does not train" for name in state if name not in places]
+def write_state(values_LP: Tensor, state: Mapping[str, Tensor], layout: AdapterLayout) -> None:
+    """Sets the flat tensor from a PEFT state; UserError unless that is an adapter on exactly all linear layers."""
+    matrices = dict(layout.named(values_LP))
+    problems = [f"lacks {name}" for name in matrices if name not in state]
+    problems += [f"has {name}, which this engine does not train" for name in state if name not in matrices]
     problems += [
-        f"{name} is {tuple(state[name].shape)}, expected {tuple(place.shape)}"
-        for name, place in places.items()
-        if name in state and state[name].shape != place.shape
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(matrix.shape)}"
+        for name, matrix in matrices.items()
+        if name in state and state[name].shape != matrix.shape
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise UserError("the native engine cannot train this adapter: it " + "; it ".join(problems[:3]) + more)
     with torch.no_grad():
-        for name, place in places.items():
-            place.copy_(state[name])
+        for name, matrix in matrices.items():
+            matrix.copy_(state[name])
 
 
-def read_state(values_LP: Tensor, layout: Layout) -> dict[str, Tensor]:
+def read_state(values_LP: Tensor, layout: AdapterLayout) -> dict[str, Tensor]:
     """A PEFT state with copies of all matrices."""
-    return {name: place.detach().clone() for name, place in layout.named(values_LP)}
+    return {name: matrix.detach().clone() for name, matrix in layout.named(values_LP)}
 
 
 def offload_adapter(model: PeftModel) -> None:
-    """Moves the PEFT model's own copy of the adapter off the GPU, where nobody computes with it any more."""
+    """Moves the PEFT model's own copy of the adapter to the CPU: the engine computes with the flat tensor."""
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.cpu()
 
 
 def lora_settings(config: Any) -> tuple[int, float]:  # a peft.LoraConfig
-    """Rank and scaling of an adapter; UserError lists what makes it another function than x A^T B^T * scaling."""
+    """Rank and scaling of an adapter; UserError lists the settings that make it more than x A^T B^T * scaling."""
     problems = [
         f"{name} = {getattr(config, name)!r}"
         for name, plain in (
@@ -111,12 +112,5 @@ def lora_settings(config: Any) -> tuple[int, float]:  # a peft.LoraConfig
         if getattr(config, name, plain) not in (plain, None)
     ]
     if problems:
-        raise UserError(f"the native engine has no {', '.join(problems)}; leave it out or use another engine")
+        raise UserError(f"the native engine has no {', '.join(problems)}: remove these settings, or use another engine")
     return config.r, config.lora_alpha / config.r
-
-
-def linear_modules(layer: nn.Module, product: Product) -> list[nn.Linear]:
-    """The base's linear layers of a product, below what PEFT put around them."""
-    block = getattr(layer, product.block)
-    modules = [getattr(block, name) for name in product.names]
-    return [getattr(module, "base_layer", module) for module in modules]

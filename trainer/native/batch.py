@@ -1,4 +1,4 @@
-"""Packs to batches: the tensors of one forward and backward pass, made ahead of the step and away from the GPU.
+"""From packs to batches: the tensors of one forward and backward pass, built on the CPU while the GPU computes.
 
 Shapes: T tokens, padding included; A answer tokens, padding included; B blocks of queries or keys.
 """
@@ -14,36 +14,36 @@ from torch import Tensor
 
 from contract.errors import UserError
 from trainer.examples.encoder import Example, Pack
+from trainer.examples.tensors import IGNORED
 from trainer.examples.tokens import IDS, Ids
+from trainer.native.kernels.sizes import ATTENTION_BLOCK, ROWS
 
-IGNORED: Final = -100
-BLOCK: Final = 64  # tokens of one document that an attention program handles
-_TOKENS_MULTIPLE: Final = 128  # what the kernels' blocks of rows divide
-_SIZES: Final = 16  # different T that batches of one stream can have: few, so that the allocator finds its blocks again
+_TOKENS_MULTIPLE: Final = 2 * ROWS  # T is a multiple of it
+_SIZES: Final = 16  # different T that batches of one stream can have: few, so that the allocator reuses its blocks
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents one after the other, then padding. Padding is cut into documents of one block, that learn nothing."""
+    """Documents one after the other, then padding, cut into documents of at most one block without answer tokens."""
 
     ids_T: Tensor
     positions_T: Tensor  # within the document
-    blocks_B3: Tensor  # first token of the block, first and end token of its document; most work first
+    blocks_B3: Tensor  # first token of the block, first and end token of its document; blocks with most keys first
     starts: Tensor  # the documents' first tokens and T, padding included, int32
     longest: int
     lengths: tuple[int, ...]  # of the documents, padding included
-    places_A: Tensor  # where the next token is an answer token; 0 in the padding
-    targets_A: Tensor  # that token; IGNORED in the padding
+    answer_indices_A: Tensor  # of tokens whose next token is an answer token; 0 in the padding
+    targets_A: Tensor  # that answer token; IGNORED in the padding
     num_tokens: int  # without padding
     num_answer_tokens: int
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device, without waiting for the copy where the memory is pinned."""
+        """The batch on a device. Does not wait for the copy if the memory is pinned."""
         tensors = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if _is_tensor(value)}
         return replace(self, **tensors)
 
     def pinned(self) -> "Batch":
-        """The batch in memory that a GPU copies from by itself; where there is no GPU, as it is."""
+        """The batch in pinned memory; the same batch where there is no GPU."""
         if not torch.cuda.is_available():
             return self
         return replace(self, **{name: value.pin_memory() for name, value in vars(self).items() if _is_tensor(value)})
@@ -52,8 +52,8 @@ class Batch:
 def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None = None) -> Iterator[Batch]:
     """All examples of the packs, in order, in as few batches of at most `max_tokens` as this order allows.
 
-    Example by example: documents do not see each other, so a pack may be spread over two batches.
-    `window`: what the model sees; UserError for a longer example.
+    A pack may be spread over two batches, since documents do not see each other.
+    `window`: the model's attention window; UserError for a longer example.
     """
     held: list[Example] = []
     num_tokens = 0
@@ -74,15 +74,15 @@ def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None =
 
 
 def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
-    """One batch of these examples. An example without answer tokens is kept as context that learns nothing."""
+    """One batch of these examples. Examples without answer tokens are kept, and add nothing to the loss."""
     ids = array(IDS)
     for example in examples:
         ids.extend(example.ids)
     size = padded_size(len(ids), max_tokens=max_tokens)
     lengths = [len(example.ids) for example in examples if example.ids]
-    lengths += [min(BLOCK, size - first) for first in range(len(ids), size, BLOCK)]
-    places, targets = _answers(examples)
-    num_answers = padded_size(len(places), max_tokens=max_tokens)
+    lengths += [min(ATTENTION_BLOCK, size - first) for first in range(len(ids), size, ATTENTION_BLOCK)]
+    indices, targets = _answers(examples)
+    num_answers = padded_size(len(indices), max_tokens=max_tokens)
     starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
     return Batch(
         ids_T=_padded(ids, size, 0),
@@ -91,10 +91,10 @@ def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
         starts=starts,
         longest=max(lengths),
         lengths=tuple(lengths),
-        places_A=_padded(places, num_answers, 0),
+        answer_indices_A=_padded(indices, num_answers, 0),
         targets_A=_padded(targets, num_answers, IGNORED),
         num_tokens=len(ids),
-        num_answer_tokens=len(places),
+        num_answer_tokens=len(indices),
     )
 
 
@@ -105,20 +105,22 @@ def padded_size(num: int, *, max_tokens: int) -> int:
 
 
 def _answers(examples: Sequence[Example]) -> tuple[Ids, Ids]:
-    """The place before each answer token, and the token. An answer that begins a document has no place before it."""
-    places, targets = array(IDS), array(IDS)
+    """The index of the token before each answer token, and the answer token. A document's first token is never one."""
+    indices, targets = array(IDS), array(IDS)
     first = 0
     for example in examples:
         begin = max(1, example.num_prompt)
-        places.extend(range(first + begin - 1, first + len(example.ids) - 1))
+        indices.extend(range(first + begin - 1, first + len(example.ids) - 1))
         targets.extend(example.ids[begin:])
         first += len(example.ids)
-    return places, targets
+    return indices, targets
 
 
 def _blocks(starts: list[int]) -> Tensor:
-    rows = [(first, start, end) for start, end in itertools.pairwise(starts) for first in range(start, end, BLOCK)]
-    # As keys of a backward pass the order of the work is the reverse, so among first blocks long documents come last.
+    documents = itertools.pairwise(starts)
+    rows = [(first, start, end) for start, end in documents for first in range(start, end, ATTENTION_BLOCK)]
+    # The backward pass over keys runs this list in reverse; ties are sorted so that it, too, starts with the longest
+    # documents.
     rows.sort(key=lambda row: (row[1] - row[0], row[2] - row[1]))
     return torch.tensor(rows, dtype=torch.int32).reshape(-1, 3)
 

@@ -1,11 +1,11 @@
-"""The frozen base's matrices in three precisions: NF4 kept packed, 16 bit (32 on a CPU), FP8 with a scale a row.
+"""The frozen base's matrices in three precisions: NF4 as stored, 16 bit (32 on a CPU), FP8 with a scale a row.
 
 Shapes: T tokens, K input columns, N output columns.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from bitsandbytes import functional as bnb
@@ -13,59 +13,31 @@ from bitsandbytes.nn import Linear4bit
 from torch import Tensor, nn
 
 from contract.errors import UserError
+from trainer.native.rounding import OFF_GRID, Fp8Matrix, has_fp8, quantize_rows
 
 Precision = Literal["nf4", "bf16", "fp8"]
-FP8: Final = torch.float8_e4m3fn
-FP8_LARGEST: Final = 448.0
-# The factor of a product that is rounded to 16 bit before a sum in 16 bit, and taken back in that sum. Without it the
-# product lies on the sum's own grid, as often as not half-way between its steps: there the smallest third addend, what
-# a young adapter says, would decide to which side the sum is rounded, and so count many times over.
-OFF_GRID: Final = 0.7548776662466927  # any number that is no fraction of small numbers will do (1 / the plastic ratio)
-_SMALLEST: Final = 1e-30  # keeps the scale of a row of zeros from being zero
 
 
-@dataclass(frozen=True)
-class Rows8:
-    """A matrix in FP8: `values_TK * scale_T1`, where each row's largest value is the largest of FP8."""
-
-    values_TK: Tensor
-    scale_T1: Tensor
-
-    def dense(self, dtype: torch.dtype) -> Tensor:
-        """The same matrix in another type."""
-        return (self.values_TK.float() * self.scale_T1).to(dtype)
-
-
-def empty_rows8(x_TK: Tensor) -> Rows8:
-    """Room for a matrix in FP8 of the same shape."""
-    return Rows8(torch.empty_like(x_TK, dtype=FP8), torch.empty(x_TK.shape[0], 1, device=x_TK.device))
-
-
-def parts(x_TK: Tensor | Rows8 | None) -> tuple[Tensor | None, Tensor | None]:
-    """The values, and the scales where they are in FP8: for a kernel's arguments."""
-    return (x_TK.values_TK, x_TK.scale_T1) if isinstance(x_TK, Rows8) else (x_TK, None)
-
-
-class Frozen(Protocol):
+class FrozenWeight(Protocol):
     """A frozen matrix W of N rows and K columns."""
 
-    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+    def product(self, x_TK: Tensor | Fp8Matrix, *, factor: float = 1.0) -> Tensor:
         """x W^T * factor, T x N."""
 
     def product_32(self, x_TK: Tensor) -> Tensor:
         """x W^T in float32, for a sum that is rounded once."""
 
-    def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
+    def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
         """The gradient of x, T x K: grad W."""
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseWeight:
     """Kept in the compute type."""
 
     weight_NK: Tensor
 
-    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+    def product(self, x_TK: Tensor | Fp8Matrix, *, factor: float = 1.0) -> Tensor:
         """x W^T * factor; cuBLAS applies the factor before it rounds."""
         assert isinstance(x_TK, Tensor)
         if factor == 1:
@@ -78,31 +50,31 @@ class Dense:
             return torch.mm(x_TK, self.weight_NK.T, out_dtype=torch.float32)
         return x_TK.float() @ self.weight_NK.float().T
 
-    def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
+    def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
         """grad W."""
         assert isinstance(grad_TN, Tensor)
         return grad_TN @ self.weight_NK
 
 
 @dataclass(frozen=True)
-class Packed4:
-    """Kept in NF4, half a byte a weight, and dequantised for each product."""
+class Nf4Weight:
+    """Kept in NF4, half a byte a value, and dequantised for each product."""
 
     modules: tuple[Linear4bit, ...]
     dtype: torch.dtype
     factor_K: Tensor | None = None  # multiplies the columns of W
 
-    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+    def product(self, x_TK: Tensor | Fp8Matrix, *, factor: float = 1.0) -> Tensor:
         """x W^T * factor."""
-        return Dense(self.dense()).product(x_TK, factor=factor)
+        return DenseWeight(self.dense()).product(x_TK, factor=factor)
 
     def product_32(self, x_TK: Tensor) -> Tensor:
         """x W^T in float32."""
-        return Dense(self.dense()).product_32(x_TK)
+        return DenseWeight(self.dense()).product_32(x_TK)
 
-    def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
+    def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
         """grad W."""
-        return Dense(self.dense()).product_back(grad_TN)
+        return DenseWeight(self.dense()).product_back(grad_TN)
 
     def dense(self) -> Tensor:
         """W, N x K, in the compute type."""
@@ -119,68 +91,58 @@ class Packed4:
 
 
 @dataclass(frozen=True)
-class Scaled8:
-    """Kept in FP8 twice, since each product wants its own layout and scales: one a row of W, one a column."""
+class Fp8Weight:
+    """Kept in FP8 twice, since each product needs a layout and scales of its own: one a row of W, one a column."""
 
-    weight_NK: Rows8
-    weight_KN: Rows8
+    weight_NK: Fp8Matrix
+    weight_KN: Fp8Matrix
     dtype: torch.dtype
 
-    def product(self, x_TK: Tensor | Rows8, *, factor: float = 1.0) -> Tensor:
+    def product(self, x_TK: Tensor | Fp8Matrix, *, factor: float = 1.0) -> Tensor:
         """x W^T * factor; x is quantised here if it is not yet."""
         return _scaled_product(x_TK, self.weight_NK, dtype=self.dtype, factor=factor)
 
     def product_32(self, x_TK: Tensor) -> Tensor:
-        """x W^T in float32, after a rounding off the grid: cuBLAS gives no float32 for rows with scales."""
+        """x W^T in float32, rounded to 16 bit off the grid: cuBLAS has no float32 output for a scale a row."""
         return self.product(x_TK, factor=OFF_GRID).float() / OFF_GRID
 
-    def product_back(self, grad_TN: Tensor | Rows8) -> Tensor:
+    def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
         """grad W."""
         return _scaled_product(grad_TN, self.weight_KN, dtype=self.dtype)
 
 
 def freeze(
     modules: Sequence[nn.Module], precision: Precision, *, dtype: torch.dtype, factor_K: Tensor | None = None
-) -> Frozen:
-    """The matrices of these linear layers, one below the other; UserError where the precision cannot be had.
+) -> FrozenWeight:
+    """The matrices of these linear layers, one below the other; UserError where the base cannot be in this precision.
 
     `factor_K` multiplies their columns: the weight of the norm before them.
     """
     if precision == "nf4":
         if not all(isinstance(module, Linear4bit) for module in modules):
             raise UserError("base precision nf4 needs a base that is loaded in 4 bit, this one is not: use bf16 or fp8")
-        return Packed4(tuple(modules), dtype, factor_K)
+        return Nf4Weight(tuple(modules), dtype, factor_K)
     weight_NK = torch.cat([dense_weight(module, dtype=dtype) for module in modules])
     if factor_K is not None:
         weight_NK = (weight_NK.float() * factor_K.float()).to(dtype)
     if precision == "bf16":
-        return Dense(weight_NK)
-    return Scaled8(quantize_rows(weight_NK), quantize_rows(weight_NK.T), dtype)
+        return DenseWeight(weight_NK)
+    return Fp8Weight(quantize_rows(weight_NK), quantize_rows(weight_NK.T), dtype)
 
 
 def dense_weight(module: nn.Module, *, dtype: torch.dtype) -> Tensor:
-    """A linear layer's matrix in this type: the function that NF4 stands for, where it is stored in NF4."""
+    """A linear layer's matrix in this type, dequantised where it is stored in NF4."""
     if isinstance(module, Linear4bit):
         return bnb.dequantize_4bit(module.weight.data, module.weight.quant_state).to(dtype)
     assert isinstance(module.weight, Tensor)
     return module.weight.detach().to(dtype)
 
 
-def quantize_rows(x_TK: Tensor) -> Rows8:
-    """The nearest FP8 matrix with one scale a row."""
-    x_TK = x_TK.float()
-    scale_T1 = x_TK.abs().amax(1, keepdim=True).clamp(min=_SMALLEST) / FP8_LARGEST
-    return Rows8((x_TK / scale_T1).to(FP8).contiguous(), scale_T1)
-
-
-def has_fp8(device: torch.device) -> bool:
-    """Whether this GPU multiplies FP8 matrices with a scale a row."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
-
-
-def _scaled_product(x_TK: Tensor | Rows8, weight_NK: Rows8, *, dtype: torch.dtype, factor: float = 1.0) -> Tensor:
+def _scaled_product(
+    x_TK: Tensor | Fp8Matrix, weight_NK: Fp8Matrix, *, dtype: torch.dtype, factor: float = 1.0
+) -> Tensor:
     """x W^T * factor. Where there is no FP8 unit, the same values in float32: slow, for tests."""
-    x_TK = x_TK if isinstance(x_TK, Rows8) else quantize_rows(x_TK)
+    x_TK = x_TK if isinstance(x_TK, Fp8Matrix) else quantize_rows(x_TK)
     if not has_fp8(x_TK.values_TK.device):
         return (x_TK.dense(torch.float32) @ weight_NK.dense(torch.float32).T * factor).to(dtype)
     return torch._scaled_mm(

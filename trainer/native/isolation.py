@@ -1,4 +1,4 @@
-"""The self-test of packing: what a document's logits owe to the document before it."""
+"""The self-test of packing: does a document see the document before it?"""
 
 import torch
 
@@ -9,9 +9,9 @@ from trainer.native.model import NativeModel
 
 @torch.no_grad()
 def document_leakage(native: NativeModel, *, vocabulary: int) -> float:
-    """The largest difference of a document's logits with and without another before it, in shares of the largest logit.
+    """The largest change of a document's logits when another stands before it, as a share of the largest logit.
 
-    Rounding gives 1e-6 in float32 and some 1e-3 in bfloat16; a leak gives about 1.
+    Rounding alone gives 1e-6 in float32 and about 1e-3 in bfloat16; documents that see each other give about 1.
     """
     generator = torch.Generator().manual_seed(0)
     first, second = (

@@ -4,35 +4,47 @@ Shapes: T tokens, A answer tokens, C hidden columns, V words of the vocabulary.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.native.batch import IGNORED
+from trainer.examples.tensors import IGNORED
 from trainer.native.reference import rms_norm
 
 _CHUNK_LOGITS: Final = 2**27  # of one chunk: 268 MB in 16 bit, 4,194 tokens of 32,000 words
 
-# Logits (A x V) and targets to each row's loss; the logits become the gradient of the sum.
+# From logits (A x V) and targets to each row's loss; overwrites the logits with the gradient of the sum.
 EntropyInPlace = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class Head:
+    """The last norm and the matrix from hidden columns to logits."""
+
+    norm_C: Tensor
+    eps: float
+    weight_VC: Tensor
+
+    def normed(self, x_TC: Tensor, indices_A: Tensor) -> Tensor:
+        """These rows of x after the norm, A x C."""
+        return rms_norm(x_TC.index_select(0, indices_A), self.norm_C, self.eps)
+
+
 def answer_loss(
-    x_TC: Tensor, places_A: Tensor, targets_A: Tensor, norm_C: Tensor, head_VC: Tensor,
-    *, eps: float, entropy: EntropyInPlace,
-) -> Tensor:  # fmt: skip
+    x_TC: Tensor, head: Head, *, answer_indices_A: Tensor, targets_A: Tensor, entropy: EntropyInPlace
+) -> Tensor:
     """The sum of the answer tokens' cross entropy, float32. Differentiable once, in x.
 
-    Gradients are made along with the loss (as in Liger Kernel, Hsu 2024): backward only scales them.
+    Gradients are computed along with the loss (as in Liger Kernel, Hsu 2024): backward only scales them.
     """
-    h_AC = rms_norm(x_TC.index_select(0, places_A), norm_C, eps)
-    return _ChunkedLoss.apply(h_AC, targets_A, head_VC, entropy)
+    return _ChunkedLoss.apply(head.normed(x_TC, answer_indices_A), targets_A, head.weight_VC, entropy)
 
 
 def cross_entropy_in_place(logits_AV: Tensor, targets_A: Tensor) -> Tensor:
-    """The plain way: each row's loss, 0 where the target is ignored; the logits become the gradient of the sum."""
+    """Each row's loss, 0 where the target is ignored. Overwrites the logits with the gradient of the sum."""
     logits_32 = logits_AV.float()
     loss_A = functional.cross_entropy(logits_32, targets_A, ignore_index=IGNORED, reduction="none")
     is_target = targets_A != IGNORED

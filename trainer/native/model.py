@@ -10,57 +10,56 @@ from torch.utils.checkpoint import checkpoint
 
 from contract.errors import UserError
 from trainer.native import loss
-from trainer.native.adapter import Layout, lora_settings, read_state, write_state
+from trainer.native.adapter import AdapterLayout, lora_settings, read_state, write_state
 from trainer.native.batch import Batch
-from trainer.native.frozen import Precision, has_fp8
+from trainer.native.frozen import Precision
 from trainer.native.layer import Layer, Tables, make_layer, make_tables
-from trainer.native.reference import reference_layer, rms_norm
+from trainer.native.reference import reference_layer
+from trainer.native.rounding import has_fp8
 from trainer.native.shape import Rope, Shape, read_rope, read_shape
 
-# Input (T x C) and a layer's row of the adapter to the layer's output.
+# From a layer's input (T x C) and its row of the adapter (P) to its output (T x C).
 LayerFunction = Callable[[Tensor, Tensor, Layer, Tables], Tensor]
 
 
 @dataclass(frozen=True)
 class NativeModel:
-    """What trains an adapter on packs. `adapter_LP` is the only trained tensor, in float32."""
+    """A frozen base and an adapter. `adapter_LP` is the only trained tensor, in float32."""
 
     shape: Shape
-    layout: Layout
+    layout: AdapterLayout
     rope: Rope
     embedding_VC: Tensor
     layers: tuple[Layer, ...]
-    norm_C: Tensor
-    head_VC: Tensor
+    head: loss.Head
     adapter_LP: nn.Parameter
     layer_function: LayerFunction
     entropy: loss.EntropyInPlace
-    num_recomputed: int  # first layers that keep only their input and are computed again in the backward pass
+    num_recomputed: int  # of the first layers: they keep only their input and are computed again in the backward pass
 
     def parameters(self) -> list[nn.Parameter]:
-        """What the optimizer updates."""
+        """The tensors that the optimizer updates."""
         return [self.adapter_LP]
 
     def loss(self, batch: Batch) -> Tensor:
         """The sum over the batch's answer tokens of their cross entropy, float32. Does not wait for the GPU."""
         batch = batch.to(self.embedding_VC.device)
         return loss.answer_loss(
-            self._hidden(batch), batch.places_A, batch.targets_A, self.norm_C, self.head_VC,
-            eps=self.shape.eps, entropy=self.entropy,
+            self._hidden(batch), self.head,
+            answer_indices_A=batch.answer_indices_A, targets_A=batch.targets_A, entropy=self.entropy,
         )  # fmt: skip
 
     def logits(self, batch: Batch) -> Tensor:
-        """The logits at the batch's answer places, padding included, A x V: for tests and probes."""
+        """The logits that predict the batch's answer tokens, padding included, A x V: for tests and probes."""
         batch = batch.to(self.embedding_VC.device)
-        h_AC = rms_norm(self._hidden(batch).index_select(0, batch.places_A), self.norm_C, self.shape.eps)
-        return h_AC @ self.head_VC.T
+        return self.head.normed(self._hidden(batch), batch.answer_indices_A) @ self.head.weight_VC.T
 
     def peft_state(self) -> dict[str, Tensor]:
         """The adapter as a PEFT state, for `set_peft_model_state_dict` or a file."""
         return read_state(self.adapter_LP, self.layout)
 
     def load_peft_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes the adapter from a PEFT state; UserError where it is not one on exactly all linear layers."""
+        """Sets the adapter from a PEFT state; UserError unless that is an adapter on exactly all linear layers."""
         write_state(self.adapter_LP, state, self.layout)
 
     def _hidden(self, batch: Batch) -> Tensor:
@@ -80,8 +79,8 @@ def build_native(
 ) -> NativeModel:
     """The same function as this PEFT model, base in the given precision, adapter as it stands.
 
-    The model itself stays as it was; its frozen weights are shared where the precision is the one it has.
-    UserError where the base, the adapter or this machine cannot do it.
+    The model itself stays as it was; frozen weights that are already in the precision are shared, not copied.
+    UserError where this engine cannot compute the base or the adapter, or this machine lacks the precision.
     """
     base = model.get_base_model()
     device = base.model.embed_tokens.weight.device
@@ -89,7 +88,7 @@ def build_native(
         raise UserError(f"base precision fp8 needs a GPU of compute capability 9.0, this is {_capability(device)}")
     shape = read_shape(base)
     rank, scaling = lora_settings(model.active_peft_config)
-    layout = Layout(shape, rank)
+    layout = AdapterLayout(shape, rank)
     layers = tuple(make_layer(module, layout, scaling=scaling, precision=precision) for module in base.model.layers)
     adapter_LP = nn.Parameter(torch.empty(shape.num_layers, layout.num_values, device=device))
     write_state(adapter_LP, get_peft_model_state_dict(model, save_embedding_layers=False), layout)
@@ -100,8 +99,7 @@ def build_native(
         rope=read_rope(base, device=device),
         embedding_VC=base.model.embed_tokens.weight.detach(),
         layers=layers,
-        norm_C=base.model.norm.weight.detach(),
-        head_VC=base.lm_head.weight.detach(),
+        head=loss.Head(base.model.norm.weight.detach(), shape.eps, base.lm_head.weight.detach()),
         adapter_LP=adapter_LP,
         layer_function=_fused_layer() if is_fused else layer_function or reference_layer,
         entropy=_fused_entropy() if is_fused else loss.cross_entropy_in_place,

@@ -1,7 +1,7 @@
-"""A decoder layer in plain PyTorch: what the kernels are tested against, and what runs where they do not.
+"""A decoder layer in plain PyTorch: the kernels are tested against it, and it runs where they cannot.
 
-Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, M ranks of all of a
-product's projections together, R rank.
+Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, K input and N output
+columns of a projection, R rank, M ranks of all linear layers of a projection together.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch.nn.attention.varlen import varlen_attn
 
 from trainer.native.adapter import Lora
 from trainer.native.batch import Batch
-from trainer.native.frozen import Frozen
+from trainer.native.frozen import FrozenWeight
 from trainer.native.layer import Layer, Tables, folded
 
 
@@ -27,13 +27,13 @@ def reference_layer(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables
 
     h_TC = rms_norm(x_TC, None, shape.eps)
     q_T, k_T, v_T = _project(h_TC, layer, 0, folded(qkv, layer.input_norm_C))
-    if layer.qkv_bias is not None:
+    if layer.qkv_bias_N is not None:
         sizes = [shape.heads * shape.head_dim, *[shape.kv_heads * shape.head_dim] * 2]
-        q_T, k_T, v_T = (part + bias for part, bias in zip((q_T, k_T, v_T), layer.qkv_bias.split(sizes), strict=True))
+        q_T, k_T, v_T = (part + bias for part, bias in zip((q_T, k_T, v_T), layer.qkv_bias_N.split(sizes), strict=True))
     q_THD, k_TGD, v_TGD = (part.unflatten(1, (-1, shape.head_dim)) for part in (q_T, k_T, v_T))
-    if layer.head_norms is not None:
+    if layer.head_norms_2D is not None:
         q_THD, k_TGD = (
-            rms_norm(part, norm, shape.eps) for part, norm in zip((q_THD, k_TGD), layer.head_norms, strict=True)
+            rms_norm(part, norm, shape.eps) for part, norm in zip((q_THD, k_TGD), layer.head_norms_2D, strict=True)
         )
     mixed_THD = attention(rotate(q_THD, tables), rotate(k_TGD, tables), v_TGD, tables.batch)
     (out_TC,) = _project(mixed_THD.flatten(1), layer, 1, out)
@@ -53,14 +53,14 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 
 
 def rotate(x_THD: Tensor, tables: Tables) -> Tensor:
-    """Rotary embedding: pairs (d, d + D/2) of each head turned by their token's angle."""
+    """Rotary embedding: each pair of columns (d, d + D/2) of a head is rotated by its token's angle."""
     first, second = x_THD.float().chunk(2, -1)
-    cos, sin = tables.cos[:, None], tables.sin[:, None]
+    cos, sin = tables.cos_TE[:, None], tables.sin_TE[:, None]
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x_THD.dtype)
 
 
 def attention(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, batch: Batch) -> Tensor:
-    """Causal attention within each document. FlashAttention where there is one, document after document elsewhere."""
+    """Causal attention within each document. By FlashAttention where it runs, else document after document."""
     if has_flash(q_THD):
         # torch 2.11: heads of keys and values are shared without repeating them, where their number divides.
         longest = batch.longest
@@ -72,14 +72,14 @@ def attention(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, batch: Batch) -> Tens
 
 
 def has_flash(x: Tensor) -> bool:
-    """Whether FlashAttention takes tensors of this type on this device."""
+    """Whether FlashAttention runs on tensors of this type on this device."""
     is_gpu = x.device.type == "cuda" and torch.cuda.get_device_capability(x.device) >= (8, 0)
     return is_gpu and x.dtype != torch.float32
 
 
 def _document_attention(q_SHD: Tensor, k_SGD: Tensor, v_SGD: Tensor) -> Tensor:
-    """The same for one document of S tokens."""
-    # Repeated by hand: with `enable_gqa`, torch 2.11 takes no memory-efficient kernel, and S x S scores are kept.
+    """Causal attention of one document of S tokens."""
+    # Repeated by hand: with `enable_gqa`, torch 2.11 uses no memory-efficient kernel and keeps S x S scores.
     shared = q_SHD.shape[1] // k_SGD.shape[1]
     k_SHD, v_SHD = (heads.repeat_interleave(shared, 1) for heads in (k_SGD, v_SGD))
     q_HSD, k_HSD, v_HSD = (heads.transpose(0, 1)[None] for heads in (q_SHD, k_SHD, v_SHD))
@@ -88,24 +88,24 @@ def _document_attention(q_SHD: Tensor, k_SGD: Tensor, v_SGD: Tensor) -> Tensor:
 
 
 def _project(x_TK: Tensor, layer: Layer, index: int, lora: Lora) -> Sequence[Tensor]:
-    """One product with its LoRA part, split into its projections."""
-    product = layer.shape.products[index]
+    """One projection with its LoRA part, split into the outputs of its linear layers."""
+    nums_out = layer.shape.projections[index].nums_out
     low_TM = x_TK @ lora.down_MK.T * layer.scaling
     lows = low_TM.split(layer.layout.rank, 1)
-    ups = lora.up_NR.split(product.nums_out)
+    ups = lora.up_NR.split(nums_out)
     addend_TN = torch.cat([low @ up.T for low, up in zip(lows, ups, strict=True)], 1)
-    return _FrozenProduct.apply(x_TK, addend_TN, layer.weights[index]).split(product.nums_out, 1)
+    return _FrozenProduct.apply(x_TK, addend_TN, layer.weights[index]).split(nums_out, 1)
 
 
 class _FrozenProduct(torch.autograd.Function):  # its ctx takes any attribute
     """x W^T + addend, rounded once; saves neither x nor W in the compute type.
 
-    Rounded before the sum, a value in 16 bit would lie on a grid from which an addend of less than half a step cannot
-    move it: what a young adapter says would be lost for most values, not blurred.
+    If x W^T were rounded before the sum, it would lie on the grid of 16-bit values, and an addend of less than half a
+    step would not change it: the output of a freshly initialised adapter would be lost for most values.
     """
 
     @staticmethod
-    def forward(ctx: Any, x_TK: Tensor, addend_TN: Tensor, weight: Frozen) -> Tensor:
+    def forward(ctx: Any, x_TK: Tensor, addend_TN: Tensor, weight: FrozenWeight) -> Tensor:
         """T x N."""
         ctx.weight = weight
         return weight.product_32(x_TK).add_(addend_TN).to(x_TK.dtype)

@@ -1,37 +1,47 @@
-"""What the native engine has to know of a model: its sizes, and what in it would need code that is not here."""
+"""Sizes and names of a base, read from its transformers model. Refuses bases that this engine cannot compute.
+
+Shapes: T tokens, E half the dimensions of a head.
+"""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from contract.errors import UserError
+from trainer.native.families import FAMILIES, Family
 
-MODEL_TYPES: Final = ("llama", "mistral", "qwen2", "qwen3")
 _ROPE_TYPES: Final = ("default", "linear", "llama3", "yarn")  # those whose frequencies do not depend on the input
 
 
 @dataclass(frozen=True)
-class Product:
-    """Projections of a layer that share their input, done as one matrix product."""
+class Projection:
+    """Linear layers that share their input, computed as one matrix product."""
 
-    block: str  # the layer's part that holds them
+    block: str  # the part of the decoder layer that holds them
     names: tuple[str, ...]
     num_in: int
     nums_out: tuple[int, ...]
 
     @property
     def num_out(self) -> int:
-        """Output columns of all projections together."""
+        """Output columns of all linear layers together."""
         return sum(self.nums_out)
+
+    def linear_layers(self, layer: nn.Module) -> list[nn.Linear]:
+        """Its linear layers in a decoder layer, without what PEFT put around them."""
+        block = getattr(layer, self.block)
+        modules = [getattr(block, name) for name in self.names]
+        return [getattr(module, "base_layer", module) for module in modules]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a decoder of the Llama family."""
+    """Sizes and names of a decoder of the Llama shape."""
 
+    family: Family
     num_layers: int
     hidden: int
     mlp: int
@@ -42,14 +52,14 @@ class Shape:
     window: int | None  # a token sees at most this many tokens back, itself included
 
     @property
-    def products(self) -> tuple[Product, Product, Product, Product]:
-        """The matrix products of a layer, in the order of use."""
-        num_q, num_kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+    def projections(self) -> tuple[Projection, Projection, Projection, Projection]:
+        """The projections of a layer, in the order of use."""
+        family, num_q, num_kv = self.family, self.heads * self.head_dim, self.kv_heads * self.head_dim
         return (
-            Product("self_attn", ("q_proj", "k_proj", "v_proj"), self.hidden, (num_q, num_kv, num_kv)),
-            Product("self_attn", ("o_proj",), num_q, (self.hidden,)),
-            Product("mlp", ("gate_proj", "up_proj"), self.hidden, (self.mlp, self.mlp)),
-            Product("mlp", ("down_proj",), self.mlp, (self.hidden,)),
+            Projection(family.attention, family.qkv, self.hidden, (num_q, num_kv, num_kv)),
+            Projection(family.attention, (family.out,), num_q, (self.hidden,)),
+            Projection(family.mlp, family.gate_up, self.hidden, (self.mlp, self.mlp)),
+            Projection(family.mlp, (family.down,), self.mlp, (self.hidden,)),
         )
 
 
@@ -57,37 +67,23 @@ class Shape:
 class Rope:
     """Rotary position embedding: `scale` multiplies cosine and sine (YaRN), 1 elsewhere."""
 
-    frequencies: Tensor  # half a head's dimensions, float32
+    frequencies_E: Tensor  # float32
     scale: float
 
     def tables(self, positions_T: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine of each token's angles, each of T rows and half a head's columns, in float32."""
-        angles = positions_T.float()[:, None] * self.frequencies
-        return angles.cos() * self.scale, angles.sin() * self.scale
+        """Cosine and sine of each token's angles, T x E each, in float32."""
+        angles_TE = positions_T.float()[:, None] * self.frequencies_E
+        return angles_TE.cos() * self.scale, angles_TE.sin() * self.scale
 
 
 def read_shape(model: PreTrainedModel) -> Shape:
-    """The sizes of a transformers causal language model; UserError lists all that this engine cannot do."""
+    """The sizes of a transformers causal language model; UserError lists all that this engine cannot compute."""
     config = model.config
-    layers = model.model.layers if config.model_type in MODEL_TYPES else []
-    rope_type = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    problems = [
-        problem
-        for is_problem, problem in (
-            (config.model_type not in MODEL_TYPES, f"model type {config.model_type!r}, not one of {MODEL_TYPES}"),
-            (getattr(config, "hidden_act", "silu") != "silu", f"activation {getattr(config, 'hidden_act', None)!r}"),
-            (rope_type not in _ROPE_TYPES, f"rotary embedding of type {rope_type!r}, not one of {_ROPE_TYPES}"),
-            (any(layer.self_attn.o_proj.bias is not None for layer in layers), "a bias after attention"),
-            (any(layer.mlp.gate_proj.bias is not None for layer in layers), "a bias in the MLP"),
-        )
-        if is_problem
-    ]
-    if problems:
-        raise UserError(f"the native engine cannot train this base: {'; '.join(problems)}; use another engine")
-    windows = [getattr(layer.self_attn, "sliding_window", None) for layer in layers]
-    if config.model_type == "mistral":
-        windows = [config.sliding_window]
-    return Shape(
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise _unusable([f"model type {config.model_type!r}, not one of {tuple(FAMILIES)}"])
+    shape = Shape(
+        family=family,
         num_layers=config.num_hidden_layers,
         hidden=config.hidden_size,
         mlp=config.intermediate_size,
@@ -95,11 +91,47 @@ def read_shape(model: PreTrainedModel) -> Shape:
         kv_heads=config.num_key_value_heads,
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
         eps=config.rms_norm_eps,
-        window=min((window for window in windows if window), default=None),
+        window=_window(model, family),
     )
+    if problems := _problems(model, shape):
+        raise _unusable(problems)
+    return shape
 
 
 def read_rope(model: PreTrainedModel, *, device: torch.device) -> Rope:
     """The model's own frequencies, scaling included."""
     rotary = model.model.rotary_emb
     return Rope(rotary.inv_freq.to(device, torch.float32), float(rotary.attention_scaling))
+
+
+def _window(model: PreTrainedModel, family: Family) -> int | None:
+    """The smallest attention window of all layers."""
+    holders: list[Any] = [model.config]  # a configuration, or attention modules, of a type for each family
+    if family.window == "layer":
+        holders = [getattr(layer, family.attention) for layer in model.model.layers]
+    windows = [getattr(holder, "sliding_window", None) for holder in holders]
+    return min((window for window in windows if window), default=None)
+
+
+def _problems(model: PreTrainedModel, shape: Shape) -> list[str]:
+    config = model.config
+    problems = [
+        f"{name} = {getattr(config, name)!r}, expected {value!r}"
+        for name, value in shape.family.required.items()
+        if getattr(config, name, value) != value
+    ]
+    rope_type = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    if rope_type not in _ROPE_TYPES:
+        problems.append(f"rotary embedding of type {rope_type!r}, not one of {_ROPE_TYPES}")
+    biased = {
+        name
+        for layer in model.model.layers
+        for projection in shape.projections[1:]
+        for name, linear in zip(projection.names, projection.linear_layers(layer), strict=True)
+        if linear.bias is not None
+    }
+    return problems + [f"a bias in {name}" for name in sorted(biased)]
+
+
+def _unusable(problems: list[str]) -> UserError:
+    return UserError(f"the native engine cannot train this base: {'; '.join(problems)}; use another engine")

@@ -16,6 +16,7 @@ from trainer.engines import base as unit
 from trainer.engines.base import add_lora, answer_loss, load_adapter, load_base, load_tokenizer
 from trainer.engines.engine import PlainEngine, check_isolation
 from trainer.examples.encoder import Encoder, Pack, Record
+from trainer.examples.tensors import IGNORED
 from trainer.stream.packing import pack
 
 CPU = torch.device("cpu")
@@ -62,7 +63,7 @@ def test_the_loss_counts_answer_and_end_tokens_only(lora: PeftModel, packs) -> N
         example = one.examples[0]
         ids = torch.tensor([example.ids])
         labels = ids.clone()
-        labels[:, : example.num_prompt] = -100
+        labels[:, : example.num_prompt] = IGNORED
         mean = lora(input_ids=ids, labels=labels, use_cache=False).loss
         assert answer_loss(lora, one).item() == pytest.approx(mean.item() * one.num_answer_tokens, rel=1e-4)
         assert one.num_answer_tokens == len(example.ids) - example.num_prompt
@@ -82,11 +83,11 @@ def test_packed_examples_do_not_see_each_other(lora: PeftModel, training: bool) 
 def test_the_self_test_refuses_a_model_whose_examples_see_each_other(
     lora: PeftModel, monkeypatch: pytest.MonkeyPatch, leaky: dict
 ) -> None:
-    def packed_logits_without_guard(model, input_ids_T, positions_T, places_A):
+    def packed_logits_without_guard(model, input_ids_T, positions_T, indices_A):
         mask = leaky.get("attention_mask")
         options = leaky | ({"attention_mask": mask[:, : len(input_ids_T)]} if mask is not None else {})
         inputs = {"input_ids": input_ids_T[None], "position_ids": positions_T[None]}
-        return model(**inputs, logits_to_keep=places_A, **options).logits[0]
+        return model(**inputs, logits_to_keep=indices_A, **options).logits[0]
 
     monkeypatch.setattr(unit, "packed_logits", packed_logits_without_guard)
 

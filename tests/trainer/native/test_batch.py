@@ -9,7 +9,8 @@ from contract.errors import UserError
 from tests.trainer.native.native_models import make_packs
 from trainer.examples.tensors import IGNORED, pack_tensors
 from trainer.native import make_batches
-from trainer.native.batch import BLOCK, padded_size
+from trainer.native.batch import padded_size
+from trainer.native.kernels.sizes import ATTENTION_BLOCK
 
 LENGTHS = [[17, 70, 5], [64, 1, 33], [90], [128], [2, 2]]
 
@@ -27,8 +28,8 @@ def test_tokens_positions_and_targets_are_those_of_the_packs(max_tokens: int) ->
     targets = torch.cat([batch.targets_A[: batch.num_answer_tokens] for batch in batches])
     assert torch.equal(targets, labels[(labels != IGNORED) & (positions > 0)])
     for batch in batches:
-        places = batch.places_A[: batch.num_answer_tokens]
-        assert torch.equal(batch.ids_T[places + 1], batch.targets_A[: batch.num_answer_tokens])
+        indices = batch.answer_indices_A[: batch.num_answer_tokens]
+        assert torch.equal(batch.ids_T[indices + 1], batch.targets_A[: batch.num_answer_tokens])
         assert (batch.targets_A[batch.num_answer_tokens :] == IGNORED).all()
 
 
@@ -42,8 +43,8 @@ def test_blocks_cover_every_token_once_and_stay_in_their_document(max_tokens: in
         for first, start, end in batch.blocks_B3.tolist():
             assert (start, end) in documents
             assert start <= first < end
-            assert (first - start) % BLOCK == 0
-            covered += range(first, min(first + BLOCK, end))
+            assert (first - start) % ATTENTION_BLOCK == 0
+            covered += range(first, min(first + ATTENTION_BLOCK, end))
         assert sorted(covered) == list(range(len(batch.ids_T)))
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.trainer.native.native_models import make_packs, make_peft_model
+from trainer.examples.tensors import IGNORED
 from trainer.native import NativeModel, Precision, build_native, make_batches
 from trainer.native import loss as native_loss
 from trainer.native.layer import make_tables
@@ -99,25 +100,25 @@ def test_recomputed_layers_give_the_same_gradients() -> None:
 @runs_kernels
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
 @pytest.mark.parametrize("function", [fused_layer, reference_layer])
-def test_what_a_young_adapter_says_counts_once(function: LayerFunction, precision: Precision) -> None:
+def test_the_output_of_a_freshly_initialised_adapter_counts_once(function: LayerFunction, precision: Precision) -> None:
     """It is far below half a step of a value in 16 bit, where sums on one grid lose it or count it many times over."""
     if precision == "fp8" and not HAS_GPU:
         pytest.skip("the interpreter cuts the last bits in FP8 where a GPU rounds")
     # The interpreter's bfloat16 products are wrong; float16 has an eighth of bfloat16's steps.
-    dtype, young = (torch.bfloat16, 1.2e-3) if HAS_GPU else (torch.float16, 1.5e-4)
-    # What FP8 rounds is five times as noisy, and says as much on average.
+    dtype, factor = (torch.bfloat16, 1.2e-3) if HAS_GPU else (torch.float16, 1.5e-4)
+    # FP8 is five times as noisy, and right on average.
     num_tokens = 131_072 if precision == "fp8" else 2_048
     model, x_TC = make_peft_model("llama").to(DEVICE), torch.randn(num_tokens, 64, device=DEVICE).to(dtype)
     (batch,) = make_batches(make_packs([[128] * (num_tokens // 128)]), max_tokens=num_tokens)
-    said = []
+    outputs = []
     for type_, layer_function in ((torch.float32, reference_layer), (dtype, function)):
         native = build_native(model.to(type_), precision=precision if type_ == dtype else "bf16")
         for name, matrix in native.layout.named(native.adapter_LP.detach()):
-            matrix *= young if "lora_B" in name else 1
+            matrix *= factor if "lora_B" in name else 1
         layer = partial(layer_function, layer=native.layers[0], tables=make_tables(batch.to(DEVICE), native.rope))
         values_P = native.adapter_LP[0].detach()
-        said.append((layer(x_TC.to(type_), values_P) - layer(x_TC.to(type_), 0 * values_P)).double())
-    assert ((said[1] * said[0]).sum() / said[0].square().sum()).item() == pytest.approx(1, abs=0.3)
+        outputs.append((layer(x_TC.to(type_), values_P) - layer(x_TC.to(type_), 0 * values_P)).double())
+    assert ((outputs[1] * outputs[0]).sum() / outputs[0].square().sum()).item() == pytest.approx(1, abs=0.3)
 
 
 @runs_kernels
@@ -126,7 +127,7 @@ def test_cross_entropy_kernel_is_the_plain_one(num_words: int) -> None:
     torch.manual_seed(0)
     logits = (3 * torch.randn(9, num_words)).to(DEVICE)
     targets = torch.randint(num_words, (9,)).to(DEVICE)
-    targets[[2, 8]] = native_loss.IGNORED
+    targets[[2, 8]] = IGNORED
     expected = logits.clone()
     expected_loss = native_loss.cross_entropy_in_place(expected, targets)
     torch.testing.assert_close(entropy.cross_entropy_in_place(logits, targets), expected_loss)

@@ -12,14 +12,16 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from contract.errors import UserError
 from tests.trainer.native.native_models import FAMILIES, add_adapter, make_packs, make_peft_model
 from trainer.engines.base import answer_loss, load_base, packed_logits
-from trainer.examples.tensors import pack_tensors
+from trainer.examples.tensors import IGNORED, pack_tensors
 from trainer.native import Batch, NativeModel, Precision, build_native, make_batches, reference
 from trainer.native import loss as native_loss
-from trainer.native.adapter import Layout
-from trainer.native.frozen import dense_weight, quantize_rows
+from trainer.native.adapter import AdapterLayout
+from trainer.native.families import FAMILIES as KNOWN_FAMILIES
+from trainer.native.frozen import dense_weight
 from trainer.native.isolation import document_leakage
 from trainer.native.layer import make_tables
 from trainer.native.reference import reference_layer
+from trainer.native.rounding import quantize_rows
 from trainer.native.shape import Shape
 
 LENGTHS = [[17, 70, 5], [64, 1, 33], [90]]
@@ -48,15 +50,19 @@ def native_gradients(native: NativeModel, packs: list, max_tokens: int = 256) ->
     return total, dict(native.layout.named(native.adapter_LP.grad))
 
 
+def test_every_known_family_has_a_small_model() -> None:
+    assert {make().config.model_type for make in FAMILIES.values()} == set(KNOWN_FAMILIES)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_loss_and_gradients_are_those_of_peft(family: str) -> None:
     model, packs = make_peft_model(family), make_packs(LENGTHS)
     native = build_native(model, precision="bf16")
     (batch,) = make_batches(packs[:1], max_tokens=128)
     ids_T, positions_T, _ = pack_tensors(packs[0], device=CPU)
-    places_A = batch.places_A[: batch.num_answer_tokens]
-    expected = packed_logits(model, ids_T, positions_T, places_A)
-    torch.testing.assert_close(native.logits(batch)[: len(places_A)], expected, rtol=1e-4, atol=1e-4)
+    indices_A = batch.answer_indices_A[: batch.num_answer_tokens]
+    expected = packed_logits(model, ids_T, positions_T, indices_A)
+    torch.testing.assert_close(native.logits(batch)[: len(indices_A)], expected, rtol=1e-4, atol=1e-4)
 
     expected_loss, expected_gradients = plain_gradients(model, packs)
     loss, gradients = native_gradients(native, packs)
@@ -87,7 +93,7 @@ def test_documents_do_not_see_each_other() -> None:
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-5, atol=1e-5)
 
 
-def test_self_test_finds_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_self_test_finds_document_leakage(monkeypatch: pytest.MonkeyPatch) -> None:
     native = build_native(make_peft_model("llama"), precision="bf16")
     assert document_leakage(native, vocabulary=96) < 1e-5
 
@@ -106,28 +112,28 @@ def test_recomputed_layers_give_the_same_gradients() -> None:
     assert all(torch.equal(gradients[name], expected[name]) for name in expected)
 
 
-def share_said(found: torch.Tensor, right: torch.Tensor) -> float:
+def share_kept(found: torch.Tensor, right: torch.Tensor) -> float:
     """How much of `right` there is in `found`, on the mean over all values."""
     return ((found.double() * right.double()).sum() / right.double().square().sum()).item()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp8"])
-def test_what_a_young_adapter_says_is_not_lost_in_rounding(precision: Precision) -> None:
-    """Its part of a value in 16 bit is far below half a step. On the mean it still moves the values by that part."""
+def test_the_output_of_a_freshly_initialised_adapter_is_not_lost_in_rounding(precision: Precision) -> None:
+    """It is far below half a step of a value in 16 bit. On average it still moves the values by as much."""
     model, x_TC = make_peft_model("llama"), torch.randn(2_048, 64).bfloat16()
     (batch,) = make_batches(make_packs([[128] * 16]), max_tokens=2_048)
-    said = []
+    outputs = []
     for dtype in (torch.float32, torch.bfloat16):
         native = build_native(model.to(dtype), precision="bf16" if dtype == torch.float32 else precision)
         values_P = native.adapter_LP[0].detach()
         for name, matrix in native.layout.named(native.adapter_LP.detach()):
             matrix *= 3e-3 if "lora_B" in name else 1
         layer = partial(reference_layer, layer=native.layers[0], tables=make_tables(batch, native.rope))
-        said.append(layer(x_TC.to(dtype), values_P) - layer(x_TC.to(dtype), torch.zeros_like(values_P)))
-    assert share_said(said[1], said[0]) == pytest.approx(1, abs=0.1)
+        outputs.append(layer(x_TC.to(dtype), values_P) - layer(x_TC.to(dtype), torch.zeros_like(values_P)))
+    assert share_kept(outputs[1], outputs[0]) == pytest.approx(1, abs=0.1)
 
 
-def test_peft_loses_most_of_what_a_young_adapter_says() -> None:
+def test_peft_loses_most_of_the_output_of_a_freshly_initialised_adapter() -> None:
     """Why plain losses in 16 bit fall late (docs/LOG.md). Once this fails, that entry of the log can go."""
     module = make_peft_model("llama").to(torch.bfloat16).get_base_model().model.layers[0].self_attn.q_proj
     down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
@@ -135,7 +141,7 @@ def test_peft_loses_most_of_what_a_young_adapter_says() -> None:
         up *= 3e-3
         x_TC = torch.randn(2_048, 64).bfloat16()
         right = x_TC.float() @ down.float().T @ up.float().T * module.scaling["default"]
-        assert share_said(module(x_TC) - module.base_layer(x_TC), right) < 0.5
+        assert share_kept(module(x_TC) - module.base_layer(x_TC), right) < 0.5
 
 
 @pytest.mark.parametrize("num_ignored", [0, 3, 50])
@@ -143,12 +149,15 @@ def test_chunked_loss_is_cross_entropy(num_ignored: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(native_loss, "_CHUNK_LOGITS", 16 * 96)
     torch.manual_seed(0)
     x = torch.randn(70, 32, requires_grad=True)
-    places, targets = torch.randperm(70)[:50], torch.randint(96, (50,))
-    targets[50 - num_ignored :] = native_loss.IGNORED
-    norm, head = torch.rand(32) + 0.5, torch.randn(96, 32)
-    loss = native_loss.answer_loss(x, places, targets, norm, head, eps=1e-5, entropy=native_loss.cross_entropy_in_place)
+    indices, targets = torch.randperm(70)[:50], torch.randint(96, (50,))
+    targets[50 - num_ignored :] = IGNORED
+    norm, weight = torch.rand(32) + 0.5, torch.randn(96, 32)
+    loss = native_loss.answer_loss(
+        x, native_loss.Head(norm, 1e-5, weight),
+        answer_indices_A=indices, targets_A=targets, entropy=native_loss.cross_entropy_in_place,
+    )  # fmt: skip
     (gradient,) = torch.autograd.grad(loss * 0.25, x)
-    logits = torch.nn.functional.rms_norm(x, (32,), norm, 1e-5)[places] @ head.T
+    logits = torch.nn.functional.rms_norm(x, (32,), norm, 1e-5)[indices] @ weight.T
     expected = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(gradient, torch.autograd.grad(expected * 0.25, x)[0], rtol=1e-4, atol=1e-6)
@@ -164,7 +173,7 @@ def _stored(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def test_packed_and_dequantised_bases_are_the_function_of_peft(stored: str) -> None:
+def test_nf4_and_dequantised_bases_are_the_function_of_peft(stored: str) -> None:
     model, packs = add_adapter(load_base(stored, device=CPU)), make_packs(LENGTHS)
     expected_loss, expected = plain_gradients(model, packs)
     for precision in ("nf4", "bf16"):
@@ -173,7 +182,7 @@ def test_packed_and_dequantised_bases_are_the_function_of_peft(stored: str) -> N
         assert all(cosine(gradients[name], expected[name]) > 0.9999 for name in expected), precision
 
 
-def test_fp8_base_is_near_the_packed_one(stored: str) -> None:
+def test_fp8_base_is_near_the_nf4_one(stored: str) -> None:
     model, packs = add_adapter(load_base(stored, device=CPU)), make_packs(LENGTHS)
     expected_loss, expected = native_gradients(build_native(model, precision="nf4"), packs)
     loss, gradients = native_gradients(build_native(model, precision="fp8"), packs)
@@ -204,7 +213,10 @@ def test_adapter_goes_to_peft_and_back(family: str, tmp_path: Path) -> None:
     ids_T, positions_T, _ = pack_tensors(make_packs(LENGTHS[:1])[0], device=CPU)
     num = batch.num_answer_tokens
     torch.testing.assert_close(
-        packed_logits(other, ids_T, positions_T, batch.places_A[:num]), native.logits(batch)[:num], rtol=1e-4, atol=1e-4
+        packed_logits(other, ids_T, positions_T, batch.answer_indices_A[:num]),
+        native.logits(batch)[:num],
+        rtol=1e-4,
+        atol=1e-4,
     )
 
     fresh = build_native(make_peft_model(family, seed=1), precision="bf16")
@@ -214,9 +226,9 @@ def test_adapter_goes_to_peft_and_back(family: str, tmp_path: Path) -> None:
 
 def test_layout_covers_every_value_once() -> None:
     for heads, kv_heads, rank in ((4, 1, 8), (8, 8, 16), (6, 2, 3)):
-        layout = Layout(Shape(2, 32, 48, heads, kv_heads, 16, 1e-5, None), rank)
+        layout = AdapterLayout(Shape(KNOWN_FAMILIES["llama"], 2, 32, 48, heads, kv_heads, 16, 1e-5, None), rank)
         values = torch.arange(2 * layout.num_values, dtype=torch.float32).view(2, -1)
-        seen = torch.cat([place.flatten() for _, place in layout.named(values)])
+        seen = torch.cat([matrix.flatten() for _, matrix in layout.named(values)])
         assert torch.equal(seen.sort().values, values.flatten())
 
 
@@ -233,7 +245,7 @@ def test_adapters_that_are_another_function_are_refused() -> None:
 def test_bases_that_are_another_function_are_refused() -> None:
     model = make_peft_model("llama")
     model.get_base_model().config.hidden_act = "gelu"
-    with pytest.raises(UserError, match="activation 'gelu'"):
+    with pytest.raises(UserError, match="hidden_act = 'gelu', expected 'silu'"):
         build_native(model, precision="bf16")
     with pytest.raises(UserError, match="nf4 needs a base that is loaded in 4 bit"):
         build_native(make_peft_model("llama"), precision="nf4")

@@ -1,57 +1,67 @@
-"""Causal attention within the documents of a batch, for documents that are short beside it.
+"""Causal attention within the documents of a batch, where most documents are far shorter than the batch.
 
 FlashAttention (Dao 2022, 2023) with a table of blocks instead of a grid over the longest document: each program takes
-one block of one document, so nothing is computed for what is not there. Queries, keys and values are read where the
-product left them, side by side in a row, and their gradients are written the same way. The heads that share keys and
-values are summed in registers. FlashAttention-2 spends most of its backward time on such batches in atomic sums of
-the queries' gradient and in sums over those heads.
+one block of one document, so no program runs without work. Queries, keys and values are read where the projection
+left them, side by side in a row, and their gradients are written the same way. The heads that share keys and values
+are summed in registers. FlashAttention-2 spends most of its backward time on such batches in atomic sums of the
+queries' gradient and in sums over those heads.
 """
+
+from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.batch import BLOCK
-from trainer.native.kernels.sizes import rank_block
-from trainer.native.layer import Layer
+from trainer.native.kernels.records import LayerConstants, LowRank
+from trainer.native.kernels.sizes import ATTENTION_BLOCK, ROWS, rank_block
 
 _LOG2_E = tl.constexpr(1.4426950408889634)
 
 
-def attention_forward(qkv_TN: Tensor, blocks_B3: Tensor, layer: Layer) -> tuple[Tensor, Tensor]:
-    """The mixed values, T x (heads * D), and each token's and head's logarithm of the sum (base 2), heads x T."""
-    shape, num_rows = layer.shape, qkv_TN.shape[0]
-    mixed_TQ = qkv_TN.new_empty(num_rows, shape.heads * shape.head_dim)
-    lse_HT = torch.empty(shape.heads, num_rows, device=qkv_TN.device)
-    _attention_forward[(blocks_B3.shape[0], shape.heads)](
+@dataclass(frozen=True)
+class Attended:
+    """The output of attention, and what its backward pass needs of the forward pass."""
+
+    mixed_TQ: Tensor  # the values, mixed by the softmax of the scores
+    lse_HT: Tensor  # base-2 logarithm of the sum of exp(scores), float32
+
+
+def attention_forward(qkv_TN: Tensor, blocks_B3: Tensor, *, constants: LayerConstants) -> Attended:
+    """Each head's values, mixed by its scores. `blocks_B3` is the batch's table of blocks."""
+    heads, head_dim, num_rows = constants.heads, constants.head_dim, qkv_TN.shape[0]
+    mixed_TQ = qkv_TN.new_empty(num_rows, heads * head_dim)
+    lse_HT = torch.empty(heads, num_rows, device=qkv_TN.device)
+    _attention_forward[(blocks_B3.shape[0], heads)](
         qkv_TN, blocks_B3, mixed_TQ, lse_HT,
-        num_rows, shape.head_dim**-0.5,
-        HEADS=shape.heads, KV_HEADS=shape.kv_heads, D=shape.head_dim, BLOCK=BLOCK,
+        num_rows, head_dim**-0.5,
+        HEADS=heads, KV_HEADS=constants.kv_heads, D=head_dim, BLOCK=ATTENTION_BLOCK,
         num_warps=4, num_stages=2,
     )  # fmt: skip
-    return mixed_TQ, lse_HT
+    return Attended(mixed_TQ, lse_HT)
 
 
 def attention_backward(
-    grad_TQ: Tensor, qkv_TN: Tensor, mixed_TQ: Tensor, lse_HT: Tensor, blocks_B3: Tensor, layer: Layer,
-    *, low_TR: Tensor, down_RQ: Tensor,
-) -> Tensor:  # fmt: skip
-    """The gradient of queries, keys and values, T x N. That of the mixed values, `grad_TQ` + low A, is written over."""
-    shape, num_rows = layer.shape, qkv_TN.shape[0]
+    grad_TQ: Tensor, low: LowRank, *, qkv_TN: Tensor, attended: Attended, blocks_B3: Tensor, constants: LayerConstants
+) -> Tensor:
+    """The gradient of queries, keys and values, T x N, from the gradient of the mixed values, `grad_TQ` + low A.
+
+    Overwrites `grad_TQ` with that sum.
+    """
+    heads, kv_heads, head_dim, num_rows = constants.heads, constants.kv_heads, constants.head_dim, qkv_TN.shape[0]
     grad_qkv_TN = torch.empty_like(qkv_TN)
-    delta_HT = torch.empty_like(lse_HT)
-    rank = down_RQ.shape[0]
-    _finish_gradient[(num_rows // 64, shape.heads)](
-        grad_TQ, low_TR, down_RQ, mixed_TQ, delta_HT,
+    delta_HT, rank = torch.empty_like(attended.lse_HT), low.low_TM.shape[1]
+    _finish_gradient[(num_rows // ROWS, heads)](
+        grad_TQ, low.low_TM, low.matrix, attended.mixed_TQ, delta_HT,
         num_rows,
-        HEADS=shape.heads, D=shape.head_dim, R=rank, P=rank_block(rank), BT=64,
+        HEADS=heads, D=head_dim, R=rank, P=rank_block(rank), BT=ROWS,
     )  # fmt: skip
-    sizes = {"HEADS": shape.heads, "KV_HEADS": shape.kv_heads, "D": shape.head_dim, "BLOCK": BLOCK}
-    arguments = (qkv_TN, grad_TQ, lse_HT, delta_HT, blocks_B3, grad_qkv_TN, num_rows, shape.head_dim**-0.5)
+    sizes = {"HEADS": heads, "KV_HEADS": kv_heads, "D": head_dim, "BLOCK": ATTENTION_BLOCK}
+    arguments = (qkv_TN, grad_TQ, attended.lse_HT, delta_HT, blocks_B3, grad_qkv_TN, num_rows, head_dim**-0.5)
     num_blocks = blocks_B3.shape[0]
-    _keys_backward[(num_blocks, shape.kv_heads)](*arguments, **sizes, num_warps=4, num_stages=1)
-    _queries_backward[(num_blocks, shape.heads)](*arguments, **sizes, num_warps=4, num_stages=3)
+    _keys_backward[(num_blocks, kv_heads)](*arguments, **sizes, num_warps=4, num_stages=1)
+    _queries_backward[(num_blocks, heads)](*arguments, **sizes, num_warps=4, num_stages=3)
     return grad_qkv_TN
 
 
@@ -61,6 +71,7 @@ def _attention_forward(
     num_rows, softmax_scale,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
+    """One block of queries of one head. Shapes: qkv T x N; blocks B x 3; mixed T x Q; lse H x T."""
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     blocks_ptr += tl.program_id(0) * 3
     first, start, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
@@ -87,7 +98,7 @@ def _attention_forward(
         mixed = tl.dot(weights.to(dtype), tl.load(k_ptr + v_at), mixed * shrink[:, None], input_precision="ieee")
         largest = new_largest
         k_ptr += BLOCK * N
-    # The last block of keys is that of the queries.
+    # The last block of keys belongs to the same tokens as the queries: only here is a mask needed.
     scores = tl.dot(q, tl.load(k_ptr + k_at, mask=is_there[None, :], other=0.0), input_precision="ieee") * scale
     scores = tl.where(rows[:, None] >= rows[None, :], scores, float("-inf"))
     new_largest = tl.maximum(largest, tl.max(scores, 1))
@@ -108,7 +119,10 @@ def _finish_gradient(
     num_rows,
     HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr,
 ):  # fmt: skip
-    """Adds low A to the gradient of the mixed values, and takes each row's product with these values."""
+    """Adds low A to the gradient of the mixed values. `delta`: the sum over each row of this gradient * mixed.
+
+    Shapes: grad, mixed T x Q; low T x R; down (A) R x Q; delta H x T.
+    """
     Q: tl.constexpr = HEADS * D
     first = tl.program_id(0).to(tl.int64) * BT
     head = tl.program_id(1)
@@ -128,10 +142,16 @@ def _keys_backward(
     num_rows, softmax_scale,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
+    """Gradients of one block of keys and values of one head, summed over the queries' heads that share them.
+
+    Shapes: qkv, grad_qkv T x N; grad T x Q; lse, delta H x T; blocks B x 3.
+    """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     Q: tl.constexpr = HEADS * D
     GROUP: tl.constexpr = HEADS // KV_HEADS
-    blocks_ptr += (tl.num_programs(0) - 1 - tl.program_id(0)) * 3  # most work first is here the reverse
+    blocks_ptr += (
+        tl.num_programs(0) - 1 - tl.program_id(0)
+    ) * 3  # in reverse: keys have most work where queries have least
     first, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 2)
     key_head = tl.program_id(1)
     rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)
@@ -174,6 +194,7 @@ def _queries_backward(
     num_rows, softmax_scale,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
+    """Gradient of one block of queries of one head. Shapes as in `_keys_backward`."""
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     Q: tl.constexpr = HEADS * D
     blocks_ptr += tl.program_id(0) * 3

@@ -1,4 +1,4 @@
-"""Cross entropy of a chunk of logits, and its gradient in their place."""
+"""Cross entropy of a chunk of logits, which its gradient overwrites."""
 
 import torch
 import triton
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def cross_entropy_in_place(logits_AV: Tensor, targets_A: Tensor) -> Tensor:
-    """Each row's loss (0 where the target is negative), in float32; the logits become the gradient of the sum."""
+    """Each row's loss, float32; 0 where the target is negative. Overwrites the logits with the gradient of the sum."""
     loss_A = torch.empty(logits_AV.shape[0], device=logits_AV.device)
     _cross_entropy[(logits_AV.shape[0],)](logits_AV, targets_A, loss_A, logits_AV.shape[1], BLOCK=8192, num_warps=8)
     return loss_A
@@ -15,6 +15,7 @@ def cross_entropy_in_place(logits_AV: Tensor, targets_A: Tensor) -> Tensor:
 
 @triton.jit
 def _cross_entropy(logits_ptr, targets_ptr, loss_ptr, num_words, BLOCK: tl.constexpr):
+    """One row. Shapes: logits A x V; targets, loss A; V is `num_words`."""
     row = tl.program_id(0)
     logits_ptr += row.to(tl.int64) * num_words
     target = tl.load(targets_ptr + row)

@@ -4,62 +4,60 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.frozen import OFF_GRID, Rows8, parts
-from trainer.native.kernels.sizes import block, rank_block
+from trainer.native.kernels.records import LowRank, Normed
+from trainer.native.kernels.sizes import ROWS, block, rank_block
+from trainer.native.rounding import OFF_GRID, Fp8Matrix, parts
 
 _TOKENS_A_PROGRAM = 1024  # of a gradient's sum: fewer give more sums to add, more leave processors idle
 
 
-def add_low(x_TN: Tensor, base_TN: Tensor, low_TR: Tensor, up_NR: Tensor) -> Tensor:
-    """x + base / OFF_GRID + low up^T, rounded once, written over `base_TN`."""
-    num_rows, num_columns = x_TN.shape
-    rank, columns = up_NR.shape[1], block(num_columns, most=128)
-    _add_low[(num_rows // 64, num_columns // columns)](
-        x_TN, base_TN, low_TR, up_NR,
+def add_low(x_TN: Tensor, base_TN: Tensor, *, low: LowRank) -> Tensor:
+    """x + base / OFF_GRID + low B^T, rounded once. Overwrites `base_TN`."""
+    (num_rows, num_columns), rank = x_TN.shape, low.low_TM.shape[1]
+    columns = block(num_columns, most=128)
+    _add_low[(num_rows // ROWS, num_columns // columns)](
+        x_TN, base_TN, low.low_TM, low.matrix,
         1 / OFF_GRID,
-        N=num_columns, R=rank, P=rank_block(rank), BT=64, BN=columns,
+        N=num_columns, R=rank, P=rank_block(rank), BT=ROWS, BN=columns,
     )  # fmt: skip
     return base_TN
 
 
-def down_gradient(low_TM: Tensor, x_TN: Tensor | Rows8, *, grad_MN: Tensor) -> None:
+def down_gradient(low_TM: Tensor, x_TN: Tensor | Fp8Matrix, *, grad_MN: Tensor) -> None:
     """Adds the gradient of A, low^T x, to `grad_MN` (float32)."""
-    _gradient(low_TM, x_TN, grad_MN, strides=grad_MN.stride(), num_low=low_TM.shape[1], bounds=())
+    _gradient(low_TM, parts(x_TN), out_RN=grad_MN)
 
 
-def down_gradient_of_normed(low_TM: Tensor, x_TC: Tensor, rstd_T: Tensor, weight_C: Tensor, *, grad_MC: Tensor) -> None:
-    """The same, where the rows are x * rstd * weight and were not kept."""
-    normed = Rows8(x_TC, rstd_T)  # a matrix with one factor a row, of whatever type
-    _gradient(low_TM, normed, grad_MC, strides=grad_MC.stride(), num_low=low_TM.shape[1], bounds=(), weight_C=weight_C)
+def down_gradient_of_normed(low_TM: Tensor, normed: Normed, *, weight_C: Tensor, grad_MC: Tensor) -> None:
+    """Adds the gradient of A to `grad_MC`, where the projection's input, x * rstd * weight, was not kept."""
+    _gradient(low_TM, (normed.x_TC, normed.rstd_T), out_RN=grad_MC, weight_N=weight_C)
 
 
-def up_gradient(low_TM: Tensor, grad_TN: Tensor | Rows8, *, up_grad_NR: Tensor, nums_out: tuple[int, ...]) -> None:
-    """Adds the gradient of B to `up_grad_NR` (float32): each projection's rows are its columns of grad^T times low."""
-    strides = (up_grad_NR.stride(1), up_grad_NR.stride(0))
+def up_gradient(low_TM: Tensor, grad_TN: Tensor | Fp8Matrix, *, up_grad_NR: Tensor, nums_out: tuple[int, ...]) -> None:
+    """Adds the gradient of B to `up_grad_NR` (float32): each linear layer's rows are grad^T low of its own columns."""
     bounds = tuple(sum(nums_out[:index]) for index in range(1, len(nums_out)))
-    _gradient(low_TM, grad_TN, up_grad_NR, strides=strides, num_low=up_grad_NR.shape[1], bounds=bounds)
+    _gradient(low_TM, parts(grad_TN), out_RN=up_grad_NR.T, bounds=bounds)
 
 
 def _gradient(
     left_TM: Tensor,
-    right_TN: Tensor | Rows8,
-    out: Tensor,
+    right_TN: tuple[Tensor | None, Tensor | None],  # values, and a factor for each row or None
     *,
-    strides: tuple[int, ...],
-    num_low: int,
-    bounds: tuple[int, ...],
-    weight_C: Tensor | None = None,
+    out_RN: Tensor,
+    bounds: tuple[int, ...] = (),  # first columns of all linear layers but the first
+    weight_N: Tensor | None = None,
 ) -> None:
-    values, scale = parts(right_TN)
+    """Adds left^T right to `out_RN`. With bounds, each linear layer's columns use R columns of `left_TM`."""
+    values, scale = right_TN
     assert values is not None
-    num_rows, num_columns = values.shape
+    (num_rows, num_columns), num_low = values.shape, out_RN.shape[0]
     columns = min([block(num_columns, most=128), *(block(bound, most=128) for bound in bounds)])
     first, second = (*bounds, num_columns, num_columns)[:2]
     _low_gradient[(num_columns // columns, triton.cdiv(num_rows, _TOKENS_A_PROGRAM))](
-        left_TM, values, scale, weight_C, out,
-        num_rows, left_TM.shape[1], strides[0], strides[1], first, second,
-        N=num_columns, R=num_low, P=rank_block(num_low), BT=64, BN=columns, TOKENS=_TOKENS_A_PROGRAM,
-        HAS_SCALE=scale is not None, HAS_WEIGHT=weight_C is not None,
+        left_TM, values, scale, weight_N, out_RN,
+        num_rows, left_TM.shape[1], out_RN.stride(0), out_RN.stride(1), first, second,
+        N=num_columns, R=num_low, P=rank_block(num_low), BT=ROWS, BN=columns, TOKENS=_TOKENS_A_PROGRAM,
+        HAS_SCALE=scale is not None, HAS_WEIGHT=weight_N is not None,
     )  # fmt: skip
 
 
@@ -69,6 +67,7 @@ def _add_low(
     unscale,
     N: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
+    """Shapes: x, base T x N; low T x R; up (B) N x R."""
     first = tl.program_id(0).to(tl.int64) * BT
     rows = tl.arange(0, BT)
     columns = tl.program_id(1) * BN + tl.arange(0, BN)
@@ -88,11 +87,15 @@ def _low_gradient(
     N: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, TOKENS: tl.constexpr,
     HAS_SCALE: tl.constexpr, HAS_WEIGHT: tl.constexpr,
 ):  # fmt: skip
+    """One block of columns, summed over TOKENS rows, is added to `out`.
+
+    Shapes: left T x M, M = `left_columns`; right T x N; scale T; weight N; out R x N by its strides, float32.
+    """
     start = tl.program_id(0) * BN
     columns = start + tl.arange(0, BN)
     ranks = tl.arange(0, P)
     dtype = left_ptr.dtype.element_ty
-    # The projection that these columns belong to says which columns of `left` are its own.
+    # The columns belong to one linear layer of the projection: it has R columns of `left` of its own.
     left_ptr += ((start >= first_bound).to(tl.int32) + (start >= second_bound).to(tl.int32)) * R
     begin = tl.program_id(1) * TOKENS
     total = tl.zeros([P, BN], tl.float32)

@@ -1,58 +1,50 @@
-"""SwiGLU: silu(gate) * up, with the LoRA parts of the products before and after it."""
+"""SwiGLU: silu(gate) * up, with the LoRA parts of the projections before and after it."""
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.frozen import Rows8, empty_rows8, parts
+from trainer.native.kernels.records import LayerConstants, LowRank
 from trainer.native.kernels.rows import write_fp8
-from trainer.native.kernels.sizes import block, rank_block
-
-_ROWS = 64
+from trainer.native.kernels.sizes import ROWS, block, rank_block
+from trainer.native.rounding import Fp8Matrix, empty_fp8, parts
 
 
 def swiglu_forward(
-    base_T2F: Tensor, rstd_T: Tensor, low_TM: Tensor, up_2FR: Tensor, down_RF: Tensor, *, scaling: float, to_fp8: bool
-) -> tuple[Tensor | Rows8, Tensor]:
-    """silu(gate) * up, T x F, where gate and up are base * rstd + low up^T; and its product with A^T * scaling."""
+    base_T2F: Tensor, low: LowRank, *, rstd_T: Tensor, down_RF: Tensor, constants: LayerConstants
+) -> tuple[Tensor | Fp8Matrix, Tensor]:
+    """silu(gate) * up, T x F, and its product with A^T * scaling, T x R. Gate and up are base * rstd + low B^T."""
     num_rows, num_columns, rank = base_T2F.shape[0], down_RF.shape[1], down_RF.shape[0]
     mixed_TF = base_T2F.new_empty(num_rows, num_columns)
     low_out_TR = base_T2F.new_empty(num_rows, rank)
-    mixed8 = empty_rows8(mixed_TF) if to_fp8 else None
-    _swiglu_forward[(num_rows // _ROWS,)](
-        base_T2F, rstd_T, low_TM, up_2FR, down_RF, mixed_TF, low_out_TR, *parts(mixed8),
-        scaling,
-        F=num_columns, R=rank, P=rank_block(rank), BT=_ROWS, BF=block(num_columns, most=128), TO_FP8=to_fp8,
+    mixed8 = empty_fp8(mixed_TF) if constants.to_fp8 else None
+    _swiglu_forward[(num_rows // ROWS,)](
+        base_T2F, rstd_T, low.low_TM, low.matrix, down_RF, mixed_TF, low_out_TR, *parts(mixed8),
+        constants.scaling,
+        F=num_columns, R=rank, P=rank_block(rank), BT=ROWS, BF=block(num_columns, most=128), TO_FP8=constants.to_fp8,
         num_warps=4, num_stages=3,
     )  # fmt: skip
     return mixed8 or mixed_TF, low_out_TR
 
 
 def swiglu_backward(
-    grad_TF: Tensor,
-    low_grad_TR: Tensor,
-    down_RF: Tensor,
-    base_T2F: Tensor,
-    rstd_T: Tensor,
-    low_TM: Tensor,
-    up_2FR: Tensor,
-    *,
-    scaling: float,
-    to_fp8: bool,
-) -> tuple[Tensor | Rows8, Tensor, Tensor]:
+    grad_TF: Tensor, grad_low: LowRank, *, base_T2F: Tensor, rstd_T: Tensor, low: LowRank, constants: LayerConstants
+) -> tuple[Tensor | Fp8Matrix, Tensor, Tensor]:
     """The gradient of gate and up side by side, T x 2F; its product with B * scaling, T x M; and with gate and up, T.
 
-    The gradient of the mixed values is `grad_TF` + low_grad A. Written over `base_T2F`, FP8 apart.
+    The gradient of the mixed values is `grad_TF` + grad_low A. Overwrites `base_T2F`, with the result where that is
+    not in FP8.
     """
-    num_rows, num_columns, rank = base_T2F.shape[0], down_RF.shape[1], down_RF.shape[0]
-    low_out_TM = torch.empty_like(low_TM)
+    num_rows, num_columns, rank = base_T2F.shape[0], grad_low.matrix.shape[1], grad_low.matrix.shape[0]
+    low_out_TM = torch.empty_like(low.low_TM)
     projected_T = torch.empty_like(rstd_T)
-    grad8 = empty_rows8(base_T2F) if to_fp8 else None
-    _swiglu_backward[(num_rows // _ROWS,)](
-        grad_TF, low_grad_TR, down_RF, base_T2F, rstd_T, low_TM, up_2FR, low_out_TM, projected_T, *parts(grad8),
-        scaling,
-        F=num_columns, R=rank, P=rank_block(rank), BT=_ROWS, BF=block(num_columns, most=64), TO_FP8=to_fp8,
+    grad8 = empty_fp8(base_T2F) if constants.to_fp8 else None
+    _swiglu_backward[(num_rows // ROWS,)](
+        grad_TF, grad_low.low_TM, grad_low.matrix, base_T2F, rstd_T, low.low_TM, low.matrix, low_out_TM, projected_T,
+        *parts(grad8),
+        constants.scaling,
+        F=num_columns, R=rank, P=rank_block(rank), BT=ROWS, BF=block(num_columns, most=64), TO_FP8=constants.to_fp8,
         num_warps=4, num_stages=3,
     )  # fmt: skip
     return grad8 or base_T2F, low_out_TM, projected_T
@@ -62,7 +54,10 @@ def swiglu_backward(
 def _gate_and_up(
     base_ptr, up_ptr, rstd, low_gate, low_up, rows, columns, F: tl.constexpr, R: tl.constexpr, P: tl.constexpr
 ):
-    """Both projections' values in these columns, and the rows of B that made them (P x BF)."""
+    """Gate and up in these columns (BT x BF), and the rows of B that were used for each (P x BF).
+
+    Shapes: base T x 2F; up (B) 2F x R; rstd, rows BT; low_gate, low_up BT x P; columns BF.
+    """
     ranks = tl.arange(0, P)
     at = rows[:, None] * 2 * F + columns[None, :]
     up_at = columns[None, :] * R + ranks[:, None]
@@ -81,6 +76,9 @@ def _swiglu_forward(
     scaling,
     F: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
+    """Shapes: base T x 2F; rstd, scale T; low T x M, M = 2R; up (B) 2F x R; down (A) R x F; mixed, mixed8 T x F;
+    low_out T x R.
+    """
     first = tl.program_id(0).to(tl.int64) * BT
     rows, ranks = tl.arange(0, BT), tl.arange(0, P)
     dtype = mixed_ptr.dtype.element_ty
@@ -114,6 +112,9 @@ def _swiglu_backward(
     scaling,
     F: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
+    """Shapes: grad T x F; low_grad T x R; down (A) R x F; base, grad8 T x 2F; rstd, projected, scale T;
+    low, low_out T x M, M = 2R; up (B) 2F x R.
+    """
     first = tl.program_id(0).to(tl.int64) * BT
     rows, ranks = tl.arange(0, BT), tl.arange(0, P)
     dtype = base_ptr.dtype.element_ty
@@ -139,7 +140,7 @@ def _swiglu_backward(
         sigmoid = tl.sigmoid(gate)
         slope = gate * (1.0 - sigmoid)
         grad_silu = grad * up * sigmoid
-        # The gradients of gate and up, each times its value, summed.
+        # Adds (gradient of gate) * gate + (gradient of up) * up.
         projected += tl.sum(grad_silu * gate * (2.0 + slope), 1)
         grad_gate = (grad_silu * (1.0 + slope)).to(dtype)
         grad_up = (grad * gate * sigmoid).to(dtype)

@@ -1,63 +1,66 @@
-"""What lies between the product of queries, keys and values and attention: LoRA, bias, norm of heads, rotation."""
+"""From the projection of queries, keys and values to attention: LoRA, bias, norm of heads, rotation."""
+
+from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.adapter import Lora
-from trainer.native.frozen import Rows8, empty_rows8, parts
+from trainer.native.kernels.records import LayerConstants, LowRank
 from trainer.native.kernels.rows import write_fp8
-from trainer.native.kernels.sizes import block, rank_block
-from trainer.native.layer import Layer, Tables
+from trainer.native.kernels.sizes import ROWS, block, rank_block
+from trainer.native.rounding import Fp8Matrix, empty_fp8, parts
+
+
+@dataclass(frozen=True)
+class HeadInputs:
+    """What is applied to the heads besides LoRA."""
+
+    bias_N: Tensor | None
+    norms_2D: Tensor | None  # weights of the norm of queries and of keys
+    cos_TE: Tensor
+    sin_TE: Tensor
 
 
 def rope_forward(
-    base_TN: Tensor, rstd_T: Tensor, low_TM: Tensor, up_NR: Tensor, layer: Layer, tables: Tables
+    base_TN: Tensor, low: LowRank, *, rstd_T: Tensor, inputs: HeadInputs, constants: LayerConstants
 ) -> Tensor:
-    """Queries, keys and values ready for attention, T x N, from base * rstd + low up^T.
+    """Queries, keys and values ready for attention, T x N, from base * rstd + low B^T.
 
-    Written over `base_TN`, unless heads are normed.
+    Overwrites `base_TN` with them, unless heads are normed.
     """
-    shape, rank = layer.shape, layer.layout.rank
-    out_TN = base_TN if layer.head_norms is None else torch.empty_like(base_TN)
-    num_heads = shape.heads + 2 * shape.kv_heads
-    _rope_forward[(base_TN.shape[0] // 64, num_heads)](
-        base_TN, rstd_T, low_TM, up_NR, layer.qkv_bias, layer.head_norms, tables.cos, tables.sin, out_TN,
-        shape.eps,
-        HEADS=shape.heads, KV_HEADS=shape.kv_heads, D=shape.head_dim, R=rank, P=rank_block(rank), BT=64,
-        HAS_BIAS=layer.qkv_bias is not None, HAS_NORM=layer.head_norms is not None,
+    rank = low.matrix.shape[1]
+    out_TN = base_TN if inputs.norms_2D is None else torch.empty_like(base_TN)
+    num_heads = constants.heads + 2 * constants.kv_heads
+    _rope_forward[(base_TN.shape[0] // ROWS, num_heads)](
+        base_TN, rstd_T, low.low_TM, low.matrix, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE, out_TN,
+        constants.eps,
+        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=rank_block(rank),
+        BT=ROWS, HAS_BIAS=inputs.bias_N is not None, HAS_NORM=inputs.norms_2D is not None,
     )  # fmt: skip
     return out_TN
 
 
 def rope_backward(
-    grad_TN: Tensor,
-    kept_TN: Tensor,
-    rstd_T: Tensor,
-    low_TM: Tensor,
-    lora: Lora,
-    layer: Layer,
-    tables: Tables,
-    *,
-    to_fp8: bool,
-) -> tuple[Tensor | Rows8, Tensor, Tensor]:
-    """The gradient of the product (written over `grad_TN`, or in FP8); its product with B * scaling; with the output.
+    grad_TN: Tensor, kept_TN: Tensor, *, rstd_T: Tensor, low: LowRank, inputs: HeadInputs, constants: LayerConstants
+) -> tuple[Tensor | Fp8Matrix, Tensor, Tensor]:
+    """The gradient of the projection's output, T x N; its product with B * scaling, T x M; and with the output, T.
 
-    `kept_TN`: the product's output where heads are normed, else what `rope_forward` returned.
+    `kept_TN`: the projection's output where heads are normed, else what `rope_forward` returned. Overwrites `grad_TN`,
+    with the result where that is not in FP8.
     """
-    shape, rank = layer.shape, layer.layout.rank
-    num_rows = grad_TN.shape[0]
-    low_grad_TM = torch.empty_like(low_TM)
+    num_rows, rank = grad_TN.shape[0], low.matrix.shape[1]
+    low_grad_TM = torch.empty_like(low.low_TM)
     projected_T = torch.empty_like(rstd_T)
-    grad8 = empty_rows8(grad_TN) if to_fp8 else None
-    _rope_backward[(num_rows // 64,)](
-        grad_TN, kept_TN, rstd_T, low_TM, lora.up_NR, layer.qkv_bias, layer.head_norms, tables.cos, tables.sin,
+    grad8 = empty_fp8(grad_TN) if constants.to_fp8 else None
+    _rope_backward[(num_rows // ROWS,)](
+        grad_TN, kept_TN, rstd_T, low.low_TM, low.matrix, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE,
         low_grad_TM, projected_T, *parts(grad8),
-        layer.scaling, shape.eps,
-        HEADS=shape.heads, KV_HEADS=shape.kv_heads, D=shape.head_dim, R=rank, P=rank_block(rank), BT=64,
-        BN=block(grad_TN.shape[1], most=128),
-        HAS_BIAS=layer.qkv_bias is not None, HAS_NORM=layer.head_norms is not None, TO_FP8=to_fp8,
+        constants.scaling, constants.eps,
+        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=rank_block(rank),
+        BT=ROWS, BN=block(grad_TN.shape[1], most=128),
+        HAS_BIAS=inputs.bias_N is not None, HAS_NORM=inputs.norms_2D is not None, TO_FP8=constants.to_fp8,
         num_warps=2, num_stages=3,
     )  # fmt: skip
     return grad8 or grad_TN, low_grad_TM, projected_T
@@ -68,7 +71,10 @@ def _head_values(
     base_ptr, up_ptr, bias_ptr, rstd, low, rows, head,
     N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
-    """Both halves of a head before norm and rotation."""
+    """Both halves of a head before norm and rotation, each BT x E.
+
+    Shapes: base T x N; up (B) N x R; bias N; rstd, rows BT; low BT x P; head is a number.
+    """
     columns = head * D + tl.arange(0, D // 2)
     ranks = tl.arange(0, P)
     first = tl.load(base_ptr + rows[:, None] * N + columns[None, :]).to(tl.float32) * rstd[:, None]
@@ -90,6 +96,9 @@ def _rope_forward(
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr,
     HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr,
 ):  # fmt: skip
+    """BT rows of one head. Shapes: base, out T x N; rstd T; low T x M, M = 3R; up (B) N x R; bias N; norm 2 x D;
+    cos, sin T x E.
+    """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     first_row = tl.program_id(0).to(tl.int64) * BT
     head = tl.program_id(1)
@@ -122,6 +131,9 @@ def _rope_backward(
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr,
     BT: tl.constexpr, BN: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
+    """BT rows of all heads. Shapes: grad, kept, grad8 T x N; rstd, projected, scale T; low, low_grad T x M, M = 3R;
+    up (B) N x R; bias N; norm 2 x D; cos, sin T x E.
+    """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     first_row = tl.program_id(0).to(tl.int64) * BT
     rows, half, ranks = tl.arange(0, BT), tl.arange(0, D // 2), tl.arange(0, P)
@@ -146,7 +158,7 @@ def _rope_backward(
             if HAS_NORM:
                 y1, y2 = _head_values(kept_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, R, P, HAS_BIAS)
             else:
-                # Turned as the gradient still is, which leaves their product as it was.
+                # Both are still rotated; a rotation leaves their dot product unchanged.
                 y1 = tl.load(kept_ptr + head_at).to(tl.float32)
                 y2 = tl.load(kept_ptr + head_at + D // 2).to(tl.float32)
                 projected += tl.sum(first * y1 + second * y2, 1)
@@ -161,7 +173,7 @@ def _rope_backward(
                     second = (second - y2 * shrink[:, None]) * head_rstd[:, None]
             if HAS_NORM:
                 projected += tl.sum(first * y1 + second * y2, 1)
-            if HAS_BIAS:  # no part of the product, and so not of its projection
+            if HAS_BIAS:  # `projected` is of the matrix product's output, which the bias is no part of
                 projected -= tl.sum(first * tl.load(bias_ptr + head * D + half).to(tl.float32)[None, :], 1)
                 projected -= tl.sum(second * tl.load(bias_ptr + head * D + half + D // 2).to(tl.float32)[None, :], 1)
             tl.store(grad_ptr + head_at, first.to(dtype))

@@ -1,9 +1,9 @@
 """Kernels that go over whole rows: the sum into the residual stream, the norm's factor, the LoRA product, FP8.
 
-The norm's weight is folded into the matrices after it (`trainer.native.layer`), and its factor, one a row, is applied
-by whoever reads the product: so in 16 bit the product's input is the residual stream itself, and nothing is written
-for it. Backward, the sum over a row that the norm's gradient needs is taken where the product's output and gradient
-are at hand anyway: sum(grad_x * x) = sum(grad_y * y) for a linear y.
+The norm's weight is folded into the matrices after it (`trainer.native.layer`), and the kernel that reads the
+projection's output applies the norm's factor, one a row. So in 16 bit the projection's input is the residual stream
+itself, and no other input is written. The norm's gradient needs a sum over each row, sum(grad_x * x). It equals
+sum(grad_y * y), as y is linear in x, and is taken where y and its gradient are read anyway.
 """
 
 from dataclasses import dataclass
@@ -13,119 +13,112 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainer.native.frozen import OFF_GRID, Rows8, empty_rows8, parts
-from trainer.native.kernels.sizes import block, rank_block
-
-_ROWS = 64
+from trainer.native.kernels.records import LayerConstants, LowRank, Normed
+from trainer.native.kernels.sizes import ROWS, block, rank_block
+from trainer.native.rounding import OFF_GRID, Fp8Matrix, empty_fp8, parts
 
 
 @dataclass(frozen=True)
-class Addend:
-    """A product's output that is still to be added to the residual stream: base / OFF_GRID + low up^T."""
+class ResidualAddend:
+    """A projection's output that is not yet in the residual stream: base / OFF_GRID + low B^T."""
 
     base_TC: Tensor
-    low_TR: Tensor
-    up_CR: Tensor
+    low: LowRank
 
 
 @dataclass(frozen=True)
-class Entered:
-    """A residual stream on its way into a product."""
+class ResidualNorm:
+    """The residual stream before a norm, and what the projection after the norm reads."""
 
     sum_TC: Tensor
-    input: Tensor | Rows8  # the same, or in FP8
-    low_TM: Tensor
-    rstd_T: Tensor  # one over the root mean square of each row; not written where there is no norm
+    input: Tensor | Fp8Matrix  # `sum_TC` itself, or the same in FP8
+    low_TM: Tensor  # (normed rows) A^T * scaling
+    rstd_T: Tensor  # one over the root mean square of each row
 
 
-def norm_forward(
-    x_TC: Tensor, addend: Addend | None, down_MC: Tensor, *, eps: float, scaling: float, to_fp8: bool
-) -> Entered:
-    """x plus the addend, and what the product after the norm needs of it; `low` is of the normed rows."""
-    return _enter(x_TC, addend, down_MC.T, eps=eps, scaling=scaling, to_fp8=to_fp8)
+@dataclass(frozen=True)
+class ResidualGradient:
+    """The gradient of the residual stream before a norm, and what the projection that was added to it reads of it."""
+
+    grad_TC: Tensor
+    low_TR: Tensor  # grad B * scaling, with B of that projection
+    output: Tensor | Fp8Matrix  # `grad_TC` itself, or the same in FP8
 
 
-def low_product(x_TN: Tensor, thin_NR: Tensor, *, scaling: float, to_fp8: bool) -> tuple[Tensor, Tensor | Rows8]:
+def residual_norm_forward(
+    x_TC: Tensor, addend: ResidualAddend | None, *, down_MC: Tensor, constants: LayerConstants
+) -> ResidualNorm:
+    """x plus the addend, its norm's factor, and its product with A (`down_MC`)."""
+    return _forward(x_TC, addend, thin_NM=down_MC.T, eps=constants.eps, constants=constants)
+
+
+def low_product(x_TN: Tensor, thin_NR: Tensor, *, constants: LayerConstants) -> tuple[Tensor, Tensor | Fp8Matrix]:
     """x thin * scaling (T x R; `thin_NR` may be a transposed view), and x itself or in FP8."""
-    entered = _enter(x_TN, None, thin_NR, eps=None, scaling=scaling, to_fp8=to_fp8)
-    return entered.low_TM, entered.input
+    rows = _forward(x_TN, None, thin_NM=thin_NR, eps=None, constants=constants)
+    return rows.low_TM, rows.input
 
 
-def norm_backward(
-    grad_TC: Tensor,
-    low_TM: Tensor,
-    down_MC: Tensor,
-    x_TC: Tensor,
-    rstd_T: Tensor,
-    projected_T: Tensor,
-    *,
-    residual_TC: Tensor,
-) -> Tensor:
-    """The gradient of x, which went through the norm and also past it, whose gradient is `residual_TC`.
+def residual_norm_backward(grad_TC: Tensor, low: LowRank, *, normed: Normed, residual_TC: Tensor) -> Tensor:
+    """The gradient of x, which went through the norm, and past it with the gradient `residual_TC`.
 
-    The gradient of the normed x is `grad_TC` + low A; `projected_T` is its product with the normed x, row by row.
+    The gradient of the normed x is `grad_TC` + low A.
     """
-    grad_x_TC, _, _ = _leave(grad_TC, low_TM, down_MC, x_TC, rstd_T, projected_T, residual_TC, None, 0.0, to_fp8=False)
-    return grad_x_TC
+    return _backward(grad_TC, low, normed=normed, residual_TC=residual_TC, up_CR=None, constants=None).grad_TC
 
 
-def norm_backward_and_low(
-    grad_TC: Tensor,
-    low_TM: Tensor,
-    down_MC: Tensor,
-    x_TC: Tensor,
-    rstd_T: Tensor,
-    projected_T: Tensor,
-    *,
-    residual_TC: Tensor,
-    up_CR: Tensor,
-    scaling: float,
-    to_fp8: bool,
-) -> tuple[Tensor, Tensor, Tensor | Rows8]:
-    """The same gradient, its product with B * scaling, and itself again or in FP8: for the product before the norm."""
-    arguments = (grad_TC, low_TM, down_MC, x_TC, rstd_T, projected_T, residual_TC, up_CR, scaling)
-    return _leave(*arguments, to_fp8=to_fp8)
+def residual_norm_backward_and_low(
+    grad_TC: Tensor, low: LowRank, *, normed: Normed, residual_TC: Tensor, up_CR: Tensor, constants: LayerConstants
+) -> ResidualGradient:
+    """The same gradient, prepared for the projection whose output was added to x, B of which is `up_CR`."""
+    return _backward(grad_TC, low, normed=normed, residual_TC=residual_TC, up_CR=up_CR, constants=constants)
 
 
-def _enter(
-    x_TN: Tensor, addend: Addend | None, thin_NM: Tensor, *, eps: float | None, scaling: float, to_fp8: bool
-) -> Entered:
+def _forward(
+    x_TN: Tensor, addend: ResidualAddend | None, *, thin_NM: Tensor, eps: float | None, constants: LayerConstants
+) -> ResidualNorm:
+    """`rstd_T` stays unwritten where `eps` is None: without a norm."""
     (num_rows, num_columns), num_low = x_TN.shape, thin_NM.shape[1]
     sum_TN = x_TN if addend is None else torch.empty_like(x_TN)
     low_TM = x_TN.new_empty(num_rows, num_low)
     rstd_T = torch.empty(num_rows, device=x_TN.device)
-    input8 = empty_rows8(x_TN) if to_fp8 else None
-    base, low_in, up = (None, None, None) if addend is None else (addend.base_TC, addend.low_TR, addend.up_CR)
-    rank = 1 if addend is None else addend.up_CR.shape[1]
-    _rows_forward[(num_rows // _ROWS,)](
+    input8 = empty_fp8(x_TN) if constants.to_fp8 else None
+    base, low_in, up = (None, None, None) if addend is None else (addend.base_TC, addend.low.low_TM, addend.low.matrix)
+    rank = 1 if addend is None else addend.low.low_TM.shape[1]
+    _rows_forward[(num_rows // ROWS,)](
         x_TN, base, low_in, up, sum_TN, thin_NM, low_TM, *parts(input8), rstd_T,
-        eps or 0.0, scaling, 1 / OFF_GRID, thin_NM.stride(0), thin_NM.stride(1),
+        eps or 0.0, constants.scaling, 1 / OFF_GRID, thin_NM.stride(0), thin_NM.stride(1),
         N=num_columns, M=num_low, P=rank_block(num_low), R=rank, PR=rank_block(rank),
-        BT=_ROWS, BN=block(num_columns, most=128),
-        HAS_ADDEND=addend is not None, HAS_NORM=eps is not None, TO_FP8=to_fp8,
+        BT=ROWS, BN=block(num_columns, most=128),
+        HAS_ADDEND=addend is not None, HAS_NORM=eps is not None, TO_FP8=constants.to_fp8,
         num_warps=4, num_stages=2,
     )  # fmt: skip
-    return Entered(sum_TN, input8 or sum_TN, low_TM, rstd_T)
+    return ResidualNorm(sum_TN, input8 or sum_TN, low_TM, rstd_T)
 
 
-def _leave(
-    grad_TC: Tensor, low_TM: Tensor, down_MC: Tensor, x_TC: Tensor, rstd_T: Tensor, projected_T: Tensor,
-    residual_TC: Tensor, up_CR: Tensor | None, scaling: float, *, to_fp8: bool,
-) -> tuple[Tensor, Tensor, Tensor | Rows8]:  # fmt: skip
-    (num_rows, num_columns), num_low = x_TC.shape, down_MC.shape[0]
-    grad_x_TC = torch.empty_like(x_TC)
+def _backward(
+    grad_TC: Tensor,
+    low: LowRank,
+    *,
+    normed: Normed,
+    residual_TC: Tensor,
+    up_CR: Tensor | None,
+    constants: LayerConstants | None,  # None without `up_CR`: nothing is prepared for a projection
+) -> ResidualGradient:
+    (num_rows, num_columns), num_low = normed.x_TC.shape, low.matrix.shape[0]
+    scaling, to_fp8 = (constants.scaling, constants.to_fp8) if constants else (0.0, False)
+    grad_x_TC = torch.empty_like(normed.x_TC)
     rank = 1 if up_CR is None else up_CR.shape[1]
-    low_out_TR = x_TC.new_empty(num_rows, rank)
-    grad8 = empty_rows8(x_TC) if to_fp8 else None
-    _norm_backward[(num_rows // _ROWS,)](
-        grad_TC, low_TM, down_MC, x_TC, rstd_T, projected_T, residual_TC, grad_x_TC, up_CR, low_out_TR,
-        *parts(grad8),
+    low_out_TR = normed.x_TC.new_empty(num_rows, rank)
+    grad8 = empty_fp8(normed.x_TC) if to_fp8 else None
+    _norm_backward[(num_rows // ROWS,)](
+        grad_TC, low.low_TM, low.matrix, normed.x_TC, normed.rstd_T, normed.projected_T, residual_TC, grad_x_TC, up_CR,
+        low_out_TR, *parts(grad8),
         scaling,
         C=num_columns, M=num_low, P=rank_block(num_low), R=rank, PR=rank_block(rank),
-        BT=_ROWS, BC=block(num_columns, most=128), HAS_LOW=up_CR is not None, TO_FP8=to_fp8,
+        BT=ROWS, BC=block(num_columns, most=128), HAS_LOW=up_CR is not None, TO_FP8=to_fp8,
         num_warps=4, num_stages=3,
     )  # fmt: skip
-    return grad_x_TC, low_out_TR, grad8 or grad_x_TC
+    return ResidualGradient(grad_x_TC, low_out_TR, grad8 or grad_x_TC)
 
 
 @triton.jit
@@ -135,6 +128,9 @@ def _rows_forward(
     N: tl.constexpr, M: tl.constexpr, P: tl.constexpr, R: tl.constexpr, PR: tl.constexpr,
     BT: tl.constexpr, BN: tl.constexpr, HAS_ADDEND: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
+    """Shapes: x, base, sum, x8 T x N; low_in T x R; up (B) N x R; thin N x M, by its strides; low T x M;
+    scale, rstd T.
+    """
     first = tl.program_id(0).to(tl.int64) * BT
     rows, ranks, up_ranks = tl.arange(0, BT), tl.arange(0, P), tl.arange(0, PR)
     dtype = x_ptr.dtype.element_ty
@@ -173,7 +169,10 @@ def _rows_forward(
 
 @triton.jit
 def write_fp8(from_ptr, to_ptr, scale_ptr, largest, rows, N: tl.constexpr, BN: tl.constexpr):
-    """Rows of N columns in FP8, and their scales; `from_ptr` may have been written by this program."""
+    """Writes BT rows in FP8, and their scales. This program itself may have written `from`.
+
+    Shapes: from, to BT x N; scale, largest (the largest absolute value of each row), rows BT.
+    """
     largest = tl.maximum(largest, 1e-30)
     tl.store(scale_ptr + rows, largest / 448.0)
     tl.debug_barrier()  # what this program's other threads wrote is read back below
@@ -191,6 +190,9 @@ def _norm_backward(
     C: tl.constexpr, M: tl.constexpr, P: tl.constexpr, R: tl.constexpr, PR: tl.constexpr,
     BT: tl.constexpr, BC: tl.constexpr, HAS_LOW: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
+    """Shapes: grad, x, residual, grad_x, grad8 T x C; low T x M; down (A) M x C; rstd, projected, scale T;
+    up (B of the projection before x) C x R; low_out T x R.
+    """
     first = tl.program_id(0).to(tl.int64) * BT
     rows, ranks, up_ranks = tl.arange(0, BT), tl.arange(0, P), tl.arange(0, PR)
     dtype = x_ptr.dtype.element_ty

@@ -3,6 +3,8 @@
 from typing import Final
 
 LEAST_DOT: Final = 16  # the smallest side of a matrix product in Triton
+ROWS: Final = 64  # rows of a matrix that one program computes
+ATTENTION_BLOCK: Final = 64  # tokens of one document that a program of attention computes
 
 
 def block(num_columns: int, *, most: int) -> int:
