@@ -1,4 +1,4 @@
-"""Bases, adapters and what computes with them: native, Unsloth or plain transformers and PEFT.
+"""Bases, adapters and the engines that train them: native, Unsloth, or plain transformers and PEFT.
 
-The loop sees an engine only through its interface in engine.py.
+The loop uses an engine only through the interface in engine.py.
 """

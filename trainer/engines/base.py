@@ -35,7 +35,7 @@ _DTYPES: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.f
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """The base's tokenizer; UserError where there is no such base."""
+    """The base's tokenizer; UserError where the base does not exist."""
     _require_hub(base)
     try:
         return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
@@ -44,9 +44,9 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
 
 
 def load_base(base: str, *, device: torch.device, compute_type: str = "auto") -> PreTrainedModel:
-    """The frozen base in NF4 with its other weights in the compute type.
+    """The frozen base: linear layers in NF4, other weights in the compute type.
 
-    Weights that are stored in 4 bit are taken as they are, others are quantised on load.
+    Linear layers that are stored in 4 bit are used as they are, others are quantised on load.
     """
     dtype = compute_dtype_of(compute_type, device)
     quantization = BitsAndBytesConfig(
@@ -57,7 +57,7 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
     )
     try:
         stored = AutoConfig.from_pretrained(base, trust_remote_code=False)
-        # Only where it is needed: a `quantization_config` of None makes transformers 5.17 ignore the stored one.
+        # Passed only where it is needed: with `quantization_config=None`, transformers 5.17 ignores the stored one.
         is_quantized = getattr(stored, "quantization_config", None) is not None
         model, report = AutoModelForCausalLM.from_pretrained(
             base,
@@ -71,11 +71,11 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
     except (OSError, ValueError, SafetensorError) as error:
         raise _no_such_base(base, error) from error
     if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
-        raise UserError(f"base {base!r} lacks weights, or has some of another shape: {', '.join(unusable[:5])}")
+        raise UserError(f"base {base!r} lacks weights, or has weights of another shape: {', '.join(unusable[:5])}")
     model.requires_grad_(False)
     for module in model.modules():
         if isinstance(module, Linear4bit):
-            # A base stored in 4 bit brings the compute type it was stored with, or float32 where it names none.
+            # A base stored in 4 bit names a compute type of its own, or none, which means float32.
             module.compute_dtype = dtype
             # bitsandbytes 0.50 repacks weights in place in an eval forward on CPUs with AVX512-BF16, and a later
             # training forward then gives its input no gradient.
@@ -84,19 +84,19 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
 
 
 def compute_dtype_of(compute_type: str, device: torch.device) -> torch.dtype:
-    """The type of activations that the setting names."""
+    """The type of activations that the setting `compute_type` names."""
     return compute_dtype(device) if compute_type == "auto" else _DTYPES[compute_type]
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """The type of activations on this device: bfloat16 on a GPU that has it, float16 on others, float32 elsewhere."""
+    """The type of activations on this device: bfloat16 on GPUs that have it, float16 on other GPUs, else float32."""
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
-    """The model with a new adapter on all linear layers, in float32; its first values follow from the seed."""
+    """The model with a freshly initialised adapter (float32) on all linear layers; the seed determines its values."""
     torch.manual_seed(config.seed)
     lora = LoraConfig(
         r=config.lora_rank,
@@ -109,7 +109,7 @@ def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
 
 
 def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
-    """The base with a trained adapter, ready to answer."""
+    """The base with a trained adapter, in evaluation mode."""
     try:
         return PeftModel.from_pretrained(load_base(base, device=device), adapter).eval()
     except (OSError, ValueError, SafetensorError) as error:
@@ -119,8 +119,8 @@ def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
 def answer_loss(model: PeftModel, pack: Pack) -> Tensor:
     """Sum over the pack's answer tokens of their cross entropy, in float32.
 
-    Examples do not see each other: positions start anew with each, and transformers builds the block-diagonal mask
-    from them only without a cache and without an attention mask (transformers 5.17, `masking_utils`).
+    Examples do not see each other: positions start at 0 in each, and from them transformers builds a block-diagonal
+    mask, but only if it is given no cache and no attention mask (transformers 5.17, `masking_utils`).
     """
     input_ids_T, positions_T, labels_T = pack_tensors(pack, device=model.device)
     # The logits at t predict token t + 1.
@@ -138,7 +138,7 @@ def packed_logits(model: torch.nn.Module, input_ids_T: Tensor, positions_T: Tens
 
 
 def document_leakage(model: torch.nn.Module, *, vocabulary: int, device: torch.device) -> float:
-    """The largest difference of an example's logits with and without another before it, in shares of the largest."""
+    """The largest change of an example's logits when another stands before it, as a share of the largest logit."""
 
     def logits(ids_T: Tensor, positions_T: Tensor, _: Sequence[int]) -> Tensor:
         return packed_logits(model, ids_T, positions_T, torch.arange(len(ids_T), device=device))
@@ -173,14 +173,14 @@ def first_line(error: Exception) -> str:
 
 
 def _require_hub(base: str) -> None:
-    """UserError where this base has to be fetched and nobody answers: the hub's own client tries for a minute."""
+    """UserError where the base must be fetched and the hub does not answer; its own client would try for a minute."""
     if os.path.isdir(base) or constants.HF_HUB_OFFLINE or getproxies():
         return
     try:
         if isinstance(try_to_load_from_cache(base, "config.json"), str):
             return
     except ValueError:
-        return  # no name of the hub's, which is told when it is loaded
+        return  # not a name that the hub allows: loading reports it
     hub = urlsplit(constants.ENDPOINT)
     try:
         socket.create_connection((hub.hostname or "", hub.port or 443), timeout=_REACH_WITHIN_S).close()

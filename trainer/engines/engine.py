@@ -1,7 +1,7 @@
-"""What computes the loss of a step: `plain` is transformers and PEFT as they are, `native` the fast one for GPUs,
-`unsloth` that library's own (`trainer.engines.unsloth_engine`).
+"""An engine computes the loss of a step: `plain` with unchanged transformers and PEFT, `native` fast on GPUs,
+`unsloth` with that library (`trainer.engines.unsloth_engine`).
 
-Whichever it is, the PEFT model holds the adapter that is saved and loaded.
+With every engine the adapter is saved from and loaded into a PEFT model.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ from trainer.native import (
     try_precisions,
 )
 
-# Of the logits' largest value. A leak gives about 1. Rounding gives 1e-6 in float32; in bfloat16 up to 0.03, measured
-# on 22 layers of random weights, because SDPA takes another kernel for the packed mask than for the causal one.
-# float16 rounds to an eighth of bfloat16's steps.
-_LARGEST_LEAK = {torch.float32: 1e-2, torch.float16: 0.03, torch.bfloat16: 0.1}
+# As a share of the largest logit. Documents that see each other give about 1. Rounding gives 1e-6 in float32 and up to
+# 0.03 in bfloat16, measured on 22 layers of random weights: SDPA has one kernel for the packed mask and another one for
+# the causal mask. The steps of float16 are an eighth of bfloat16's.
+_LARGEST_LEAKAGE = {torch.float32: 1e-2, torch.float16: 0.03, torch.bfloat16: 0.1}
 
 
 class Engine(Protocol):
-    """The part of training that the loop leaves open."""
+    """The part of training that differs between engines."""
 
     @property
     def model(self) -> PeftModel:
@@ -46,25 +46,25 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """For people, metrics and checkpoints."""
+        """The name that is printed and written into metrics and checkpoints."""
 
     def parameters(self) -> list[Parameter]:
-        """What the optimizer updates, float32."""
+        """The tensors that the optimizer updates, float32."""
 
     def batches(self, packs: Sequence[Pack]) -> list[Any]:
-        """The packs as this engine computes them, one forward and backward pass each. Called ahead, in a thread."""
+        """The packs as batches of one forward and backward pass each. Called ahead of the step, in a thread."""
 
     def loss(self, batch: Any) -> Tensor:
         """The sum over a batch's answer tokens of their cross entropy."""
 
     def document_leakage(self, vocabulary: int) -> float:
-        """What the logits of an example in a pack owe to the one before it, in shares of the largest logit."""
+        """How far an example's logits depend on the example before it in a pack, as a share of the largest logit."""
 
     def export_adapter(self) -> None:
-        """Puts the adapter's values into the PEFT model, to be saved."""
+        """Copies the adapter's values into the PEFT model, to be saved."""
 
     def import_adapter(self) -> None:
-        """Takes the adapter's values from the PEFT model, after a checkpoint was loaded into it."""
+        """Copies the adapter's values from the PEFT model, after a checkpoint was loaded into it."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,21 @@ class PlainEngine:
         return document_leakage(self.model, vocabulary=vocabulary, device=self.model.device)
 
     def export_adapter(self) -> None:
-        """It is the PEFT model's own."""
+        """Nothing to do: the PEFT model's adapter is the one that is trained."""
 
     def import_adapter(self) -> None:
-        """It is the PEFT model's own."""
+        """Nothing to do: the PEFT model's adapter is the one that is trained."""
 
 
 @dataclass(frozen=True)
 class NativeEngine:
-    """Our own forward and backward pass, as many tokens at a time as are asked for."""
+    """Our own forward and backward pass, at most `tokens_per_batch` tokens at a time."""
 
     model: PeftModel
     native: NativeModel
     tokens_per_batch: int
     precision: Precision
-    trials: tuple[Trial, ...] = ()  # that chose the precision, if any did
+    trials: tuple[Trial, ...] = ()  # of precisions, where the settings leave the choice to them
     name: str = "native"
 
     def parameters(self) -> list[Parameter]:
@@ -125,7 +125,7 @@ class NativeEngine:
 
 
 def check_engine(config: TrainConfig) -> None:
-    """UserError where the settings ask for an engine that cannot be, as far as this is known without a base."""
+    """UserError where the settings ask for an engine that cannot run, as far as this is known without a base."""
     if config.engine in ("plain", "unsloth") and config.base_precision != "nf4":
         raise UserError(
             f"engine = {config.engine} takes the base as it is loaded, in nf4 on a GPU: base_precision ="
@@ -143,10 +143,10 @@ def choose_engine(
     base: str,
     device: torch.device,
 ) -> tuple[Engine, str]:
-    """The engine that the settings ask for, and why it is that one. UserError where it cannot be. Collective.
+    """The engine that the settings ask for, and why it was chosen. UserError where it cannot run. Collective.
 
-    `load` gives the base with its adapter, unless Unsloth loads it. `sample` gives packs of the data set, for a trial
-    of the base's precisions.
+    `load` returns the base with its adapter, and is not called where Unsloth loads the base. `sample` returns packs of
+    the data set for trials of the base's precisions.
     """
     if config.engine == "unsloth":
         return _unsloth(base, config, device=device), "as asked for"
@@ -171,8 +171,8 @@ def choose_engine(
 
 
 def check_isolation(engine: Engine, *, vocabulary: int) -> None:
-    """Raises UserError if, on this model as it is loaded, an example in a pack sees the one before it."""
-    leakage, allowed = engine.document_leakage(vocabulary), _LARGEST_LEAK[engine.model.dtype]
+    """Raises UserError if, on the loaded model, an example in a pack sees the example before it."""
+    leakage, allowed = engine.document_leakage(vocabulary), _LARGEST_LEAKAGE[engine.model.dtype]
     if not leakage < allowed:
         raise UserError(
             f"packed records see each other with this model and attention (logits differ by {leakage:.2g} of their"
@@ -181,7 +181,7 @@ def check_isolation(engine: Engine, *, vocabulary: int) -> None:
 
 
 def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
-    """The engine and all that was decided about it, in words."""
+    """The engine, and `why` with its precision, batch and trials, as text to print."""
     lines = [
         f"{trial.precision}: {'not measured' if trial.tokens_per_s is None else f'{trial.tokens_per_s:,.0f} tokens/s'}"
         f", {trial.verdict}{' (chosen)' if trial.is_chosen else ''}"
@@ -206,7 +206,7 @@ def _native(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence
         trials = tuple(
             try_precisions(model, sample(), max_length=max_length, most=most, learning_rate=config.learning_rate)
         )
-        # Ranks have GPUs alike, but clocks differ: all take what the first one found.
+        # Ranks have the same GPUs, but times differ: all ranks use the choice of the first.
         chosen = broadcast_object_list([next(trial.precision for trial in trials if trial.is_chosen)])[0]
     else:
         chosen = config.base_precision

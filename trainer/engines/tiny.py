@@ -1,7 +1,7 @@
-"""The `tiny` base: a small Llama with its own tokenizer, made on the spot from a data set's train split.
+"""The `tiny` base: a small Llama and its tokenizer, made from a data set's train split when training starts.
 
-It stands in for a real base where there is no network and no GPU. It is pre-trained for a minute on the contents
-alone: it knows the catalogue's language, but not which title goes with what.
+It replaces a real base where there is no network and no GPU. It is pre-trained for a minute on contents without
+titles: it knows the catalogue's language, but not which content belongs to which title.
 """
 
 import random
@@ -40,8 +40,8 @@ class TinyShape:
     head: int = 64
     records: int = 2_000  # of the train split, at most
     steps: int = 200
-    records_per_step: int = 64  # at most, and
-    tokens_per_step: int = 4_096  # or long contents would take ten minutes
+    records_per_step: int = 64  # at most
+    tokens_per_step: int = 4_096  # at most: without it, long contents would take ten minutes
     max_length: int = 512
     learning_rate: float = 2e-3
 
@@ -51,11 +51,11 @@ def make_tiny_base(
 ) -> None:
     """Writes a tokenizer and a pre-trained small Llama in 32 bit to `folder`, in the format of any other base.
 
-    UserError where a window of so many tokens will be too small for it.
+    UserError where `window` tokens are too few for its prompt.
     """
     records = first_records(data, shape.records)
     tokenizer = _train_tokenizer(records, vocabulary=shape.vocabulary)
-    Encoder(tokenizer, max_length=window)  # refuses it
+    Encoder(tokenizer, max_length=window)  # raises that UserError
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -76,7 +76,7 @@ def make_tiny_base(
 
 
 def _train_tokenizer(records: Sequence[Record], *, vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE, so that no text is unknown to it."""
+    """A byte-level BPE, which can encode any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -127,7 +127,7 @@ def _pretrain(
 def _content_batches(
     tokenizer: PreTrainedTokenizerFast, records: Sequence[Record], *, shape: TinyShape, seed: int
 ) -> Iterator[list[Pack]]:
-    """Packs of contents, for ever, in a new order each time round."""
+    """Packs of contents without end, in a new order in each pass over the records."""
     contents = tokenizer([record.content for record in records], add_special_tokens=False)["input_ids"]
     start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     examples = [

@@ -1,8 +1,8 @@
 """Unsloth as an engine: its loading, its LoRA, its kernels and its loss, on our packs and their boundaries.
 
-Unsloth changes torch, transformers and PEFT for the whole process and may end it, so whether it can run is tried in
-another one first (`trainer.engines.unsloth_probe`). Parts of it are under the AGPL: it is imported where the user has
-installed and named it, or where nothing faster can run, and nothing of it is copied.
+Unsloth changes torch, transformers and PEFT for the whole process and may end the process. So another process tries
+it first (`trainer.engines.unsloth_probe`). Parts of Unsloth are under the AGPL: it is imported only where the user has
+installed it, and asks for it or can run nothing faster; none of its code is copied.
 """
 
 import importlib.util
@@ -31,13 +31,13 @@ from trainer.examples.tensors import pack_tensors
 from trainer.native.trial import find_fit, measured_bytes, memory_room
 
 PROBE_S: Final = 300
-# What tells a process that it is one of several. The probe is alone.
+# Variables that make a process one rank of several. The probe runs without them.
 _RANK_NAMES: Final = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
 class UnslothEngine:
-    """FastLanguageModel, as many whole packs at a time as `tokens_per_batch` hold."""
+    """FastLanguageModel, at most `tokens_per_batch` tokens of whole packs at a time, or a single pack."""
 
     model: PeftModel
     tokens_per_batch: int
@@ -60,29 +60,30 @@ class UnslothEngine:
         return logit_leakage(self._logits, self.model, vocabulary=vocabulary, device=self.model.device)
 
     def export_adapter(self) -> None:
-        """It is the PEFT model's own."""
+        """Nothing to do: the PEFT model's adapter is the one that is trained."""
 
     def import_adapter(self) -> None:
-        """It is the PEFT model's own."""
+        """Nothing to do: the PEFT model's adapter is the one that is trained."""
 
     def _logits(self, ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> Tensor:
         with self._autocast():
             return self.model(**_inputs(ids_T, positions_T, lengths)).logits[0]
 
     def _autocast(self) -> AbstractContextManager[None]:
-        # The adapter is in float32, and Unsloth's kernels take the type of products from here.
+        # The adapter is in float32; Unsloth's kernels read the type of matrix products from autocast.
         is_half = self.model.dtype != torch.float32
         return torch.autocast(self.model.device.type, dtype=self.model.dtype, enabled=is_half)
 
 
 def load_unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
-    """The base in NF4 with a new adapter on all linear layers, as Unsloth makes them; UserError where it cannot.
+    """The base in NF4 with a freshly initialised adapter on all linear layers, both loaded by Unsloth.
 
-    Layers are computed again in the backward pass, in Unsloth's way, only where a pack would not fit otherwise.
+    Unsloth computes layers again in the backward pass only where a pack would not fit otherwise. UserError where it
+    cannot load the base.
     """
     unsloth = import_unsloth(device)
     try:
-        # Without a device map: it takes the rank's own GPU by itself, and must not be told.
+        # Without a device map: Unsloth chooses the rank's own GPU by itself, and must be given none.
         model, _ = unsloth.FastLanguageModel.from_pretrained(
             base,
             max_seq_length=config.max_length,
@@ -123,20 +124,20 @@ def require_unsloth(device_type: str) -> None:
 
 
 def import_unsloth(device: torch.device) -> Any:  # a module that may not be there
-    """Unsloth, which calls nobody and leaves no files behind; from here on this process is changed by it."""
+    """Unsloth, set to send no statistics and to leave no files behind. From here on it has changed this process."""
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", _compiled().name)
     if device.type != "cuda":
         os.environ["UNSLOTH_FORCE_CPU"] = "1"
     with warnings.catch_warnings():
-        # It wants to be imported first. What it then patches better are trainers of others, which are not used here.
+        # It asks to be imported first, so that it can patch other libraries' trainers. None of them is used here.
         warnings.filterwarnings("ignore", message=".*Unsloth should be imported before")
         return importlib.import_module("unsloth")
 
 
 @cache
 def _compiled() -> tempfile.TemporaryDirectory[str]:
-    """Where Unsloth writes Python files that it then runs; gone with this process."""
+    """The folder where Unsloth writes Python files and runs them; it is removed when this process ends."""
     return tempfile.TemporaryDirectory(prefix="vitrine-unsloth-")
 
 
@@ -176,7 +177,7 @@ def _fit_to_memory(model: PeftModel, config: TrainConfig) -> int:
 
 
 def joined(packs: Sequence[Pack], *, max_tokens: int) -> list[Pack]:
-    """The packs one behind the other, as few and long ones as hold at most so many tokens, or a single pack."""
+    """The packs joined, in order, into packs of at most `max_tokens` tokens; a longer pack stays as it is."""
     joined: list[Pack] = []
     for pack in packs:
         if joined and joined[-1].num_tokens + pack.num_tokens <= max_tokens:
@@ -187,9 +188,9 @@ def joined(packs: Sequence[Pack], *, max_tokens: int) -> list[Pack]:
 
 
 def _inputs(ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> dict[str, Any]:
-    """What keeps documents apart in Unsloth 2026.10: their lengths, and neither a mask nor a cache.
+    """The model's arguments. Unsloth 2026.10 keeps documents apart by their lengths, without a mask and a cache.
 
-    With these lengths it also takes rows longer than the window that it was loaded with.
+    With these lengths it also computes rows longer than the window that it was loaded with.
     """
     return {
         "input_ids": ids_T[None],

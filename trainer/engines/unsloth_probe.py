@@ -2,7 +2,7 @@
 
     python -m trainer.engines.unsloth_probe cuda
 
-Exit code 0 where that went well; else the last line of stderr says why not.
+Exit code 0 if Unsloth can train here; else the last line of stderr says why not.
 """
 
 import sys
@@ -18,13 +18,13 @@ from trainer.config import TrainConfig
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth
 from trainer.examples.encoder import Example, Pack
 
-LARGEST_DIFFERENCE: Final = 0.01  # of the loss in packs to that alone, as a share: bfloat16 rounds by 0.004
+LARGEST_DIFFERENCE: Final = 0.01  # between the loss in a pack and alone, as a share: bfloat16 rounds by 0.004
 _VOCABULARY: Final = 256
 _LENGTHS: Final = (17, 131, 64, 40)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Raises, or ends the process, where Unsloth cannot train on this type of device."""
+    """Raises an error, or ends the process, where Unsloth cannot train on this type of device."""
     device = torch.device(arguments[0])
     with tempfile.TemporaryDirectory() as folder:
         make_base(folder)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def make_base(folder: str) -> None:
-    """A small Llama of random weights with a tokenizer that knows nothing."""
+    """A small Llama of random weights, with a tokenizer whose words are numbers."""
     torch.manual_seed(0)
     words = {"<unk>": 0, "<s>": 1, "</s>": 2, "<pad>": 3}
     tokenizer = Tokenizer(models.WordLevel(words | {str(word): word for word in range(4, _VOCABULARY)}, "<unk>"))
@@ -48,7 +48,7 @@ def make_base(folder: str) -> None:
 
 
 def check(engine: UnslothEngine) -> None:
-    """ValueError where documents see each other, or nothing would be learnt."""
+    """Raises ValueError if documents see each other, or if the adapter gets no gradient."""
     generator = torch.Generator().manual_seed(0)
     examples = [
         Example(row, torch.randint(4, _VOCABULARY, (length,), generator=generator).tolist(), num_prompt=5, num_cut=0)

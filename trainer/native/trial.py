@@ -1,4 +1,4 @@
-"""Trial passes: how many tokens fit on this GPU at once, and which precision of the base is fastest there."""
+"""Trial passes: how many tokens fit on this GPU at once, and which precision of the base is fastest on it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ from trainer.native.batch import make_batch, make_batches
 from trainer.native.frozen import Precision
 from trainer.native.model import NativeModel, build_native
 
-LARGEST_LOSS_DIFFERENCE: Final = 0.003  # to the loss on the NF4 base before each update, as a share of it
+LARGEST_LOSS_DIFFERENCE: Final = 0.003  # from the loss on the NF4 base, before each update, as a share of that loss
 _PRECISIONS: Final[tuple[Precision, ...]] = ("nf4", "bf16", "fp8")
 _TIMED_STEPS: Final = 4
-_SHARE_OF_MEMORY: Final = 0.9  # the rest is lost between blocks, or grows later
+_SHARE_OF_MEMORY: Final = 0.9  # the rest is lost between the allocator's blocks, or is needed later
 _CPU_TOKENS: Final = 8_192
 _RIGHT: Final = "right"
 
-# Tokens at once and number of recomputed layers to the bytes that a pass takes; None where they are not to be had.
+# From tokens at once and number of recomputed layers to the bytes that a pass takes; None where memory ran out.
 Measure = Callable[[int, int], int | None]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a pass can be on this GPU."""
+    """The largest pass that fits on this GPU."""
 
     tokens: int
     num_recomputed: int
@@ -36,23 +36,25 @@ class Fit:
 
 @dataclass(frozen=True)
 class Trial:
-    """How one precision of the base did. What was not measured is None."""
+    """Speed and losses of one precision of the base; None where they were not measured."""
 
     precision: Precision
     tokens_per_s: float | None
-    losses: tuple[float, ...] | None  # mean of an answer token, before the first update and after each but the last
+    losses: (
+        tuple[float, ...] | None
+    )  # mean over answer tokens, before the first update and after each update but the last
     verdict: str
     is_chosen: bool = False
 
 
 def fit_to_memory(native: NativeModel, *, max_length: int, most: int) -> tuple[NativeModel, int]:
-    """The model, recomputing its layers if it must, and the tokens that it takes at once, at most `most`."""
+    """The model, set to recompute its layers if it must, and the tokens of a batch, at most `most`."""
     device = native.embedding_VC.device
     if device.type != "cuda":
         return native, max(max_length, min(most, _CPU_TOKENS))
     fit = find_fit(
         lambda tokens, num_recomputed: pass_bytes(native, tokens, num_recomputed, max_length=max_length),
-        room=memory_room(device) - 2 * native.adapter_LP.nbytes,  # the optimizer's
+        room=memory_room(device) - 2 * native.adapter_LP.nbytes,  # for the optimizer's state
         max_length=max_length,
         most=most,
         num_layers=native.shape.num_layers,
@@ -61,9 +63,9 @@ def fit_to_memory(native: NativeModel, *, max_length: int, most: int) -> tuple[N
 
 
 def find_fit(measure: Measure, *, room: int, max_length: int, most: int, num_layers: int) -> Fit:
-    """The most tokens at once, in whole packs, with no layer recomputed if even one pack fits so, else with all.
+    """The most tokens at once, in whole packs. No layer is recomputed if one pack fits without, else all layers are.
 
-    Memory grows linearly with tokens: two passes say how fast, one more proves the guess. UserError if nothing fits.
+    Memory grows linearly with tokens: two passes measure how fast, a third one confirms it. UserError if nothing fits.
     """
     for num_recomputed in (0, num_layers):
 
@@ -82,12 +84,12 @@ def find_fit(measure: Measure, *, room: int, max_length: int, most: int, num_lay
         return Fit(max(1, packs) * max_length, num_recomputed)
     raise UserError(
         f"a pack of {max_length} tokens does not fit into this GPU's memory, even with every layer computed again in"
-        " the backward pass: lower --max-length, or take a smaller base"
+        " the backward pass: lower --max-length, or use a smaller base"
     )
 
 
 def pass_bytes(native: NativeModel, tokens: int, num_recomputed: int, *, max_length: int) -> int | None:
-    """Bytes that a forward and backward pass takes beyond what is there already; None where there are not so many."""
+    """Bytes that a forward and backward pass takes beyond those already allocated; None where memory ran out."""
     examples = [Example(row, [1] * max_length, 1, 0) for row in range(tokens // max_length)]
     tried = replace(native, num_recomputed=num_recomputed)
     try:
@@ -97,7 +99,7 @@ def pass_bytes(native: NativeModel, tokens: int, num_recomputed: int, *, max_len
 
 
 def measured_bytes(loss: Callable[[], Tensor], device: torch.device) -> int | None:
-    """Bytes that computing this loss and its gradients takes on a GPU; None where there are not so many."""
+    """Bytes that computing this loss and its gradients takes on a GPU; None where memory ran out."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
@@ -110,7 +112,7 @@ def measured_bytes(loss: Callable[[], Tensor], device: torch.device) -> int | No
 
 
 def memory_room(device: torch.device) -> int:
-    """Bytes of a GPU's memory that this process may still plan with."""
+    """Bytes of a GPU's memory that this process may still use."""
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return int(_SHARE_OF_MEMORY * free)
 
@@ -118,16 +120,16 @@ def memory_room(device: torch.device) -> int:
 def try_precisions(
     model: PeftModel, packs: Sequence[Pack], *, max_length: int, most: int, learning_rate: float
 ) -> list[Trial]:
-    """How each precision learns these packs, several times over; the chosen one is the fastest that is right.
+    """A few training steps on these packs in each precision; the chosen one is the fastest that is right.
 
-    Right is one whose losses are near enough to NF4's, also after updates: gradients count, not only the loss. The
+    A precision is right if its losses are near enough to NF4's, also after updates, so that gradients count too. The
     model's adapter stays as it is.
     """
     trials: list[Trial] = []
     for precision in _PRECISIONS:
         try:
             native, tokens = fit_to_memory(build_native(model, precision=precision), max_length=max_length, most=most)
-            trials.append(_learn(native, precision, packs, tokens=tokens, learning_rate=learning_rate))
+            trials.append(_try(native, precision, packs, tokens=tokens, learning_rate=learning_rate))
         except UserError as error:
             trials.append(Trial(precision, None, None, str(error)))
         except torch.OutOfMemoryError:
@@ -136,26 +138,27 @@ def try_precisions(
 
 
 def judge(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials with their verdicts. UserError where NF4, which the others are held against, was not measured."""
-    right = trials[0].losses
-    if right is None:
+    """The trials with their verdicts. UserError where NF4, with which the others are compared, was not measured."""
+    reference = trials[0].losses
+    if reference is None:
         raise UserError(f"the native engine cannot train this base in nf4: {trials[0].verdict}")
     judged = [
-        trial if trial.losses is None else replace(trial, verdict=_verdict(trial.losses, right)) for trial in trials
+        trial if trial.losses is None else replace(trial, verdict=_verdict(trial.losses, reference)) for trial in trials
     ]
     fastest = max((trial for trial in judged if trial.verdict == _RIGHT), key=lambda trial: trial.tokens_per_s or 0)
     return [replace(trial, is_chosen=trial is fastest) for trial in judged]
 
 
-def _verdict(losses: Sequence[float], right: Sequence[float]) -> str:
-    apart = [abs(loss - exact) / exact for loss, exact in zip(losses, right, strict=True)]
-    if wrong := [number for number, share in enumerate(apart) if not share <= LARGEST_LOSS_DIFFERENCE]:  # or no number
+def _verdict(losses: Sequence[float], reference: Sequence[float]) -> str:
+    apart = [abs(loss - exact) / exact for loss, exact in zip(losses, reference, strict=True)]
+    # Written with `not`, so that a loss of NaN is wrong too.
+    if wrong := [number for number, share in enumerate(apart) if not share <= LARGEST_LOSS_DIFFERENCE]:
         first = wrong[0]
         return f"loss differs by {apart[first]:.2%} after {first} updates, allowed {LARGEST_LOSS_DIFFERENCE:.2%}"
     return _RIGHT
 
 
-def _learn(
+def _try(
     native: NativeModel, precision: Precision, packs: Sequence[Pack], *, tokens: int, learning_rate: float
 ) -> Trial:
     batches = list(make_batches(packs, max_tokens=tokens))
@@ -163,13 +166,13 @@ def _learn(
     optimizer = torch.optim.AdamW(native.parameters(), lr=learning_rate, fused=True)
     loss_sums = []
     for number in range(1 + _TIMED_STEPS):
-        if number == 1:  # the first step compiled
+        if number == 1:  # the first step compiles the kernels
             _wait(device)
             started = time.perf_counter()
         loss_sum = torch.zeros((), device=device)
         for batch in batches:
             loss = native.loss(batch)
-            loss.backward()  # of the sum, which float16 holds; AdamW does not mind the scale
+            loss.backward()  # of the sum, which fits into float16; AdamW's step does not depend on the scale
             loss_sum += loss.detach()
         loss_sums.append(loss_sum)
         optimizer.step()
