@@ -21,7 +21,7 @@ def setting(
     *,
     help: str,
     also: str = "",
-    changes: Literal["result", "nothing"] = "result",
+    changes: Literal["result", "later steps", "nothing"] = "result",
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
@@ -32,7 +32,8 @@ def setting(
     """A field of a settings record, with all that holds for this setting alone.
 
     `help` is what the command line and docs/options.md say about it, `also` its option's other name, `changes` whether
-    another value makes another data set or adapter. A value is in range if it is finite, at least `least`, at most
+    another value makes another data set or adapter ("later steps": a resumed training may have another value, which
+    changes only its later steps). A value is in range if it is finite, at least `least`, at most
     `most`, above `above` and below `below`; a text, or each text of several, if all of it matches the regular
     expression `matching`, which messages describe by `expected`.
     """
@@ -93,7 +94,7 @@ def check_settings(settings: Any, *problems: str) -> None:
 
 
 def settings_of_result(settings: Any) -> dict[str, Any]:
-    """The settings, by name, of which another value makes another data set or adapter."""
+    """The settings, by name, of which another value makes another data set or adapter from the first step on."""
     fields = settings_fields(type(settings))
     return {field.name: getattr(settings, field.name) for field in fields if field.metadata["changes"] == "result"}
 

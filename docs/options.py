@@ -89,7 +89,7 @@ def _option(command: Command, field: "Field[Any]", kind: Any, translate: Callabl
     option = f"`{name.upper()}`" if field.name == command.positional else f"`--{name}`"
     if field.metadata["also"]:
         option += f", `--{field.metadata['also']}`"
-    if field.metadata["changes"] == "result" and command.settings in _WITH_RESULT:
+    if field.metadata["changes"] != "nothing" and command.settings in _WITH_RESULT:
         option += " *"
     return _row(option, _value(field, kind, translate), _default(field, translate), translate(field.metadata["help"]))
 

@@ -67,7 +67,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["train", "--config", "."], "cannot read the config file ."),
         (["ask", "--run", "RUN", "--max-new-tokens", "0", "x"], "max_new_tokens = 0"),
         (["ask", "--run", "RUN", "x"], "no run in RUN"),
-        (["evaluate", "--run", "RUN", "--seen", "-1"], "seen = -1, expected 0 or more"),
+        (["evaluate", "--run", "RUN", "--seen", "-1"], "seen = -1, expected at least 0"),
         (["evaluate", "--run", "RUN", "--seen", "0", "--unseen", "0"], "at least"),
         (["synth", "--rows", "5", "--output", "bad.toml/x.json"], "bad.toml"),
         (["verify", "OUT"], "no manifest.json in OUT"),

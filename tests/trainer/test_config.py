@@ -17,8 +17,8 @@ def test_all_values_out_of_range_are_named_at_once() -> None:
     for part in (
         "epochs = 0, expected at least 1",
         "max_steps = 0, expected at least 1",
-        "learning_rate = 0.0, expected more than 0",
-        "lora_dropout = 1.0, expected from 0 to below 1",
+        "learning_rate = 0.0, expected above 0",
+        "lora_dropout = 1.0, expected at least 0 and below 1",
         "tokens_per_step = 16384, expected a multiple of max_length = 100",
         "resume and overwrite exclude each other",
     ):
