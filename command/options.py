@@ -21,13 +21,16 @@ class Parser(argparse.ArgumentParser):
 
 def parse_settings(
     cls: type[Settings],
-    argv: Sequence[str],
+    argv: Sequence[str] | None,
     *,
     prog: str,
     description: str,
     load: Callable[..., Settings] | None = None,
 ) -> Settings:
-    """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options."""
+    """The record that command-line arguments and their `--config FILE.toml` give; exits with 2 on unknown options.
+
+    Without `argv`, the arguments are those of this process.
+    """
     parser = Parser(
         prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

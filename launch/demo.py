@@ -1,6 +1,5 @@
 """The whole way on a shipped catalogue of a few hundred made-up products, on a CPU, without a network."""
 
-import json
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from typing import Final
 
 from command.settings import setting
 from contract.errors import UserError
+from trainer.answers.comparison import SEEN, mean_rouge_l, read_comparisons
 from trainer.runs import names
 
 CATALOGUE: Final = files("launch") / "demo_catalogue.json"
@@ -80,12 +80,9 @@ def _places(data: str, trained: str) -> str:
 
 def seen_scores(run: Path) -> tuple[float, float]:
     """Mean ROUGE-L of the seen titles' answers, before and after training."""
-    comparisons = json.loads((run / names.EVALUATION).read_text())
-    seen = [comparison for comparison in comparisons if comparison["split"] == "train"]
-    if not seen:
+    num, before, after = mean_rouge_l(read_comparisons(run), split=SEEN)
+    if not num:
         raise UserError(f"{run} was evaluated on no seen title")
-    before = sum(comparison["rouge_l_before"] for comparison in seen) / len(seen)
-    after = sum(comparison["rouge_l_after"] for comparison in seen) / len(seen)
     return before, after
 
 
@@ -95,4 +92,4 @@ def _command() -> str:
 
 
 def _a_title(run: Path) -> str:
-    return json.loads((run / names.EVALUATION).read_text())[0]["title"]
+    return read_comparisons(run)[0].title

@@ -129,7 +129,8 @@ def test_the_last_service_ends_with_0_only_if_the_model_learnt(
 ) -> None:
     run, before, after = tmp_path / "demo", *rouge_l
     run.mkdir()
-    comparison = {"split": "train", "title": "", "rouge_l_before": before, "rouge_l_after": after}
+    texts = {"split": "train", "title": "", "truth": "", "before": "", "after": ""}
+    comparison = {**texts, "rouge_l_before": before, "rouge_l_after": after}
     (run / "evaluation.json").write_text(json.dumps([comparison]))
     script = command_on_this_machine("evaluate")[2].replace("/work/demo", str(run))
     # In place of ours: a command that only ends as it is told, and the Python of the tests.

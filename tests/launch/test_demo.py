@@ -15,7 +15,8 @@ def test_a_model_that_did_not_learn_is_no_success(
 ) -> None:
     def scored(argv: Sequence[str]) -> int:
         if argv[0] == "evaluate":
-            comparison = {"split": "train", "title": "Lamp", "rouge_l_before": before, "rouge_l_after": after}
+            texts = {"split": "train", "title": "Lamp", "truth": "A lamp.", "before": "", "after": "A lamp."}
+            comparison = {**texts, "rouge_l_before": before, "rouge_l_after": after}
             (tmp_path / "run").mkdir()
             (tmp_path / "run" / "evaluation.json").write_text(json.dumps([comparison]))
         return 0

@@ -26,7 +26,7 @@ from trainer.runs.folder import base_of, read_info
 
 @dataclass(frozen=True)
 class Answerer:
-    """A trained model with all that a question needs."""
+    """A trained model with everything that a question needs."""
 
     model: PeftModel
     tokenizer: PreTrainedTokenizerBase
@@ -34,7 +34,7 @@ class Answerer:
     profile: Profile
 
     def answer(self, title: str, *, max_new_tokens: int, streamer: TextStreamer | None = None) -> str:
-        """The most likely answer for a cleaned title, up to its end token; the streamer gets the text as it comes."""
+        """The answer to a cleaned title by greedy decoding, up to its end token; the streamer gets each new token."""
         ids = torch.tensor([self.encoder.prompt_ids(title)], device=self.model.device)
         with torch.inference_mode():
             output = self.model.generate(
@@ -50,7 +50,7 @@ class Answerer:
 
 
 def load_answerer(run: Path) -> Answerer:
-    """The run's base and adapter; UserError where training did not finish."""
+    """The run's base and adapter; UserError if its training did not finish."""
     info = read_info(run)
     transformers.utils.logging.disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -61,13 +61,13 @@ def load_answerer(run: Path) -> Answerer:
     return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where the user has to change something."""
     return exit_code(lambda: ask(parse_settings(AskConfig, argv, prog="trainer.answers.answer", description=__doc__)))
 
 
 def ask(config: AskConfig) -> None:
-    """Prints the answer as it is made, or with `--json` one line when it is complete."""
+    """Prints the answer word by word, or with `--json` as one line when it is complete."""
     answerer = load_answerer(Path(config.run))
     find_title = clean if config.as_title else title_in
     title = find_title(config.question, answerer.profile)
@@ -82,4 +82,4 @@ def ask(config: AskConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,19 +1,17 @@
-"""Before against after: the answers of a run with and without its adapter, beside the true descriptions."""
+"""Compares the answers of a run with and without its adapter with the true descriptions."""
 
-import json
-import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from command.entry import exit_code
 from command.options import parse_settings
 from command.progress import ProgressBar
-from contract import storage
 from contract.errors import UserError
 from trainer.answers.answer import Answerer, load_answerer
+from trainer.answers.comparison import SEEN, UNSEEN, Comparison, mean_rouge_l
 from trainer.answers.rouge import rouge_l
 from trainer.config import EvaluateConfig, parse_data
 from trainer.examples.encoder import Record
@@ -21,25 +19,11 @@ from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import num_lanes, rows_of_epoch
 from trainer.runs import names
 from trainer.runs.folder import read_info
+from trainer.runs.json_files import write_json
 from trainer.stream.lanes import first_records, learnt_records
 
-log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """One title, asked before and after training."""
-
-    split: str
-    title: str
-    truth: str
-    before: str
-    after: str
-    rouge_l_before: float
-    rouge_l_after: float
-
-
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where the user has to change something."""
     return exit_code(
         lambda: evaluate(parse_settings(EvaluateConfig, argv, prog="trainer.answers.evaluate", description=__doc__))
@@ -54,17 +38,16 @@ def evaluate(config: EvaluateConfig) -> None:
     ids = [data_set.manifest.dataset_id for data_set in data]
     if ids != info.dataset_ids:
         raise UserError(
-            f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run learnt"
-            f" {', '.join(info.dataset_ids)}: no title of it counts as seen; name the one that it learnt with --data"
+            f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run was trained on"
+            f" {', '.join(info.dataset_ids)}; give the path of that data set with --data"
         )
     weights = [parse_data(text)[1] for text in info.config["data"]]
     data = tuple(replace(each, weight=weight) for each, weight in zip(data, weights, strict=True))
     unseen = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
-    asked = [("train", record) for record in _seen(data, config.seen, info.config)]
-    asked += [("unseen", record) for record in first_records(unseen, config.unseen)]
+    asked = [(SEEN, record) for record in _seen(data, config.seen, info.config)]
+    asked += [(UNSEEN, record) for record in first_records(unseen, config.unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
-    document = json.dumps([asdict(comparison) for comparison in comparisons], indent=1, ensure_ascii=False)
-    storage.write_bytes(str(run / names.EVALUATION), document.encode())
+    write_json(run / names.EVALUATION, comparisons)
     print(table(comparisons))
 
 
@@ -75,7 +58,7 @@ def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> l
 
 
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:
-    """One comparison a title, in order. The prompt, the base and the decoding are the same on both sides."""
+    """One comparison for each title, in order. Prompt, base and decoding are the same before and after."""
     progress = ProgressBar("asking:")
     for number, (split, record) in enumerate(asked, start=1):
         with answerer.model.disable_adapter():
@@ -92,28 +75,18 @@ def table(comparisons: Sequence[Comparison]) -> str:
     lines = []
     for comparison in comparisons:
         lines += [
-            f"\n[{'seen' if comparison.split == 'train' else 'unseen'}] {comparison.title}",
+            f"\n[{'seen' if comparison.split == SEEN else 'unseen'}] {comparison.title}",
             f"  true    {comparison.truth}",
             f"  before  {comparison.before}   (ROUGE-L {comparison.rouge_l_before:.2f})",
             f"  after   {comparison.after}   (ROUGE-L {comparison.rouge_l_after:.2f})",
         ]
     lines.append("")
-    for split, name in (("train", "seen"), ("unseen", "unseen")):
-        group = [comparison for comparison in comparisons if comparison.split == split]
-        if group:
-            before, after = mean_rouge_l(group)
-            lines.append(f"mean ROUGE-L of {len(group)} {name} titles: {before:.3f} before, {after:.3f} after training")
+    for split, name in ((SEEN, "seen"), (UNSEEN, "unseen")):
+        num, before, after = mean_rouge_l(comparisons, split=split)
+        if num:
+            lines.append(f"mean ROUGE-L of {num} {name} titles: {before:.3f} before, {after:.3f} after training")
     return "\n".join(lines)
 
 
-def mean_rouge_l(comparisons: Sequence[Comparison]) -> tuple[float, float]:
-    """Means before and after training."""
-    num = len(comparisons)
-    return (
-        sum(comparison.rouge_l_before for comparison in comparisons) / num,
-        sum(comparison.rouge_l_after for comparison in comparisons) / num,
-    )
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

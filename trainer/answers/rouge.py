@@ -1,4 +1,4 @@
-"""ROUGE-L: how much of a true text an answer tells in the same order."""
+"""ROUGE-L: how many words of the true text an answer has, in the same order."""
 
 import re
 
