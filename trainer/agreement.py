@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 
 from contract.errors import UserError
 from trainer.engines.engine import Engine
-from trainer.step import Awaited, StepCounts, Trainee, count_step
+from trainer.step import DeferredNumbers, StepCounts, TrainState, count_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream, StepPacks
 from trainer.stream.prefetch import prefetch
@@ -29,7 +29,7 @@ class _Made:
 
 
 def agreed_steps(
-    stream: PackStream, cursor: Cursor, trainee: Trainee, *, on_wait: Callable[[float], None]
+    stream: PackStream, cursor: Cursor, state: TrainState, *, on_wait: Callable[[float], None]
 ) -> Generator[tuple[StepPacks, list[Any], StepCounts], None, None]:
     """This rank's packs of each step of an epoch, their batches, and what all ranks learn in it. Collective.
 
@@ -37,9 +37,9 @@ def agreed_steps(
     `on_wait` is told how many seconds a step was waited for.
     """
     steps = stream.epoch(cursor)
-    made = prefetch(_made(steps, trainee.engine), ahead=_STEPS_AHEAD)
+    made = prefetch(_made(steps, state.engine), ahead=_STEPS_AHEAD)
     try:
-        yield from _counted(_timed(made, on_wait), trainee.accelerator)
+        yield from _counted(_timed(made, on_wait), state.accelerator)
     finally:
         made.close()  # before what its thread goes through
         steps.close()
@@ -66,7 +66,7 @@ def _timed(items: Iterator[_Made], on_wait: Callable[[float], None]) -> Iterator
 
 def _counted(steps: Iterator[_Made], accelerator: Accelerator) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
     """Each step with its counts, which are asked for one step ahead."""
-    held: tuple[_Made, Awaited] | None = None
+    held: tuple[_Made, DeferredNumbers] | None = None
     for made in steps:
         following = made, count_step(made.mine, accelerator, has_failed=made.error is not None)
         if held is not None:

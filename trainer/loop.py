@@ -1,90 +1,87 @@
 """The training loop, one function to read from top to bottom.
 
 Every rank takes the same steps. A step: collect this rank's packs, agree on the step's answer tokens, sum the loss
-over them, add the adapter's gradients of all ranks, update (`trainer.step`). The sums are over tokens, so packing,
-micro-batches and the number of ranks do not weigh in the result.
+over them, add the adapter's gradients of all ranks, update (`trainer.step`). All sums are over tokens, so packing,
+micro-batches and the number of ranks do not change the result.
 
-The GPU is never waited for while it has nothing else to do: the counts of a step are asked for before the step before
-it is launched, and its loss is read after the next one is.
+The loop waits for the GPU only while the GPU has other work: a step's counts are requested before the step before it
+is launched, and its loss is read after the next step is launched.
 """
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
+from msgspec.structs import replace as replaced
 
 from contract.errors import UserError
 from trainer.agreement import agreed_steps
 from trainer.config import TrainConfig
-from trainer.runs import names
-from trainer.runs.checkpoint import Progress, save_checkpoint
+from trainer.runs.checkpoint import RunState, save_checkpoint
 from trainer.runs.copies import try_to_copy
 from trainer.runs.ledger import LearntStep, cut_ledger, learnt, merge, write_ledger
-from trainer.runs.metrics import StepMetrics, append_metrics, forget_after, log_line
-from trainer.step import Awaited, StepCounts, Trainee, mark, train_step
+from trainer.runs.metrics import Sink, StepMetrics
+from trainer.step import DeferredNumbers, StepCounts, TrainState, timestamp, train_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream, StepPacks
 
 
 def fit(
-    trainee: Trainee, stream: PackStream, config: TrainConfig, *, start: Progress, identity: dict[str, Any]
-) -> Progress:
-    """Trains from `start` to the end, with checkpoints on the way and one at the end; returns where it ended."""
-    run, accelerator = Path(config.run), trainee.accelerator
-    if accelerator.is_main_process:
-        forget_after(run / names.METRICS, last_step=start.step)
-        cut_ledger(run, last_step=start.step)
-    saved, here = start.step, replace(start, cursor=stream.own(start.cursor))
-    reporter = _Reporter(config, accelerator, mark(accelerator.device))
-    ledger: list[LearntStep] = []  # this rank's part, since the last checkpoint
-    trainee.model.train()
+    state: TrainState, stream: PackStream, *, config: TrainConfig, start: RunState, sinks: Sequence[Sink]
+) -> RunState:
+    """Trains from `start` to the end, with checkpoints on the way and one at the end; returns how far it came.
 
-    while here.cursor.epoch < config.epochs and not _is_last(here.step, config):
-        steps = agreed_steps(stream, here.cursor, trainee, on_wait=reporter.waited)
-        for mine, batches, counts in steps:
-            before, here = here, _after(here, mine, counts, stream)
-            reporter.skipped_records += counts.skipped_records
-            cursor, step = before.cursor, here.step
+    Each sink gets the metrics of each step, in order. Collective.
+    """
+    if state.accelerator.is_main_process:
+        cut_ledger(Path(config.run), last_step=start.step)
+    saved_step, reached = start.step, replaced(start, cursor=stream.own(start.cursor))
+    reporter = _Reporter(sinks, start=start, device=state.accelerator.device)
+    ledger: list[LearntStep] = []  # this rank's part, since the last checkpoint
+    state.engine.model.train()
+
+    while reached.cursor.epoch < config.epochs and not _is_last(reached.step, config):
+        steps = agreed_steps(stream, reached.cursor, state, on_wait=reporter.add_wait)
+        for packs, batches, counts in steps:
+            before, reached = reached, _after(reached, packs, counts, stream)
             if counts.records:
-                share = _share_done(config, stream, before)
-                rate = learning_rate(config, step=step, share=share)
-                numbers = train_step(trainee, batches, config, rate=rate, step=step, counts=counts)
-                done = _share_done(config, stream, here)
-                reporter.add(_Launched(step, cursor.epoch, done, rate, counts, numbers, *reporter.take()))
+                rate = learning_rate(config, step=reached.step, share=_share_done(before, config, stream))
+                numbers = train_step(state, batches, config=config, counts=counts, rate=rate, step=reached.step)
+                done = _share_done(reached, config, stream)
+                reporter.add(_LaunchedStep(reached, counts, numbers, rate=rate, share_done=done))
                 if config.ledger:
-                    ledger.append(learnt(mine, step=step, epoch=cursor.epoch, first_pack=cursor.packs))
-            if counts.records and step % config.save_every == 0:
-                reporter.flush()
-                saved = _save(config, trainee, here, ledger, identity=identity)
-                reporter.before = mark(accelerator.device)
-            if here.cursor.records == stream.num_records or _is_last(step, config):
+                    epoch, first_pack = before.cursor.epoch, before.cursor.packs
+                    ledger.append(learnt(packs, step=reached.step, epoch=epoch, first_pack=first_pack))
+                if reached.step % config.save_every == 0:
+                    reporter.flush()
+                    saved_step = _save(state, config, reached, ledger)
+                    reporter.restart_clock()
+            if reached.cursor.records == stream.num_records or _is_last(reached.step, config):
                 break
-            _check_not_over(counts, here, stream)
+            _check_not_over(counts, reached, stream)
         reporter.flush()
         steps.close()
-        if here.cursor.records == stream.num_records:
-            here = replace(here, cursor=Cursor(epoch=here.cursor.epoch + 1))
+        if reached.cursor.records == stream.num_records:
+            reached = replaced(reached, cursor=Cursor(epoch=reached.cursor.epoch + 1))
 
-    if not here.step:
-        raise UserError(f"none of the {stream.num_records:,} records could be read: there is nothing to learn")
-    if saved != here.step:
-        _save(config, trainee, here, ledger, identity=identity)
-    return here
+    if not reached.step:
+        raise UserError(f"none of the {stream.num_records:,} records could be read: there is nothing to train on")
+    if saved_step != reached.step:
+        _save(state, config, reached, ledger)
+    return reached
 
 
 @contextmanager
 def without_long_collections() -> Iterator[None]:
-    """Python's collector does not look at what is there already.
+    """Inside the block, Python's collector does not look at objects that were there before.
 
-    A full collection takes 0.1 to 0.4 s with all libraries loaded: longer than the loop is ahead of several GPUs, which
-    all wait for the slowest rank.
+    With all libraries loaded, a full collection takes 0.1 to 0.4 s. That is longer than the work that is queued on the
+    GPUs, and all ranks wait for the slowest one.
     """
     gc.collect()
     gc.freeze()
@@ -95,10 +92,11 @@ def without_long_collections() -> Iterator[None]:
 
 
 def learning_rate(config: TrainConfig, *, step: int, share: float) -> float:
-    """Linear from zero to the peak at the end of the warm-up, then towards zero with the share of the run that is done.
+    """The rate of a step: linear from zero to the peak during the warm-up, then linear to zero at the end of the run.
 
-    How many steps there will be is not known; the share at the end of the warm-up is that of now times its part of the
-    steps so far. A run that ends within the warm-up never reaches the peak.
+    `share` of the run, from 0 to 1, is done before this step. The number of steps to come is not known, so the share
+    that was done at the end of the warm-up is estimated as `share * warmup_steps / step`. A run that ends within the
+    warm-up never reaches the peak.
     """
     if step < config.warmup_steps:
         return config.learning_rate * step / config.warmup_steps
@@ -106,128 +104,125 @@ def learning_rate(config: TrainConfig, *, step: int, share: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Launched:
-    """A step whose loss is on its way."""
+class _LaunchedStep:
+    """A step whose loss and gradient norm are on their way from the GPU."""
 
-    step: int
-    epoch: int
-    share: float  # of the run, after it
-    rate: float
+    reached: RunState  # after this step
     counts: StepCounts
-    numbers: Awaited
-    wait_s: float  # for packs, since the step before was launched
-    skipped_records: int  # since then, too
+    numbers: DeferredNumbers
+    rate: float
+    share_done: float
 
 
-@dataclass
 class _Reporter:
-    """Writes down each step once the next one is launched, or when it is told to."""
+    """Gives the metrics of each step to the sinks, once the next step is launched or at `flush`."""
 
-    config: TrainConfig
-    accelerator: Accelerator
-    before: Awaited  # from which the next step's time is measured
-    held: _Launched | None = None
-    wait_s: float = 0.0
-    skipped_records: int = 0
+    def __init__(self, sinks: Sequence[Sink], *, start: RunState, device: torch.device) -> None:
+        self._sinks = sinks
+        self._device = device
+        self._skipped_records = start.skipped_records  # of the whole run, up to the last reported step
+        self._waited_s = 0.0
+        self._held: tuple[_LaunchedStep, float] | None = None  # with the seconds that it waited for its packs
+        self.restart_clock()
 
-    def waited(self, seconds: float) -> None:
-        """Adds to the time that was waited for packs."""
-        self.wait_s += seconds
+    def restart_clock(self) -> None:
+        """Measures the time of the next step from now on."""
+        self._before = timestamp(self._device)
 
-    def take(self) -> tuple[float, int]:
-        """The seconds that were waited for packs, and the records skipped, since this was last asked."""
-        taken, self.wait_s, self.skipped_records = (self.wait_s, self.skipped_records), 0.0, 0
-        return taken
+    def add_wait(self, seconds: float) -> None:
+        """Adds to the time for which the next step waits for its packs."""
+        self._waited_s += seconds
 
-    def add(self, launched: _Launched) -> None:
-        """Holds this step back and writes down the one before."""
+    def add(self, step: _LaunchedStep) -> None:
+        """Reports the step that is held, then holds this one."""
         self.flush()
-        self.held = launched
+        self._held, self._waited_s = (step, self._waited_s), 0.0
 
     def flush(self) -> None:
-        """Writes down what is held; UserError where its loss is no number."""
-        if self.held is None:
+        """Reports the step that is held; UserError if its loss or its gradient is not finite."""
+        if self._held is None:
             return
-        launched, self.held = self.held, None
-        counts = launched.counts
-        loss_sum, norm = launched.numbers.get()
+        (step, waited_s), self._held = self._held, None
+        reached, counts = step.reached, step.counts
+        loss_sum, norm = step.numbers.get()
         loss = loss_sum / max(1, counts.answer_tokens)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
-                f"step {launched.step}: loss {loss}, gradient norm {norm}; the update was not made."
+                f"step {reached.step}: loss {loss}, gradient norm {norm}; the update was not made."
                 " Begin anew with a lower --learning-rate (--overwrite)"
             )
-        step_s, self.before = launched.numbers.seconds_after(self.before), launched.numbers
         metrics = StepMetrics(
-            step=launched.step,
-            epoch=launched.epoch,
+            step=reached.step,
+            epoch=reached.cursor.epoch,
+            share_done=step.share_done,
             loss=loss,
             grad_norm=norm,
-            learning_rate=launched.rate,
+            learning_rate=step.rate,
             records=counts.records,
             tokens=counts.tokens,
             answer_tokens=counts.answer_tokens,
             cut_records=counts.cut_records,
             cut_tokens=counts.cut_tokens,
-            skipped_records=launched.skipped_records,
-            step_s=step_s,
-            wait_s=launched.wait_s,
-            peak_memory_bytes=_peak_memory(self.accelerator.device),
+            skipped_records=reached.skipped_records - self._skipped_records,
+            step_s=step.numbers.seconds_after(self._before),
+            wait_s=waited_s,
+            peak_memory_bytes=_peak_memory(self._device),
         )
-        if self.accelerator.is_main_process:
-            append_metrics(Path(self.config.run) / names.METRICS, metrics)
-        if launched.step % self.config.log_every == 0:
-            self.accelerator.print(f"{launched.share:4.0%}  {log_line(metrics)}", flush=True)
+        self._before, self._skipped_records = step.numbers, reached.skipped_records
+        for sink in self._sinks:
+            sink(metrics)
 
 
-def _after(here: Progress, mine: StepPacks, counts: StepCounts, stream: PackStream) -> Progress:
-    """The progress after a step; one in which nothing is learnt is none."""
+def _after(reached: RunState, packs: StepPacks, counts: StepCounts, stream: PackStream) -> RunState:
+    """The state after these packs. If all their records were skipped, they do not count as a step."""
     records = counts.records + counts.skipped_records
-    return Progress(
-        here.step + bool(counts.records),
-        here.cursor.after([mine.places], packs_per_step=stream.packs_per_step, records=records),
-        here.cut_records + counts.cut_records,
-        here.skipped_records + counts.skipped_records,
+    return replaced(
+        reached,
+        step=reached.step + bool(counts.records),
+        cursor=reached.cursor.after([packs.places], packs_per_step=stream.packs_per_step, records=records),
+        cut_records=reached.cut_records + counts.cut_records,
+        skipped_records=reached.skipped_records + counts.skipped_records,
     )
 
 
-def _check_not_over(counts: StepCounts, here: Progress, stream: PackStream) -> None:
-    """UserError, on all ranks, if nothing is left to learn though records are missing: no end would ever come."""
+def _check_not_over(counts: StepCounts, reached: RunState, stream: PackStream) -> None:
+    """Raises UserError, on all ranks, if no rank has records left though some are missing: the loop would never end."""
     if counts.ranks_over == stream.rank.world:
         raise UserError(
-            f"epoch {here.cursor.epoch} is over with {here.cursor.records:,} of {stream.num_records:,} records learnt"
-            " or skipped: the checkpoint that this run went on from does not belong to this data; delete it, and go on"
-            " from the one before it with --resume"
+            f"epoch {reached.cursor.epoch} is over with {reached.cursor.records:,} of {stream.num_records:,} records"
+            " trained or skipped: the checkpoint that this run went on from does not belong to this data; delete it,"
+            " and go on from the one before it with --resume"
         )
 
 
-def _share_done(config: TrainConfig, stream: PackStream, here: Progress) -> float:
-    """From 0 to 1, by records or by steps, whichever ends the run first."""
-    by_records = (here.cursor.epoch + here.cursor.records / max(1, stream.num_records)) / config.epochs
-    return max(by_records, here.step / config.max_steps if config.max_steps else 0.0)
+def _share_done(reached: RunState, config: TrainConfig, stream: PackStream) -> float:
+    """The share of the run that is done, from 0 to 1: by records or by steps, whichever ends the run first."""
+    by_records = (reached.cursor.epoch + reached.cursor.records / max(1, stream.num_records)) / config.epochs
+    return max(by_records, reached.step / config.max_steps if config.max_steps else 0.0)
 
 
 def _is_last(step: int, config: TrainConfig) -> bool:
     return config.max_steps is not None and step >= config.max_steps
 
 
-def _save(
-    config: TrainConfig, trainee: Trainee, here: Progress, ledger: list[LearntStep], *, identity: dict[str, Any]
-) -> int:
-    """Collective: every rank says where its lanes stand and what it has learnt, rank 0 writes. Empties the ledger."""
-    ranks = gather_object([(dict(here.cursor.lanes), ledger)])
+def _save(state: TrainState, config: TrainConfig, reached: RunState, ledger: list[LearntStep]) -> int:
+    """Writes checkpoint and ledger, and empties `ledger`; returns the step.
+
+    Collective: each rank sends the positions of its lanes and its part of the ledger, rank 0 writes.
+    """
+    ranks = gather_object([(dict(reached.cursor.lanes), ledger)])
     lanes = {lane: place for lanes_of_rank, _ in ranks for lane, place in lanes_of_rank.items()}
-    if trainee.accelerator.is_main_process:
+    if state.accelerator.is_main_process:
         run = Path(config.run)
-        trainee.engine.export_adapter()
+        state.engine.export_adapter()
         write_ledger(run, list(merge([part for _, part in ranks])))
-        whole = replace(here, cursor=replace(here.cursor, lanes=lanes))
-        save_checkpoint(run, trainee.model, trainee.optimizer, whole, identity=identity)
+        whole = replaced(reached, cursor=replace(reached.cursor, lanes=lanes), loss_scale=state.loss_scale)
+        save_checkpoint(run, whole, model=state.engine.model, optimizer=state.optimizer)
         if config.copy_to:
             try_to_copy(run, config.copy_to)
     ledger.clear()
-    trainee.accelerator.wait_for_everyone()
-    return here.step
+    state.accelerator.wait_for_everyone()
+    return reached.step
 
 
 def _peak_memory(device: torch.device) -> int | None:

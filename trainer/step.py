@@ -1,7 +1,7 @@
 """One optimizer step over all ranks, launched without waiting for the GPU.
 
-What people and the loop want to know of it arrives later (`Awaited`). A gradient that is no number therefore switches
-all updates off on the GPU itself, from its own step on, until the loop has read it and stops.
+Its loss and gradient norm arrive later (`DeferredNumbers`). A gradient that is not finite therefore switches off all
+updates on the GPU itself, from its own step on, until the loop has read the numbers and stops.
 """
 
 import math
@@ -12,152 +12,158 @@ from typing import Any, Final
 
 import torch
 from accelerate import Accelerator
-from peft import PeftModel
 from torch import Tensor
 
 from trainer.config import TrainConfig
 from trainer.engines.engine import Engine
+from trainer.runs.checkpoint import LossScale
 from trainer.stream.packs import StepPacks
 
-# Of losses in float16, as in torch.amp. It stands in the optimizer's state, and so in checkpoints.
-_SCALE: Final = "loss_scale"
-_STEPS_AT_SCALE: Final = "steps_at_loss_scale"
+# As in torch.amp.
 _FIRST_SCALE: Final = 2.0**16
 _STEPS_TO_GROW: Final = 2_000
 
 
-@dataclass(frozen=True)
-class Trainee:
-    """What is trained, and with what."""
+@dataclass(kw_only=True)
+class TrainState:
+    """What is trained, and what a step leaves for the next one."""
 
-    model: PeftModel
     engine: Engine
     optimizer: torch.optim.Optimizer
     accelerator: Accelerator
+    loss_scale: LossScale | None  # in float16 only
+    has_diverged: Tensor  # on the device: 1 once a loss or a gradient was not finite, else 0
 
 
 @dataclass(frozen=True)
 class StepCounts:
-    """What a step learns, over all ranks."""
+    """What is in a step, over all ranks."""
 
     records: int
     tokens: int
     answer_tokens: int
     cut_records: int
     cut_tokens: int
-    skipped_records: int  # that could not be read, and were to be left out
-    ranks_over: int  # that have nothing left to learn in this epoch
+    skipped_records: int  # that could not be read
+    ranks_over: int  # that have no records left in this epoch
     ranks_failed: int  # that could not make their packs
 
 
 @dataclass(frozen=True)
-class Awaited:
+class DeferredNumbers:
     """Numbers on their way from the GPU."""
 
     numbers: Tensor
     arrival: torch.cuda.Event | None
     made_s: float = field(default_factory=time.perf_counter)
 
-    def seconds_after(self, earlier: "Awaited") -> float:
+    def seconds_after(self, earlier: "DeferredNumbers") -> float:
         """The time between both arrivals, by the clock of the GPU where there is one. Call `get` before."""
         if self.arrival is None or earlier.arrival is None:
             return self.made_s - earlier.made_s
         return earlier.arrival.elapsed_time(self.arrival) / 1000
 
     def get(self) -> list[Any]:
-        """The numbers. Waits for what they depend on alone, not for what was launched after them."""
+        """The numbers. Waits only for the work that computes them, not for work that was launched later."""
         if self.arrival is not None:
             self.arrival.synchronize()
         return self.numbers.tolist()
 
 
-def mark(device: torch.device) -> Awaited:
-    """Now, as the device will reach it: to measure from."""
-    return _awaited(torch.zeros((), device=device))
+def timestamp(device: torch.device) -> DeferredNumbers:
+    """The moment at which the device reaches this point of its work, to measure times from."""
+    return _deferred(torch.zeros((), device=device))
 
 
-def make_optimizer(engine: Engine, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW on what the engine trains; with a loss scale where it computes in float16."""
-    optimizer = torch.optim.AdamW(
-        engine.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+def make_train_state(engine: Engine, config: TrainConfig, accelerator: Accelerator) -> TrainState:
+    """AdamW on the engine's parameters, and a loss scale if the engine computes in float16."""
+    return TrainState(
+        engine=engine,
+        optimizer=torch.optim.AdamW(
+            engine.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        ),
+        accelerator=accelerator,
+        loss_scale=LossScale(_FIRST_SCALE) if engine.model.dtype == torch.float16 else None,
+        has_diverged=torch.zeros((), device=accelerator.device),
     )
-    if engine.model.dtype == torch.float16:
-        optimizer.param_groups[0] |= {_SCALE: _FIRST_SCALE, _STEPS_AT_SCALE: 0}
-    return optimizer
 
 
-def count_step(mine: StepPacks, accelerator: Accelerator, *, has_failed: bool = False) -> Awaited:
-    """What all ranks together learn in a step, for `StepCounts`. Collective, also where there are no packs.
+def count_step(packs: StepPacks, accelerator: Accelerator, *, has_failed: bool = False) -> DeferredNumbers:
+    """The numbers of `StepCounts`, over all ranks. Collective: a rank without packs calls it, too.
 
-    A rank that could not make its packs says so here: it must not leave the others waiting for it.
+    A rank that could not make its packs reports it here (`has_failed`), because the other ranks wait for it.
     """
-    examples = [example for pack in mine.packs for example in pack.examples]
+    examples = [example for pack in packs.packs for example in pack.examples]
     counts = torch.tensor(
         [
             len(examples),
-            sum(pack.num_tokens for pack in mine.packs),
-            sum(pack.num_answer_tokens for pack in mine.packs),
+            sum(pack.num_tokens for pack in packs.packs),
+            sum(pack.num_answer_tokens for pack in packs.packs),
             sum(example.num_cut > 0 for example in examples),
             sum(example.num_cut for example in examples),
-            mine.num_skipped,
-            mine.is_over,
+            packs.num_skipped,
+            packs.is_over,
             has_failed,
         ]
     )
     if accelerator.num_processes == 1:
-        return Awaited(counts, None)
+        return DeferredNumbers(counts, None)
     if accelerator.device.type == "cuda":
         counts = counts.pin_memory()
-    return _awaited(accelerator.reduce(counts.to(accelerator.device, non_blocking=True), reduction="sum"))
+    return _deferred(accelerator.reduce(counts.to(accelerator.device, non_blocking=True), reduction="sum"))
 
 
 def train_step(
-    trainee: Trainee, batches: Sequence[Any], config: TrainConfig, *, rate: float, step: int, counts: StepCounts
-) -> Awaited:
-    """One update from all ranks' batches of this step: the summed loss of its answer tokens, and the gradient's norm.
+    state: TrainState, batches: Sequence[Any], *, config: TrainConfig, counts: StepCounts, rate: float, step: int
+) -> DeferredNumbers:
+    """One update from the batches of all ranks. The numbers: the loss summed over answer tokens, the gradient's norm.
 
-    Collective. In float16 gradients that leave its range are computed again with a smaller loss scale, so that no
-    record is passed over; that takes one wait for the GPU a step.
+    Collective. In float16, gradients that overflow are computed again with a smaller loss scale, so that no record is
+    left out. This costs one wait for the GPU in each step.
     """
-    optimizer, accelerator = trainee.optimizer, trainee.accelerator
-    parameters = trainee.engine.parameters()
-    (group,) = optimizer.param_groups
+    parameters = state.engine.parameters()
     while True:
-        scale = group.get(_SCALE, 1.0)
-        torch.manual_seed(hash((config.seed, step, accelerator.process_index)) % 2**31)  # dropout, also after a resume
-        loss_sum = torch.zeros((), device=accelerator.device)
+        scale = state.loss_scale.value if state.loss_scale else 1.0
+        seed = hash((config.seed, step, state.accelerator.process_index)) % 2**31
+        torch.manual_seed(seed)  # of dropout: the same after a resume
+        loss_sum = torch.zeros((), device=state.accelerator.device)
         for batch in batches:
-            loss = trainee.engine.loss(batch)
+            loss = state.engine.loss(batch)
             (loss * (scale / max(1, counts.answer_tokens))).backward()
             loss_sum += loss.detach()
-        loss_sum = _sum_over_ranks(parameters, loss_sum, accelerator, scale=scale)
+        loss_sum = _sum_over_ranks(parameters, loss_sum, state.accelerator, scale=scale)
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-        if _SCALE not in group or scale <= 1 or math.isfinite(norm.item()):  # host sync, in float16 alone
+        if state.loss_scale is None or scale <= 1 or math.isfinite(norm.item()):  # host sync, in float16 only
             break
-        group |= {_SCALE: scale / 2, _STEPS_AT_SCALE: 0}
-        optimizer.zero_grad()
-    if _SCALE in group:
-        group[_STEPS_AT_SCALE] += 1
-        if group[_STEPS_AT_SCALE] == _STEPS_TO_GROW:
-            group |= {_SCALE: group[_SCALE] * 2, _STEPS_AT_SCALE: 0}
-    _update(optimizer, rate=rate, is_wrong=~torch.isfinite(loss_sum + norm))
-    return _awaited(torch.stack([loss_sum, norm]))
+        state.loss_scale = LossScale(scale / 2)
+        state.optimizer.zero_grad()
+    if state.loss_scale:
+        state.loss_scale = _after_step(state.loss_scale)
+    _update(state, rate=rate, is_wrong=~torch.isfinite(loss_sum + norm))
+    return _deferred(torch.stack([loss_sum, norm]))
 
 
-def _update(optimizer: torch.optim.Optimizer, *, rate: float, is_wrong: Tensor) -> None:
-    """Updates, unless this step or an earlier one is wrong. torch's fused optimizers read `found_inf` on the GPU."""
-    wrong = torch.maximum(getattr(optimizer, "found_inf", torch.zeros_like(is_wrong)), is_wrong.float())
-    optimizer.found_inf = wrong  # type: ignore[attr-defined]  # as torch.amp.GradScaler sets it
-    for group in optimizer.param_groups:
+def _after_step(scale: LossScale) -> LossScale:
+    """The scale, doubled when it was right for enough steps."""
+    steps = scale.steps + 1
+    return LossScale(scale.value * 2) if steps == _STEPS_TO_GROW else LossScale(scale.value, steps)
+
+
+def _update(state: TrainState, *, rate: float, is_wrong: Tensor) -> None:
+    """Updates the parameters, unless this step or an earlier one is wrong."""
+    state.has_diverged = torch.maximum(state.has_diverged, is_wrong.float())
+    # torch's fused optimizers read this attribute on the GPU and skip the update if it is 1. torch.amp sets it, too.
+    state.optimizer.found_inf = state.has_diverged  # type: ignore[attr-defined]
+    for group in state.optimizer.param_groups:
         group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad()
+    state.optimizer.step()
+    state.optimizer.zero_grad()
 
 
 def _sum_over_ranks(
     parameters: list[torch.nn.Parameter], loss_sum: Tensor, accelerator: Accelerator, *, scale: float
 ) -> Tensor:
-    """Adds gradients, freed of the loss scale, and loss over all ranks, in one piece.
+    """Divides gradients by the loss scale, then adds them and the loss over all ranks in one all-reduce.
 
     Collective: a rank with empty packs adds zeros.
     """
@@ -179,10 +185,10 @@ def _sum_over_ranks(
     return flat[0]
 
 
-def _awaited(numbers: Tensor) -> Awaited:
+def _deferred(numbers: Tensor) -> DeferredNumbers:
     if numbers.device.type != "cuda":
-        return Awaited(numbers, None)
+        return DeferredNumbers(numbers, None)
     host = numbers.to("cpu", non_blocking=True)  # torch makes this memory pinned
     arrival = torch.cuda.Event(enable_timing=True)
     arrival.record()
-    return Awaited(host, arrival)
+    return DeferredNumbers(host, arrival)

@@ -1,12 +1,11 @@
 """Trains an adapter: the entry point of `accelerate launch -m trainer.train`, on every rank."""
 
-import logging
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from accelerate.utils import DistributedType, gather_object
 from command.caller import end_with_caller
 from command.entry import exit_code
 from command.options import parse_settings
+from command.settings import settings_of_result
 from contract.errors import UserError
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer
@@ -28,27 +28,21 @@ from trainer.loop import fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank, rows_of_epoch
 from trainer.runs import names
-from trainer.runs.checkpoint import Progress, find_last, load_checkpoint, save_adapter
+from trainer.runs.checkpoint import RunState, find_last, load_checkpoint, save_adapter
 from trainer.runs.copies import check_copy, copy_run
-from trainer.runs.folder import RunLock, base_in_the_making, base_of, check_run, check_same, claim_run, is_run
+from trainer.runs.folder import RunLock, base_of, check_run, check_same, claim_run, is_run, temporary_base
+from trainer.runs.metrics import open_sinks
 from trainer.runs.precision import chosen_precision, write_trials
 from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
-from trainer.step import Trainee, make_optimizer
+from trainer.step import TrainState, make_train_state
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream
 
-log = logging.getLogger(__name__)
-
-# Settings that may change between a checkpoint and its resume. Of `data` the stream says what must not.
-_FREE: Final = (
-    *("data", "run", "copy_to", "resume", "overwrite", "max_steps", "save_every", "log_every"),
-    *("tokens_per_batch", "skip_damaged", "cache", "cache_limit", "ledger"),
-)
 _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where the user has to change something."""
     end_with_caller()  # or ranks would train on without their command
     return exit_code(
@@ -68,7 +62,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     data = open_data(config.data, limit=config.limit)
     check_run(config)
     check_engine(config)
-    open_cache(config, data)  # which may be of no use: said before a base is made
+    open_cache(config, data)  # a cache that cannot be used is reported before a base is made
     accelerator = Accelerator()
     check_strategy(accelerator)
     transformers.utils.logging.disable_progress_bar()
@@ -84,40 +78,32 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     with _base(config, data, accelerator, last=last) as (base, new_base):
         if config.resume and config.base_precision == "auto":
             config = replace(config, base_precision=chosen_precision(run))
-        # Whatever can be wrong is found before anything of an earlier run is touched.
-        trainee, stream = build(config, data, accelerator, base=base)
-        identity = _identity(config, trainee, stream)
-        start = Progress(0, Cursor())
-        if last:
-            start = load_checkpoint(last, trainee.model, trainee.optimizer, identity=identity)
-            trainee.engine.import_adapter()
-            accelerator.print(f"going on from {last}", flush=True)
-        elif config.resume:
-            check_same(run, identity)
-        _check_start(start)
+        # All that can be wrong is found before any file of an earlier run is changed.
+        state, stream = build(config, data, accelerator, base=base)
+        start = _start(config, state, stream, last=last)
         if accelerator.is_main_process:
             lock.take(make_folder=True)
-            claim_run(config, data, identity=identity, new_base=new_base)
-            if isinstance(trainee.engine, NativeEngine) and trainee.engine.trials:
-                write_trials(run, trainee.engine.trials)
+            claim_run(config, data, identity=start.identity, new_base=new_base)
+            if isinstance(state.engine, NativeEngine) and state.engine.trials:
+                write_trials(run, state.engine.trials)
         accelerator.wait_for_everyone()
-    accelerator.print(_plan_text(config, stream, trainee), flush=True)
+    accelerator.print(_plan_text(config, stream, state), flush=True)
 
     started = time.monotonic()
     try:
-        with without_long_collections():
-            end = fit(trainee, stream, config, start=start, identity=identity)
+        with open_sinks(config, accelerator, last_step=start.step) as sinks, without_long_collections():
+            end = fit(state, stream, config=config, start=start, sinks=sinks)
         if accelerator.is_main_process:
-            trainee.engine.export_adapter()
-            save_adapter(trainee.model, run / names.ADAPTER)
+            state.engine.export_adapter()
+            save_adapter(state.engine.model, run / names.ADAPTER)
             if config.copy_to:
                 copy_run(run, config.copy_to)
     except OSError as error:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     num_steps, seconds = end.step - start.step, time.monotonic() - started
     accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / names.ADAPTER}")
-    if told := _left_out_text(end, config):
-        accelerator.print(told)
+    if left_out := _left_out_text(end, config):
+        accelerator.print(left_out)
     accelerator.end_training()
 
 
@@ -125,26 +111,33 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
 def _base(
     config: TrainConfig, data: tuple[DataSet, ...], accelerator: Accelerator, *, last: Path | None
 ) -> Iterator[tuple[str, Path | None]]:
-    """Where the base lies, twice for a tiny one that was made and is to be moved into the run's folder. Collective."""
-    run, new_base = Path(config.run), None
-    base = base_of(run, config.base)
-    if config.base == TINY_BASE and not (last or (config.resume and Path(base).is_dir())):
-        new_base = base_in_the_making(run)
-        base = str(new_base)
-    try:
-        if new_base and accelerator.is_main_process:
-            make_tiny_base(data, folder=new_base, seed=config.seed, window=config.max_length)
+    """The path or hub name of the base; the path also as second value if it is a tiny base made here. Collective.
+
+    A base made here has to be moved into the run's folder inside the block, or else it is deleted.
+    """
+    base = base_of(Path(config.run), config.base)
+    if config.base != TINY_BASE or last or (config.resume and Path(base).is_dir()):
         accelerator.wait_for_everyone()
-        yield base, new_base
-    finally:
-        if new_base and accelerator.is_main_process:
-            shutil.rmtree(new_base, ignore_errors=True)  # where it was not moved
+        yield base, None
+        return
+    new_base = temporary_base(Path(config.run))
+    with RunLock(new_base) as lock:
+        if accelerator.is_main_process:
+            lock.take(make_folder=True)  # another training may want to make the base of the same new run
+        try:
+            if accelerator.is_main_process:
+                make_tiny_base(data, folder=new_base, seed=config.seed, window=config.max_length)
+            accelerator.wait_for_everyone()
+            yield str(new_base), new_base
+        finally:
+            if accelerator.is_main_process:
+                shutil.rmtree(new_base, ignore_errors=True)  # unless it was moved
 
 
 def build(
     config: TrainConfig, data: tuple[DataSet, ...], accelerator: Accelerator, *, base: str
-) -> tuple[Trainee, PackStream]:
-    """The 4-bit base with its adapter, and this rank's stream of packs."""
+) -> tuple[TrainState, PackStream]:
+    """The base with its adapter, ready to be trained, and this rank's stream of packs."""
     tokenizer = load_tokenizer(base)
     stream = PackStream(
         data,
@@ -166,32 +159,54 @@ def build(
     )
     accelerator.print(f"engine {engine.name}: {why}", flush=True)
     check_isolation(engine, vocabulary=len(tokenizer))
-    return Trainee(engine.model, engine, make_optimizer(engine, config), accelerator), stream
+    return make_train_state(engine, config, accelerator), stream
 
 
 def check_strategy(accelerator: Accelerator) -> None:
-    """Raises UserError where the launcher would cut up or move the base: only whole copies on every GPU are right."""
+    """Raises UserError if the launcher would split or move the base: each GPU needs a whole copy of it."""
     strategy = accelerator.distributed_type
     if strategy not in _WHOLE_COPIES:
         raise UserError(
-            f"accelerate is configured for {strategy.value}, expected one whole copy of the base on each GPU: cut up,"
-            " a 4-bit base is damaged (its bytes are no numbers to be split or cast), and up to 8B parameters it fits"
-            " on every GPU anyway. Run 'vitrine train', or 'accelerate launch --multi_gpu'"
+            f"accelerate is configured for {strategy.value}, expected one whole copy of the base on each GPU: splitting"
+            " damages a 4-bit base (its bytes are not numbers that can be split or cast), and a base of up to 8B"
+            " parameters fits on every GPU. Run 'vitrine train', or 'accelerate launch --multi_gpu'"
         )
 
 
-def _check_start(start: Progress) -> None:
-    """UserError where ranks would go on from different steps. Collective."""
+def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, last: Path | None) -> RunState:
+    """The state of the run before its first step. Loads the last checkpoint, if there is one. Collective.
+
+    UserError if a resume would not go on with the settings and data of the run, or ranks have different checkpoints.
+    """
+    run, accelerator, engine = Path(config.run), state.accelerator, state.engine
+    start = RunState(0, Cursor(), _identity(config, state, stream))
+    if last:
+        start = load_checkpoint(last, model=engine.model, optimizer=state.optimizer, identity=start.identity)
+        engine.import_adapter()
+        if state.loss_scale and start.loss_scale:
+            state.loss_scale = start.loss_scale
+        accelerator.print(f"going on from {last}", flush=True)
+    elif config.resume:
+        check_same(run, start.identity)
     steps = gather_object([start.step])
     if len(set(steps)) > 1:
         raise UserError(
             f"ranks would go on from different steps ({', '.join(map(str, steps))}): the run's folder has to be one"
             " that all machines share"
         )
+    return start
 
 
-def _left_out_text(end: Progress, config: TrainConfig) -> str:
-    """What of the data the whole run, with all its resumes, has not learnt; nothing where that is nothing."""
+def _identity(config: TrainConfig, state: TrainState, stream: PackStream) -> dict[str, Any]:
+    """What has to be the same at a checkpoint and at its resume."""
+    decided = {"engine": state.engine.name}
+    if isinstance(state.engine, NativeEngine):
+        decided["base_precision"] = state.engine.precision
+    return settings_of_result(config) | decided | stream.identity()
+
+
+def _left_out_text(end: RunState, config: TrainConfig) -> str:
+    """How many records the whole run, with all its resumes, cut or skipped; empty if it did neither."""
     parts = []
     if end.cut_records:
         parts.append(f"{end.cut_records:,} records were longer than {config.max_length} tokens and cut")
@@ -200,26 +215,17 @@ def _left_out_text(end: Progress, config: TrainConfig) -> str:
     return "; ".join(parts)
 
 
-def _identity(config: TrainConfig, trainee: Trainee, stream: PackStream) -> dict[str, Any]:
-    """What must not change between a checkpoint and its resume."""
-    settings = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    if isinstance(trainee.engine, NativeEngine):
-        settings["base_precision"] = trainee.engine.precision
-    return settings | {"engine": trainee.engine.name} | stream.identity()
-
-
-def _plan_text(config: TrainConfig, stream: PackStream, trainee: Trainee) -> str:
-    trained = sum(parameter.numel() for parameter in trainee.engine.parameters())
-    device = trainee.accelerator.device
+def _plan_text(config: TrainConfig, stream: PackStream, state: TrainState) -> str:
+    num_parameters = sum(parameter.numel() for parameter in state.engine.parameters())
     num_rows = rows_of_epoch([data_set.rows for data_set in stream.data])
     parts = [f"{num:,} of {each.rows.num:,} of {each.root}" for num, each in zip(num_rows, stream.data, strict=True)]
     mixture = f" ({', '.join(parts)})" if len(parts) > 1 else ""
     return (
         f"{stream.num_records:,} records{mixture} x {config.epochs} epochs in packs of {config.max_length} tokens,"
-        f" {config.packs_per_step} packs a step, on {trainee.accelerator.num_processes} x {device.type};"
-        f" {trained:,} trained parameters on {config.base}"
+        f" {config.packs_per_step} packs a step, on {state.accelerator.num_processes} x"
+        f" {state.accelerator.device.type}; {num_parameters:,} trained parameters on {config.base}"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

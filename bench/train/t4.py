@@ -30,7 +30,7 @@ from trainer.config import TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import NativeEngine, check_isolation, choose_engine
 from trainer.examples.encoder import Example, Pack
-from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
+from trainer.step import StepCounts, count_step, make_train_state, train_step
 from trainer.stream.packing import pack
 from trainer.stream.packs import StepPacks
 
@@ -67,17 +67,19 @@ def train_small(base: str | None, tokens_per_step: int, steps: int) -> dict[str,
     )
     check_isolation(engine, vocabulary=model.config.vocab_size)
     assert isinstance(engine, NativeEngine)
-    trainee = Trainee(model, engine, make_optimizer(engine, config), Accelerator())
+    state = make_train_state(engine, config, Accelerator())
+    assert state.loss_scale is not None, "it trains in float16"
     torch.cuda.reset_peak_memory_stats()
 
     losses, times_s, num_tokens = [], [], 0
     for step in range(1, steps + 1):
         first = (step - 1) * config.packs_per_step % (len(packs) - config.packs_per_step + 1)
         mine = packs[first : first + config.packs_per_step]
-        counts = StepCounts(*count_step(StepPacks(tuple(mine), {}), trainee.accelerator).get())
+        counts = StepCounts(*count_step(StepPacks(tuple(mine), {}), state.accelerator).get())
         started = time.perf_counter()
         rate = config.learning_rate * min(1, step / config.warmup_steps)
-        loss_sum, _ = train_step(trainee, engine.batches(mine), config, rate=rate, step=step, counts=counts).get()
+        numbers = train_step(state, engine.batches(mine), config=config, rate=rate, step=step, counts=counts)
+        loss_sum, _ = numbers.get()
         times_s.append(time.perf_counter() - started)
         losses.append(round(loss_sum / counts.answer_tokens, 5))
         num_tokens += counts.tokens
@@ -89,7 +91,7 @@ def train_small(base: str | None, tokens_per_step: int, steps: int) -> dict[str,
         "step_s_on_this_gpu": statistics.median(times_s),
         "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
         "peak_reserved_gib": torch.cuda.max_memory_reserved() / 2**30,
-        "loss_scale": trainee.optimizer.param_groups[0]["loss_scale"],
+        "loss_scale": state.loss_scale.value,
         "losses": losses,
     }
 

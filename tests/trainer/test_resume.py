@@ -44,9 +44,9 @@ def test_a_checkpoint_of_other_tokens_or_data_is_refused(
 
     template = (base / "chat_template.jinja").read_text()
     (base / "chat_template.jinja").write_text(template.replace("<|assistant|>", "<|assistant|>Well, "))
-    told = refused(resumed)
-    assert told.startswith("prompt form was '<s><|user|>What is TITLE?</s><|assistant|>' and is '")
-    assert told.endswith("<|assistant|>Well, '")
+    message = refused(resumed)
+    assert message.startswith("prompt form was '<s><|user|>What is TITLE?</s><|assistant|>' and is '")
+    assert message.endswith("<|assistant|>Well, '")
     (base / "chat_template.jinja").write_text(template)
 
     tokenizer = json.loads((base / "tokenizer.json").read_text())
@@ -55,7 +55,7 @@ def test_a_checkpoint_of_other_tokens_or_data_is_refused(
     assert re.fullmatch("tokenizer was '[0-9a-f]{16}' and is '[0-9a-f]{16}'", refused(resumed))
 
 
-def test_a_run_that_has_learnt_nothing_is_resumed_as_it_was_or_begun_anew(
+def test_a_run_without_a_checkpoint_is_resumed_as_it_was_or_begun_anew(
     prepared, other_prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Here after a start on shards that are not there."""
@@ -104,7 +104,7 @@ def test_a_run_whose_records_never_add_up_ends_with_an_error(prepared, micro_bas
     state["cursor"]["records"] -= 3
     path.write_text(json.dumps(state))
 
-    with pytest.raises(UserError, match="epoch 0 is over with 57 of 60 records learnt or skipped: the checkpoint"):
+    with pytest.raises(UserError, match="epoch 0 is over with 57 of 60 records trained or skipped: the checkpoint"):
         train(small_config(prepared, micro_base, run, resume=True))
 
 

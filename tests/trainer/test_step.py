@@ -13,8 +13,9 @@ from trainer.config import TrainConfig
 from trainer.engines.engine import NativeEngine, PlainEngine
 from trainer.loop import without_long_collections
 from trainer.native import build_native
+from trainer.runs.checkpoint import LossScale
 from trainer.runs.metrics import read_metrics
-from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
+from trainer.step import StepCounts, TrainState, count_step, make_train_state, train_step
 from trainer.stream.packs import StepPacks
 from trainer.train import train
 
@@ -22,20 +23,20 @@ CONFIG = TrainConfig(data=("-",), run="-", weight_decay=0.0)
 PACKS = tuple(make_packs([[17, 70, 5], [64, 1, 33]]))
 
 
-def make_trainee(dtype: torch.dtype = torch.float32) -> Trainee:
+def make_state(dtype: torch.dtype = torch.float32) -> TrainState:
     model = make_peft_model("llama").to(dtype)
     engine = NativeEngine(model, build_native(model, precision="bf16"), tokens_per_batch=256, precision="bf16")
-    return Trainee(model, engine, make_optimizer(engine, CONFIG), Accelerator(cpu=True))
+    return make_train_state(engine, CONFIG, Accelerator(cpu=True))
 
 
-def take_step(trainee: Trainee, *, step: int = 1) -> list[float]:
-    counts = StepCounts(*count_step(StepPacks(PACKS, {}), trainee.accelerator).get())
-    batches = trainee.engine.batches(PACKS)
-    return train_step(trainee, batches, CONFIG, rate=1e-3, step=step, counts=counts).get()
+def take_step(state: TrainState, *, step: int = 1) -> list[float]:
+    counts = StepCounts(*count_step(StepPacks(PACKS, {}), state.accelerator).get())
+    batches = state.engine.batches(PACKS)
+    return train_step(state, batches, config=CONFIG, rate=1e-3, step=step, counts=counts).get()
 
 
-def adapter(trainee: Trainee) -> torch.Tensor:
-    (values,) = trainee.engine.parameters()
+def adapter(state: TrainState) -> torch.Tensor:
+    (values,) = state.engine.parameters()
     return values.detach().clone()
 
 
@@ -52,42 +53,38 @@ def test_counts_are_of_records_and_of_answer_tokens() -> None:
 
 def test_after_a_step_that_is_no_number_nothing_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by the next step, which is launched before anybody has read of this one."""
-    trainee = make_trainee()
-    take_step(trainee)
-    before = adapter(trainee)
+    state = make_state()
+    take_step(state)
+    before = adapter(state)
     monkeypatch.setattr(NativeEngine, "loss", lambda self, _: self.parameters()[0].sum() * torch.nan)
-    assert not torch.isfinite(torch.tensor(take_step(trainee))).any()
-    assert torch.equal(adapter(trainee), before)
+    assert not torch.isfinite(torch.tensor(take_step(state))).any()
+    assert torch.equal(adapter(state), before)
 
     monkeypatch.undo()
-    assert torch.isfinite(torch.tensor(take_step(trainee))).all()
-    assert torch.equal(adapter(trainee), before)
+    assert torch.isfinite(torch.tensor(take_step(state))).all()
+    assert torch.equal(adapter(state), before)
 
 
 @pytest.mark.parametrize("first_scale", [2.0**10, 2.0**16, 2.0**40])
-def test_the_loss_scale_does_not_change_what_is_learnt(first_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_scale_does_not_change_the_update(first_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is too large is lowered until the same records' gradients are in range: none is passed over."""
     monkeypatch.setattr(unit, "_FIRST_SCALE", first_scale)
-    exact, trainee = make_trainee(), make_trainee(torch.float16)
+    exact, state = make_state(), make_state(torch.float16)
     for step in (1, 2, 3):
-        assert take_step(trainee, step=step) == pytest.approx(take_step(exact, step=step), rel=5e-3)
-    moved, right = adapter(trainee) - adapter(make_trainee()), adapter(exact) - adapter(make_trainee())
+        assert take_step(state, step=step) == pytest.approx(take_step(exact, step=step), rel=5e-3)
+    moved, right = adapter(state) - adapter(make_state()), adapter(exact) - adapter(make_state())
     assert torch.cosine_similarity(moved.flatten(), right.flatten(), dim=0) > 0.99
-    assert trainee.optimizer.param_groups[0]["loss_scale"] <= 2.0**24
+    assert state.loss_scale is not None
+    assert state.loss_scale.value <= 2.0**24
 
 
-def test_the_loss_scale_grows_again_and_is_kept_with_the_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_scale_grows_again_and_is_only_for_float16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit, "_STEPS_TO_GROW", 2)
-    trainee = make_trainee(torch.float16)
+    state = make_state(torch.float16)
     for step in (1, 2, 3):
-        take_step(trainee, step=step)
-    again = make_trainee(torch.float16)
-    again.optimizer.load_state_dict(trainee.optimizer.state_dict())
-
-    for optimizer in (trainee.optimizer, again.optimizer):
-        (group,) = optimizer.param_groups
-        assert (group["loss_scale"], group["steps_at_loss_scale"]) == (2.0**17, 1)
-    assert "loss_scale" not in make_trainee().optimizer.param_groups[0]
+        take_step(state, step=step)
+    assert state.loss_scale == LossScale(2.0**17, steps=1)
+    assert make_state().loss_scale is None
 
 
 @pytest.mark.parametrize("engine", ["native", "plain"])
@@ -113,7 +110,8 @@ def test_a_run_in_float16_has_the_losses_of_one_in_float32(prepared, micro_base:
 
 def test_plain_and_native_engines_have_the_same_optimizer() -> None:
     engine = PlainEngine(make_peft_model("llama"))
-    (group,), (native,) = make_optimizer(engine, CONFIG).param_groups, make_trainee().optimizer.param_groups
+    plain = make_train_state(engine, CONFIG, Accelerator(cpu=True))
+    (group,), (native,) = plain.optimizer.param_groups, make_state().optimizer.param_groups
     assert {name: value for name, value in group.items() if name != "params"} == {
         name: value for name, value in native.items() if name != "params"
     }

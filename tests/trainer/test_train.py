@@ -23,7 +23,7 @@ from trainer.config import AskConfig, EvaluateConfig, TrainConfig
 from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.loop import learning_rate
-from trainer.runs.folder import RunLock
+from trainer.runs.folder import RunLock, temporary_base
 from trainer.runs.metrics import read_metrics
 from trainer.runs.settings import load_train_config
 from trainer.train import check_strategy, main, train
@@ -198,7 +198,7 @@ def test_only_what_was_learnt_counts_as_seen(
     evaluate(EvaluateConfig(run=str(finished), seen=100, unseen=1, max_new_tokens=1))
     assert "of 60 seen titles" in capsys.readouterr().out  # the run was limited to as many
 
-    with pytest.raises(UserError, match="but this run learnt"):
+    with pytest.raises(UserError, match="but this run was trained on"):
         evaluate(EvaluateConfig(run=str(finished), data=(other_prepared.root,)))
 
 
@@ -277,3 +277,17 @@ def test_a_run_that_another_training_writes_to_is_refused(finished: Path, prepar
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
     with RunLock(finished) as free:
         free.take()
+
+
+def test_a_tiny_base_that_another_training_makes_is_left_alone(prepared, tmp_path: Path) -> None:
+    """Both are first starts of the same run, whose folder does not exist yet."""
+    run = tmp_path / "run"
+    base = temporary_base(run)
+    with RunLock(base) as other:
+        other.take(make_folder=True)
+        (base / "config.json").write_text("half made")
+        with pytest.raises(UserError, match=r"another training writes to .*\.run\.base\.tmp"):
+            train(small_config(prepared, Path("tiny"), run))
+
+    assert (base / "config.json").read_text() == "half made"
+    assert not run.exists()

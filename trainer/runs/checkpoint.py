@@ -1,58 +1,67 @@
-"""Checkpoints of a run: adapter, optimizer and cursor, written whole or not at all."""
+"""Checkpoints of a run: adapter, optimizer and state, written whole or not at all."""
 
-import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import torch
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from command.settings import settings_fields
 from contract.errors import UserError
+from trainer.config import TrainConfig
 from trainer.runs import names
+from trainer.runs.json_files import write_json
 from trainer.stream.cursor import Cursor, differences
 
 _WEIGHTS: Final = "adapter_model.safetensors"
 _OPTIMIZER: Final = "optimizer.pt"
-# What json, safetensors and torch raise where a file is not what they wrote, or cannot be read or written.
+# What msgspec, safetensors and torch raise for a file that is not as it was written, or cannot be read or written.
 _FILE_ERRORS: Final = (OSError, RuntimeError, SafetensorError)
 _FORMAT_ERRORS: Final = (ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, and what it left out on the way."""
+class LossScale(msgspec.Struct, frozen=True):
+    """The factor of losses in float16, without which small gradients would be rounded to zero."""
+
+    value: float
+    steps: int = 0  # since the value last changed
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """How far a run is, and what it left out so far."""
 
     step: int
     cursor: Cursor
+    identity: Mapping[str, Any]  # what a resume must agree on
     cut_records: int = 0  # longer than the window
     skipped_records: int = 0  # that could not be read
+    loss_scale: LossScale | None = None  # in float16 only
 
 
-def save_checkpoint(
-    run: Path, model: PeftModel, optimizer: torch.optim.Optimizer, progress: Progress, *, identity: dict[str, Any]
-) -> Path:
-    """RUN/checkpoints/step-000500, which appears in one step. `identity` names what a resume must agree on."""
-    folder = run / names.CHECKPOINTS / names.checkpoint_name(progress.step)
+def save_checkpoint(run: Path, state: RunState, *, model: PeftModel, optimizer: torch.optim.Optimizer) -> Path:
+    """Writes RUN/checkpoints/step-000500, which appears whole or not at all, and returns its path."""
+    folder = run / names.CHECKPOINTS / names.checkpoint_name(state.step)
 
     def write(temporary: Path) -> None:
         model.save_pretrained(temporary, save_embedding_layers=False)
         torch.save(optimizer.state_dict(), temporary / _OPTIMIZER)
-        state = vars(progress) | {"cursor": progress.cursor.to_json(), "identity": identity}
-        (temporary / names.CHECKPOINT_STATE).write_text(json.dumps(state, indent=1))
+        document = msgspec.structs.asdict(state) | {"cursor": state.cursor.to_json()}
+        write_json(temporary / names.CHECKPOINT_STATE, document)
 
     _write_folder(folder, write)
     return folder
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """A standard PEFT adapter, which appears in one step."""
+    """Writes a standard PEFT adapter, which appears whole or not at all."""
     _write_folder(folder, lambda temporary: model.save_pretrained(temporary, save_embedding_layers=False))
 
 
@@ -63,24 +72,41 @@ def find_last(run: Path) -> Path | None:
 
 
 def load_checkpoint(
-    folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer, *, identity: dict[str, Any]
-) -> Progress:
-    """Puts model and optimizer where the checkpoint was; UserError names every difference to what this run is."""
+    folder: Path, *, model: PeftModel, optimizer: torch.optim.Optimizer, identity: Mapping[str, Any]
+) -> RunState:
+    """Loads a checkpoint into the model and the optimizer; returns its state, with the identity of this run.
+
+    UserError names every setting of the identity that differs.
+    """
     try:
-        state = json.loads((folder / names.CHECKPOINT_STATE).read_text())
+        document = msgspec.json.decode((folder / names.CHECKPOINT_STATE).read_bytes(), type=dict[str, Any])
         weights = load_file(folder / _WEIGHTS)
         moments = torch.load(folder / _OPTIMIZER, map_location=model.device, weights_only=True)
-        before = state.pop("identity")
-        progress = Progress(**state | {"cursor": Cursor.from_json(state["cursor"])})
+        document |= {"cursor": Cursor.from_json(document["cursor"])}
+        document.setdefault("loss_scale", _take_loss_scale(moments))
+        state = msgspec.convert(document, RunState)
     except (*_FILE_ERRORS, *_FORMAT_ERRORS) as error:
         raise UserError(
             f"{folder} cannot be read ({type(error).__name__}: {error}); delete it to go on from the one before it"
         ) from error
-    if different := differences(before, identity):
+    if different := changed_settings(state.identity, identity):
         raise UserError(f"{folder} cannot be resumed: " + "; ".join(different))
     set_peft_model_state_dict(model, weights)
     optimizer.load_state_dict(moments)
-    return progress
+    return msgspec.structs.replace(state, identity=identity)
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The differences between two identities of a run, in words. A setting that `before` lacks had its default."""
+    defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
+    return differences(defaults | dict(before), now)
+
+
+def _take_loss_scale(moments: dict[str, Any]) -> LossScale | None:
+    """Removes and returns the loss scale of an optimizer's state, where older checkpoints kept it."""
+    group = moments["param_groups"][0]
+    value, steps = group.pop("loss_scale", None), group.pop("steps_at_loss_scale", 0)
+    return None if value is None else LossScale(value, steps)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -89,12 +115,12 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """A folder that appears whole and on the disk, or not at all; UserError where it cannot be written.
+    """Writes a folder that appears whole and flushed to the disk, or not at all; UserError where that fails.
 
-    It may take the place of another one, which is then gone for a moment: no step is saved again while its checkpoint
-    is whole, and a run whose adapter is gone has its last checkpoint.
+    It may replace an older folder, which is then gone for a moment. That is safe: no step is saved again while its
+    checkpoint is whole, and a run without its adapter still has its last checkpoint.
     """
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = names.temporary(folder)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -111,7 +137,7 @@ def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _flush(path: Path) -> None:
-    """To the disk, with its name if it is a folder."""
+    """Flushes a file or a folder's entries to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,41 +1,41 @@
-"""The folder of a training run: what it holds, and what it remembers of how it was made."""
+"""The folder of a training run: what it holds, and what it keeps of how the run was started."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from command.locked_files import try_lock
-from contract import storage
 from contract.errors import UserError
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.plan.data_sets import DataSet
 from trainer.runs import names
-from trainer.runs.settings import nothing_to_resume, require_run
-from trainer.stream.cursor import differences
+from trainer.runs.checkpoint import changed_settings
+from trainer.runs.json_files import write_json
+from trainer.runs.settings import raise_nothing_to_resume, require_run
 
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
 
-@dataclass(frozen=True)
-class RunInfo:
-    """RUN/config.json: how a run was made, and what its answers need."""
+class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """RUN/config.json: how a run was started, and what its answers need."""
 
-    config: Mapping[str, Any]
+    config: dict[str, Any]
     dataset_ids: list[str]
     text_profile: str
-    versions: Mapping[str, str]
-    identity: Mapping[str, Any] = field(default_factory=dict)  # what must not change; each checkpoint has it as well
+    versions: dict[str, str]
+    identity: dict[str, Any] = {}  # what a resume must agree on; each checkpoint has it as well
 
 
 def check_run(config: TrainConfig) -> None:
-    """Changes nothing; UserError if this training would touch anything that it was not asked to touch.
+    """Raises UserError if RUN holds anything that neither --resume nor --overwrite allows us to change. Read-only.
 
-    A run that has neither a checkpoint nor an adapter has nothing to lose: whoever wants its folder may have it.
+    A run that has neither a checkpoint nor an adapter has nothing to lose: any training may take its folder.
     """
     run = Path(config.run)
     try:
@@ -44,45 +44,49 @@ def check_run(config: TrainConfig) -> None:
         raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
     nearest = next(path for path in (run, *run.absolute().parents) if path.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{run} cannot be the folder of a run: {nearest} is not to be written to")
+        raise UserError(f"{run} cannot be the folder of a run: {nearest} is not writable")
     has_run = is_run(run)
     if config.resume and not has_run:
-        raise nothing_to_resume(run)
-    if has_run and _has_learnt(run) and not (config.resume or config.overwrite):
+        raise_nothing_to_resume(run)
+    if has_run and _has_trained(run) and not (config.resume or config.overwrite):
         raise UserError(f"{run} holds a run already: give --resume to go on with it, --overwrite to replace it")
     if not has_run and not is_empty:
         raise UserError(f"{run} is not empty and holds no run: give another folder")
 
 
 def check_same(run: Path, identity: Mapping[str, Any]) -> None:
-    """UserError names every difference to what a run without a checkpoint was begun with."""
-    if different := differences(_load_info(run).identity, identity):
+    """Raises UserError that names every difference to the settings with which a run without checkpoint was started."""
+    if different := changed_settings(_load_info(run).identity, identity):
         raise UserError(f"{run} cannot be resumed: {'; '.join(different)}; leave out --resume to begin anew")
 
 
 class RunLock:
-    """Keeps other trainings out of a run's folder for as long as it is open, or until this process ends."""
+    """Keeps other trainings out of a folder while this object is open, at most until this process ends."""
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._descriptor: int | None = None
 
     def take(self, *, make_folder: bool = False) -> None:
-        """Locks the folder, if there is one or it is to be made; UserError where another training has it locked."""
+        """Locks the folder; UserError if another training has locked it.
+
+        A folder that does not exist is made first, or else stays unlocked.
+        """
         if self._descriptor is not None:
             return
         try:
             if make_folder:
-                self._run.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             if make_folder:
-                raise UserError(f"{self._run} cannot be the folder of a run: {error.strerror}") from error
+                raise UserError(f"{self._folder} cannot be the folder of a run: {error.strerror}") from error
             return
         if not try_lock(descriptor):
             os.close(descriptor)
             raise UserError(
-                f"another training writes to {self._run}: wait for its end, or end it, its launcher's children too"
+                f"another training writes to {self._folder}: wait until it has ended, or end it together with the"
+                " processes that it started"
             )
         self._descriptor = descriptor
 
@@ -97,9 +101,9 @@ class RunLock:
 def claim_run(
     config: TrainConfig, data: Sequence[DataSet], *, identity: Mapping[str, Any], new_base: Path | None
 ) -> None:
-    """Makes the folder that of this training: deletes what an earlier run left, writes RUN/config.json.
+    """Makes RUN the folder of this training: deletes what an earlier run left, writes config.json, moves `new_base` in.
 
-    At whatever point it is killed, the folder is that of a run or empty to the next one. `new_base` is moved into it.
+    After a kill at any point, the next training finds a run or an empty folder.
     """
     run = Path(config.run)
     run.mkdir(parents=True, exist_ok=True)
@@ -111,24 +115,24 @@ def claim_run(
     for path in (*filter(_is_left_over, run.iterdir()), *inner):
         _delete(path)
     info = RunInfo(
-        asdict(config),
-        [data_set.manifest.dataset_id for data_set in data],
-        data[0].manifest.text_profile,
-        {name: version(name) for name in _PACKAGES},
-        identity,
+        config=asdict(config),
+        dataset_ids=[data_set.manifest.dataset_id for data_set in data],
+        text_profile=data[0].manifest.text_profile,
+        versions={name: version(name) for name in _PACKAGES},
+        identity=dict(identity),
     )
-    storage.write_bytes(str(run / names.CONFIG), f"{json.dumps(asdict(info), indent=1)}\n".encode())
+    write_json(run / names.CONFIG, info)
     if new_base:
         os.replace(new_base, run / names.BASE)
 
 
 def _discard(path: Path) -> None:
-    """Deletes it at once: what is half gone must not be taken for whole."""
-    gone = path.with_name(f".{path.name}.tmp")
+    """Deletes a file or folder, which loses its name first: a kill leaves nothing half deleted under that name."""
+    unnamed = names.temporary(path)
     if path.exists():
-        _delete(gone)
-        os.replace(path, gone)
-        _delete(gone)
+        _delete(unnamed)
+        os.replace(path, unnamed)
+        _delete(unnamed)
 
 
 def _delete(path: Path) -> None:
@@ -139,45 +143,46 @@ def _delete(path: Path) -> None:
 
 
 def _is_left_over(path: Path) -> bool:
-    """Whether a run that was killed left it half written or half deleted."""
+    """Whether a run that was killed left this file or folder half written or half deleted."""
     return path.name.endswith(".tmp") and path.name.startswith(tuple(f".{name}." for name in names.ALL))
 
 
-def base_in_the_making(run: Path) -> Path:
-    """Where a tiny base lies until the run's folder is claimed."""
-    return run.with_name(f".{run.name}.base.tmp")
+def temporary_base(run: Path) -> Path:
+    """The path of a tiny base until its run's folder is claimed."""
+    return names.temporary(run.with_name(f"{run.name}.base"))
 
 
 def _load_info(run: Path) -> RunInfo:
-    return RunInfo(**json.loads((run / names.CONFIG).read_text()))
+    """OSError or msgspec.DecodeError if there is no such file, or it is not as `claim_run` writes it."""
+    return msgspec.json.decode((run / names.CONFIG).read_bytes(), type=RunInfo)
 
 
 def is_run(run: Path) -> bool:
     """Whether this is the folder of a run, however far it got."""
     try:
         _load_info(run)
-    except (OSError, ValueError, TypeError):
+    except (OSError, msgspec.DecodeError):
         return False
     return True
 
 
-def _has_learnt(run: Path) -> bool:
+def _has_trained(run: Path) -> bool:
     found = (path.name for path in (run / names.CHECKPOINTS).glob("*"))
     return (run / names.ADAPTER).exists() or any(names.checkpoint_step(name) is not None for name in found)
 
 
 def read_info(run: Path) -> RunInfo:
-    """What a run remembers; UserError where there is no run, or it did not get as far as an adapter."""
+    """RUN/config.json of a run that has an adapter; UserError if there is no run, or no adapter yet."""
     require_run(run)
     try:
         info = _load_info(run)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{run / names.CONFIG} is not of a run of this version: {error}") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError(f"{run / names.CONFIG} was not written by this version: {error}") from error
     if not (run / names.ADAPTER).is_dir():
         raise UserError(f"{run} has no adapter: its training did not finish; go on with it by --resume")
     return info
 
 
 def base_of(run: Path, base: str) -> str:
-    """Where the run's base lies: the tiny base beside the adapter, any other where the user said."""
+    """The path or hub name of the run's base: a tiny base is in the run's folder, any other as the user gave it."""
     return str(run / names.BASE) if base == TINY_BASE else base

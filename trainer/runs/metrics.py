@@ -1,21 +1,26 @@
-"""What a run says of itself: one JSON line a step, and one printed line now and then."""
+"""The metrics of a run and where they go: a line of JSON for each step, a printed line for some of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from accelerate import Accelerator
+
 from contract import storage
 from contract.errors import UserError
+from trainer.config import TrainConfig
 from trainer.runs import names
 
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """One optimizer step, over all ranks. Times are of rank 0."""
+    """One optimizer step, over all ranks. Times are those of the rank that reports."""
 
     step: int
     epoch: int
+    share_done: float  # of the whole run after this step, from 0 to 1
     loss: float  # mean over the step's answer tokens
     grad_norm: float
     learning_rate: float
@@ -30,29 +35,52 @@ class StepMetrics:
     peak_memory_bytes: int | None  # of the GPU, since the run started
 
 
-def forget_after(path: Path, *, last_step: int) -> None:
-    """Drops the lines after the step that a run goes on from."""
+Sink = Callable[[StepMetrics], None]
+
+
+@contextmanager
+def open_sinks(config: TrainConfig, accelerator: Accelerator, *, last_step: int) -> Iterator[list[Sink]]:
+    """The functions that take the metrics of each step on this rank. The run goes on from `last_step`.
+
+    A tracker is one more of them; what it has to close, it closes at the end of the block.
+    """
+    sinks: list[Sink] = []
+    if accelerator.is_main_process:
+        sinks.append(json_lines(Path(config.run) / names.METRICS, last_step=last_step))
+    if accelerator.is_local_main_process:
+        sinks.append(printed_lines(every=config.log_every))
+    yield sinks
+
+
+def json_lines(path: Path, *, last_step: int) -> Sink:
+    """Appends a line for each step. The lines of steps after `last_step` are dropped first."""
     kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= last_step]
     storage.write_bytes(str(path), "".join(f"{line}\n" for line in kept).encode())
 
+    def append(metrics: StepMetrics) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps(asdict(metrics)) + "\n")
 
-def append_metrics(path: Path, metrics: StepMetrics) -> None:
-    """Appends one line."""
-    with path.open("a") as file:
-        file.write(json.dumps(asdict(metrics)) + "\n")
+    return append
 
 
-def log_line(metrics: StepMetrics) -> str:
-    """One step for a person to read."""
-    memory = f"  {metrics.peak_memory_bytes / 2**30:.1f} GiB" if metrics.peak_memory_bytes else ""
-    return (
-        f"step {metrics.step}  loss {metrics.loss:.4f}  lr {metrics.learning_rate:.2e}"
-        f"  {metrics.tokens / metrics.step_s:,.0f} tokens/s{memory}"
-    )
+def printed_lines(*, every: int) -> Sink:
+    """Prints one step of `every` for a person to read."""
+
+    def show(metrics: StepMetrics) -> None:
+        if metrics.step % every == 0:
+            memory = f"  {metrics.peak_memory_bytes / 2**30:.1f} GiB" if metrics.peak_memory_bytes else ""
+            print(
+                f"{metrics.share_done:4.0%}  step {metrics.step}  loss {metrics.loss:.4f}"
+                f"  lr {metrics.learning_rate:.2e}  {metrics.tokens / metrics.step_s:,.0f} tokens/s{memory}",
+                flush=True,
+            )
+
+    return show
 
 
 def read_metrics(run: Path) -> list[Mapping[str, float]]:
-    """The lines of a run's metrics.jsonl; UserError where there is none."""
+    """The lines of a run's metrics.jsonl; UserError if there is no such file."""
     path = run / names.METRICS
     if not path.exists():
         raise UserError(f"no {names.METRICS} in {run}: it is not the folder of a training run")
@@ -60,6 +88,6 @@ def read_metrics(run: Path) -> list[Mapping[str, float]]:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    """The lines of a file that appears line by line: the last one may be in the making, or cut off by a crash."""
+    """The lines of a file that is being written: the last one may be incomplete."""
     text = path.read_text() if path.exists() else ""
     return text[: text.rfind("\n") + 1].splitlines()

@@ -5,23 +5,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from contract import storage
 from contract.errors import UserError
-from trainer.native import (
-    Precision,
-    Trial,
-)
+from trainer.native import Precision, Trial
 from trainer.native.trial import LARGEST_LOSS_DIFFERENCE
 from trainer.runs import names
+from trainer.runs.json_files import write_json
 
 
 def write_trials(run: Path, trials: Sequence[Trial]) -> None:
-    """RUN/precision.json: how each precision of the base did, and which one was chosen."""
+    """Writes RUN/precision.json: the result of each precision of the base, and which one was chosen."""
     document = {
         "largest_loss_difference": LARGEST_LOSS_DIFFERENCE,
         "trials": [asdict(trial) for trial in trials],
     }
-    storage.write_bytes(str(run / names.TRIALS), f"{json.dumps(document, indent=1)}\n".encode())
+    write_json(run / names.TRIALS, document)
 
 
 def chosen_precision(run: Path) -> Precision:

@@ -1,9 +1,9 @@
-"""The settings of a run: as the user gives them, and as its folder remembers them."""
+"""The settings of a run: as the user gives them, and as its folder keeps them."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from command.settings import given_settings, load_settings
 from contract.errors import UserError
@@ -12,29 +12,29 @@ from trainer.runs import names
 
 
 def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
-    """Checked settings. With `resume`, what is not given is as it was when the run began."""
+    """Checked settings. With `resume`, a setting that is not given is as it was when the run began."""
     earlier = {}
     match given_settings(file=file, overrides=overrides):
         case {"resume": True, "run": str(run)}:
             earlier = settings_of_run(Path(run))
             if not earlier:
-                raise nothing_to_resume(Path(run))
+                raise_nothing_to_resume(Path(run))
     return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
 
 
 def require_run(run: Path) -> None:
-    """UserError where there is no run."""
+    """Raises UserError if there is no run in this folder."""
     if not (run / names.CONFIG).is_file():
         raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'")
 
 
-def nothing_to_resume(run: Path) -> UserError:
-    """Where --resume is given and there is no run."""
-    return UserError(f"nothing to resume: there is no run in {run}; leave out --resume to start one")
+def raise_nothing_to_resume(run: Path) -> NoReturn:
+    """Raises the UserError for --resume without a run."""
+    raise UserError(f"nothing to resume: there is no run in {run}; leave out --resume to start one")
 
 
 def settings_of_run(run: Path) -> dict[str, Any]:
-    """The settings that RUN/config.json remembers, but for how the run was started; empty where there is no run."""
+    """The settings in RUN/config.json, without `resume` and `overwrite`; empty if there is no run."""
     try:
         config = json.loads((run / names.CONFIG).read_text())["config"]
     except (OSError, ValueError, KeyError, TypeError):

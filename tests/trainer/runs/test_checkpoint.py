@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from contract.errors import UserError
 from tests.trainer.crashes import kills
@@ -13,8 +14,15 @@ from tests.trainer.native.native_models import make_peft_model
 from trainer.config import TrainConfig
 from trainer.plan.data_sets import open_data
 from trainer.plan.order import Address
-from trainer.runs.checkpoint import Progress, find_last, load_checkpoint, save_adapter, save_checkpoint
-from trainer.runs.folder import base_in_the_making, check_run, claim_run, read_info
+from trainer.runs.checkpoint import (
+    LossScale,
+    RunState,
+    find_last,
+    load_checkpoint,
+    save_adapter,
+    save_checkpoint,
+)
+from trainer.runs.folder import check_run, claim_run, read_info, temporary_base
 from trainer.stream.cursor import Cursor, Place
 
 IDENTITY = {"seed": 0, "data": [["id", "train", "7/10", None]]}
@@ -32,12 +40,15 @@ def optimizer_of(model) -> torch.optim.Optimizer:
 
 
 def save(run: Path, model, step: int) -> Path:
-    progress = Progress(step, CURSOR, cut_records=3, skipped_records=4)
-    return save_checkpoint(run, model, optimizer_of(model), progress, identity=IDENTITY)
+    return save_checkpoint(run, run_state(step), model=model, optimizer=optimizer_of(model))
 
 
-def load(folder: Path, model) -> Progress:
-    return load_checkpoint(folder, model, optimizer_of(model), identity=IDENTITY)
+def run_state(step: int, *, loss_scale: LossScale | None = None) -> RunState:
+    return RunState(step, CURSOR, IDENTITY, cut_records=3, skipped_records=4, loss_scale=loss_scale)
+
+
+def load(folder: Path, model, identity=IDENTITY) -> RunState:
+    return load_checkpoint(folder, model=model, optimizer=optimizer_of(model), identity=identity)
 
 
 def test_a_checkpoint_gives_back_what_was_saved(model, tmp_path: Path) -> None:
@@ -46,11 +57,12 @@ def test_a_checkpoint_gives_back_what_was_saved(model, tmp_path: Path) -> None:
     weight.grad = torch.ones_like(weight)
     optimizer.step()
     saved = weight.detach().clone()
-    folder = save_checkpoint(tmp_path, model, optimizer, Progress(7, CURSOR, 3, 4), identity=IDENTITY)
+    state = run_state(7, loss_scale=LossScale(2.0**17, steps=3))
+    folder = save_checkpoint(tmp_path, state, model=model, optimizer=optimizer)
     weight.data.zero_()
 
     again = optimizer_of(model)
-    assert load_checkpoint(folder, model, again, identity=IDENTITY) == Progress(7, CURSOR, 3, 4)
+    assert load_checkpoint(folder, model=model, optimizer=again, identity=IDENTITY) == state
     assert torch.equal(weight, saved)
     assert torch.equal(again.state[weight]["exp_avg"], optimizer.state[weight]["exp_avg"])
 
@@ -111,7 +123,7 @@ def test_a_checkpoint_that_was_damaged_is_named(model, tmp_path: Path, name: str
         load(folder, model)
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told(model, tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_reported(model, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file in its way")
 
     with pytest.raises(UserError, match="step-000005 could not be written"):
@@ -123,8 +135,34 @@ def test_every_difference_to_the_run_of_a_checkpoint_is_named(model, tmp_path: P
     identity = {"seed": 1, "data": [["id", "train", "3/10", None]]}
 
     with pytest.raises(UserError) as raised:
-        load_checkpoint(folder, model, optimizer_of(model), identity=identity)
+        load(folder, model, identity)
     assert "seed was 0 and is 1; data was [['id', 'train', '7/10', None]] and is" in str(raised.value)
+
+
+def test_a_setting_that_an_older_checkpoint_lacks_counts_as_its_default(model, tmp_path: Path) -> None:
+    """Here `lora_dropout`, whose default is 0."""
+    folder = save(tmp_path, model, 5)
+
+    now = IDENTITY | {"lora_dropout": 0.0}
+    assert load(folder, model, now) == replace(run_state(5), identity=now)
+    with pytest.raises(UserError, match=r"cannot be resumed: lora_dropout was 0\.0 and is 0\.1$"):
+        load(folder, model, IDENTITY | {"lora_dropout": 0.1})
+    with pytest.raises(UserError, match=r"cannot be resumed: seed was 0 and is 1$"):
+        load(folder, model, now | {"seed": 1})
+
+
+def test_the_loss_scale_of_an_older_checkpoint_is_found_in_its_optimizer(model, tmp_path: Path) -> None:
+    optimizer = optimizer_of(model)
+    optimizer.param_groups[0] |= {"loss_scale": 2.0**15, "steps_at_loss_scale": 7}
+    folder = save_checkpoint(tmp_path, run_state(5), model=model, optimizer=optimizer)
+    state = json.loads((folder / "state.json").read_text())
+    del state["loss_scale"]
+    (folder / "state.json").write_text(json.dumps(state))
+
+    again = optimizer_of(model)
+    loaded = load_checkpoint(folder, model=model, optimizer=again, identity=IDENTITY)
+    assert loaded.loss_scale == LossScale(2.0**15, steps=7)
+    assert "loss_scale" not in again.param_groups[0]
 
 
 @pytest.mark.parametrize("base", ["tiny", "some/base"])
@@ -134,7 +172,7 @@ def test_a_run_whose_start_was_killed_can_be_started_again(prepared, tmp_path: P
     run = tmp_path / "run"
     data = open_data([prepared.root])
     config = TrainConfig(data=(prepared.root,), run=str(run), base=base, seed=1, overwrite=is_there)
-    new_base = base_in_the_making(run) if base == "tiny" else None
+    new_base = temporary_base(run) if base == "tiny" else None
 
     def prepare() -> None:
         shutil.rmtree(run, ignore_errors=True)

@@ -21,7 +21,7 @@ from trainer.engines.engine import PlainEngine
 from trainer.examples.encoder import Encoder
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank
-from trainer.step import StepCounts, Trainee, count_step, make_optimizer, train_step
+from trainer.step import StepCounts, count_step, make_train_state, train_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream
 from trainer.torch_stream.dataset import PackDataset
@@ -98,7 +98,7 @@ def _ours(micro_base: Path, data) -> list[float]:
     lora = LoraConfig(r=16, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
     engine = PlainEngine(get_peft_model(model, lora))
     config = TrainConfig(data=(data.root,), run="unused", learning_rate=RATE, engine="plain")
-    trainee = Trainee(engine.model, engine, make_optimizer(engine, config), Accelerator(cpu=True))
+    state = make_train_state(engine, config, Accelerator(cpu=True))
     engine.model.train()
     stream = PackStream(
         (DataSet(data.root, data.manifest),),
@@ -112,10 +112,10 @@ def _ours(micro_base: Path, data) -> list[float]:
         for mine in stream.epoch(Cursor(epoch)):
             if len(losses) == STEPS:
                 break
-            counts = StepCounts(*count_step(mine, trainee.accelerator).get())
+            counts = StepCounts(*count_step(mine, state.accelerator).get())
             batches = engine.batches(mine.packs)
-            awaited = train_step(trainee, batches, config, rate=RATE, step=len(losses), counts=counts)
-            losses.append(awaited.get()[0] / counts.answer_tokens)
+            numbers = train_step(state, batches, config=config, rate=RATE, step=len(losses), counts=counts)
+            losses.append(numbers.get()[0] / counts.answer_tokens)
             if mine.is_over:
                 break
     return losses
