@@ -1,14 +1,21 @@
-"""Puts a file into an S3 store, in a bucket that is made where it is missing: catalogue.py FILE s3://bucket/name."""
+"""Puts a file into an S3 store and makes its bucket if it is missing: catalogue.py FILE s3://bucket/name."""
 
 import sys
+from collections.abc import Sequence
 
 from command.entry import exit_code
 from contract import storage
 from contract.errors import UserError
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 2 if the store refuses."""
+    source, target = sys.argv[1:] if argv is None else argv
+    return exit_code(lambda: put(source, target))
+
+
 def put(source: str, target: str) -> None:
-    """UserError where the store does not take it."""
+    """Copies a local file to a URL; UserError if the store refuses."""
     try:
         filesystem, path = storage.open_promptly(target)
         filesystem.makedirs(path.partition("/")[0], exist_ok=True)
@@ -17,4 +24,5 @@ def put(source: str, target: str) -> None:
         raise UserError(f"cannot put {source} to {target}: {storage.reason_of(error, target)}") from error
 
 
-sys.exit(exit_code(lambda: put(*sys.argv[1:])))
+if __name__ == "__main__":
+    sys.exit(main())

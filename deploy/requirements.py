@@ -1,4 +1,4 @@
-"""Prints what the project and some of its extras require, one a line: the packages of an image, without the project."""
+"""Prints the packages that the project and some of its extras require, one on each line: requirements.py EXTRA …"""
 
 import re
 import sys
@@ -7,8 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0."""
+    extras = sys.argv[1:] if argv is None else argv
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    of_extras = [each for name in extras for each in requirements(name, project["optional-dependencies"])]
+    print(*project["dependencies"], *of_extras, sep="\n")
+    return 0
+
+
 def requirements(extra: str, extras: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What an extra requires, and what those of ours require that it names; KeyError where there is no such extra."""
+    """The packages of an extra, and those of the extras of ours that it names; KeyError if there is no such extra."""
     for requirement in extras[extra]:
         if own := re.fullmatch(r"vitrine\[(.+)\]", requirement):
             for name in own[1].split(","):
@@ -18,6 +27,4 @@ def requirements(extra: str, extras: Mapping[str, Sequence[str]]) -> Iterator[st
 
 
 if __name__ == "__main__":
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    of_extras = [each for name in sys.argv[1:] for each in requirements(name, project["optional-dependencies"])]
-    print(*project["dependencies"], *of_extras, sep="\n")
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What a run's folder holds: settings, checkpoints, metrics, ledger, copies.
+"""The files of a run: settings, checkpoints, metrics, ledger, copies.
 
-Nothing here computes.
+Nothing here trains.
 """

@@ -1,4 +1,4 @@
-"""A run's copy in an object store: after each checkpoint it holds all that is needed to go on elsewhere."""
+"""The copy of a run in an object store: after each checkpoint it holds everything that a resume needs."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.runs import names
 
-_FIXED: Final = (names.CHECKPOINTS, names.BASE)  # their files never change; others are copied anew each time
+_FIXED: Final = (names.CHECKPOINTS, names.BASE)  # their files never change; all others are copied again each time
 
 
 def check_copy(config: TrainConfig) -> None:
-    """UserError where the run could not be copied, or would be copied over another one; changes nothing else.
+    """Raises UserError if the run cannot be copied, or would be copied over another run.
 
-    With `overwrite`, the copy of an earlier run is deleted.
+    With `overwrite`, deletes the copy of an earlier run.
     """
     if config.copy_to is None:
         return
@@ -43,14 +43,14 @@ def check_copy(config: TrainConfig) -> None:
 
 
 def copy_run(run: Path, url: str) -> None:
-    """Copies what has changed; UserError where the store does not take it."""
+    """Copies the files that are new or may have changed; UserError if the store refuses."""
     with _user_errors(url):
         filesystem, root = storage.open_filesystem(url)
-        present, here = set(storage.list_files(url)), _files(run)
-        cut = [name for name in present - set(here) if _folder(name) == names.LEDGER]  # by a resume
+        copied, files = set(storage.list_files(url)), _files(run)
+        cut = [name for name in copied - set(files) if _folder(name) == names.LEDGER]  # by a resume
         storage.delete_files(url, cut)
-        new = [name for name in here if not (_folder(name) in _FIXED and name in present)]
-        for name in sorted(new, key=lambda name: (_completed_step(name) is not None, name)):
+        new = [name for name in files if not (_folder(name) in _FIXED and name in copied)]
+        for name in sorted(new, key=lambda name: (_step_of_last_file(name) is not None, name)):
             path = storage.join(root, name)
             if storage.is_local(filesystem):
                 filesystem.makedirs(os.path.dirname(path), exist_ok=True)
@@ -58,7 +58,7 @@ def copy_run(run: Path, url: str) -> None:
 
 
 def try_to_copy(run: Path, url: str) -> None:
-    """As `copy_run`, but says so where it fails: the next checkpoint brings the rest along."""
+    """As `copy_run`, but only prints a warning if the store refuses: the next checkpoint copies the rest."""
     try:
         copy_run(run, url)
     except UserError as error:
@@ -66,7 +66,7 @@ def try_to_copy(run: Path, url: str) -> None:
 
 
 def fetch_run(url: str, run: Path) -> None:
-    """Makes the run's folder of its copy, with the last whole checkpoint; does nothing where there is a folder."""
+    """Fetches a run's copy with its last whole checkpoint, if the run has no folder on this machine."""
     if run.exists():
         return
     storage.require_answer(url)
@@ -76,7 +76,7 @@ def fetch_run(url: str, run: Path) -> None:
             raise UserError(f"nothing to resume: there is no run in {run}, and no copy of one in {url}")
         last = _last_step(files)
         filesystem, root = storage.open_filesystem(url)
-        temporary = run.with_name(f".{run.name}.fetched.tmp")
+        temporary = names.temporary(run.with_name(f"{run.name}.fetched"))
         shutil.rmtree(temporary, ignore_errors=True)
         for name in files:
             if _folder(name) != names.CHECKPOINTS or _step(name) == last:
@@ -86,18 +86,18 @@ def fetch_run(url: str, run: Path) -> None:
 
 
 def _last_step(files: Sequence[str]) -> int:
-    """Of the last whole checkpoint among these files; 0 where there is none."""
-    return max((_completed_step(name) or 0 for name in files), default=0)
+    """The step of the last whole checkpoint among these files; 0 if there is none."""
+    return max((_step_of_last_file(name) or 0 for name in files), default=0)
 
 
 def _files(run: Path) -> list[str]:
-    """What belongs to the run, relative to its folder; nothing half written."""
+    """The paths of the run's files, relative to its folder; no file that is half written."""
     files = (path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
     return sorted(name for name in files if _is_of_runs(name) and "/." not in name)
 
 
 def _is_of_runs(name: str) -> bool:
-    """Whether a run has such a file; never one outside its folder."""
+    """Whether a run writes files of this name, and the name does not lead out of its folder."""
     return _folder(name) in names.ALL and ".." not in name.split("/")
 
 
@@ -106,13 +106,13 @@ def _folder(name: str) -> str:
 
 
 def _step(name: str) -> int | None:
-    """Of the checkpoint to which this file belongs, if it belongs to one."""
+    """The step of the checkpoint to which this file belongs, if it belongs to one."""
     folder, *inner = name.split("/")
     return names.checkpoint_step(inner[0]) if folder == names.CHECKPOINTS and len(inner) > 1 else None
 
 
-def _completed_step(name: str) -> int | None:
-    """Of the checkpoint that is whole where this file is."""
+def _step_of_last_file(name: str) -> int | None:
+    """The step of a checkpoint, if this is the file that is copied last."""
     return _step(name) if name.endswith(f"/{names.CHECKPOINT_STATE}") else None
 
 
@@ -121,4 +121,4 @@ def _user_errors(url: str) -> Iterator[None]:
     try:
         yield
     except storage.read_errors() as error:
-        raise UserError(f"{url} is not to be used for a run's copy: {storage.reason_of(error, url)}") from error
+        raise UserError(f"{url} cannot hold the copy of a run: {storage.reason_of(error, url)}") from error
