@@ -14,3 +14,8 @@ def unknown_name(kind: str, found: str, known: Iterable[str]) -> UserError:
     nearest = difflib.get_close_matches(found, known, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
     return UserError(f"unknown {kind} {found!r}: {hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line; its type's name where it has no text."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,57 +1,48 @@
-"""The manifest: what a data set holds. It is written last, in one step, and readers follow nothing else."""
+"""The manifest: what a data set holds. It is written last, in one step; readers open only the files that it names."""
 
 import hashlib
-import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
 
 from contract import storage
 from contract.columns import REJECTED, SHARD_SCHEMA, SPLITS
 from contract.errors import UserError
 from contract.names import MANIFEST_NAME
+from contract.shard import Count, Shard
 
-FORMAT: Final = "vitrine/1"
+FORMAT: Final = "vitrine/2"
+_ID_PREFIX: Final = b"vitrine/1"  # the format in which ids were introduced: equal shards keep their id in later formats
+_FIRST_LINE: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 
-Entry = TypeVar("Entry", "Source", "Shard")
 
-
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One input file, as it was when it was read."""
 
     path: str
-    bytes: int
+    bytes: Count
     modified: str  # time stamp or entity tag, whichever the storage has
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One Parquet file; its path is relative to the manifest's folder and holds the start of its sha256."""
+class RowCounts(msgspec.Struct, frozen=True):
+    """What became of the input lines."""
 
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Where every input line went."""
-
-    input: int  # "in" in the file: a keyword here
-    kept: int
-    rejected: Mapping[str, int]  # by reason
+    input: Count = msgspec.field(name="in")  # a keyword in Python
+    kept: Count
+    rejected: dict[str, Count]  # by reason
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A published data set. `splits` are what may be learnt or evaluated; `rejected` lists the lines that may not."""
+    """A published data set. `splits` hold the records; `rejected` lists the lines that did not become records."""
 
     source: tuple[Source, ...]
     text_profile: str
     config: Mapping[str, Any]
-    rows: Rows
+    rows: RowCounts
     splits: Mapping[str, tuple[Shard, ...]]
     rejected: tuple[Shard, ...]
     created_at: str
@@ -63,9 +54,9 @@ class Manifest:
     @property
     def dataset_id(self) -> str:
         """A hash over the shards' hashes: equal for equal records, order, shard size and split."""
-        digest = hashlib.sha256(self.format.encode())
+        digest = hashlib.sha256(_ID_PREFIX)
         for split in SPLITS:
-            for shard in self.splits[split]:
+            for shard in self.splits.get(split, ()):
                 digest.update(f"\n{split} {shard.rows} {shard.sha256}".encode())
         return digest.hexdigest()[:32]
 
@@ -73,129 +64,176 @@ class Manifest:
         """Records of a split; UserError with the known names where there is no such split."""
         if split not in self.splits:
             raise UserError(f"no split {split!r} in this data set; it has {', '.join(self.splits)}")
-        return sum(shard.rows for shard in self.splits[split])
+        return _num_rows(self.splits[split])
 
     def files(self) -> Iterator[str]:
         """Every file of the data set, the manifest included."""
         yield MANIFEST_NAME
+        yield from (shard.path for shard in self.shards())
+
+    def shards(self) -> Iterator[Shard]:
+        """Every shard of the splits and of the rejected lines."""
         for shards in (*self.splits.values(), self.rejected):
-            yield from (shard.path for shard in shards)
+            yield from shards
 
     def check(self) -> None:
-        """Raises UserError with every law of conservation that the numbers break."""
-        if broken := self.broken_sums():
-            raise UserError("the manifest does not add up: " + "; ".join(broken))
+        """Raises UserError with every statement about rows and bytes that contradicts another."""
+        if problems := self.contradictions():
+            raise UserError("the manifest does not add up: " + "; ".join(problems))
 
-    def broken_sums(self) -> list[str]:
-        """Every law of conservation that the numbers break, in words."""
+    def contradictions(self) -> list[str]:
+        """Every statement about rows and bytes that contradicts another, in words."""
         rejected = sum(self.rows.rejected.values())
-        sums = {split: self.num_rows(split) for split in self.splits}
-        broken = []
+        sums = {split: _num_rows(shards) for split, shards in self.splits.items()}
+        found = []
         if self.rows.input != self.rows.kept + rejected:
-            broken.append(f"{self.rows.input} rows in, but {self.rows.kept} kept + {rejected} rejected")
+            found.append(f"{self.rows.input} rows in, but {self.rows.kept} kept + {rejected} rejected")
         if self.rows.kept != sum(sums.values()):
-            broken.append(f"{self.rows.kept} rows kept, but the splits hold {sums}")
-        if rejected != sum(shard.rows for shard in self.rejected):
-            broken.append(f"{rejected} rows rejected, but {REJECTED}/ holds {sum(s.rows for s in self.rejected)}")
-        if self.format != FORMAT:
-            broken.append(f"format is {self.format!r}, this version reads {FORMAT!r}")
-        return broken
+            found.append(f"{self.rows.kept} rows kept, but the splits hold {sums}")
+        if rejected != _num_rows(self.rejected):
+            found.append(f"{rejected} rows rejected, but {REJECTED}/ holds {_num_rows(self.rejected)}")
+        found += [
+            f"the row groups and the footer of {shard.path} do not cover its {shard.bytes} bytes one after the other"
+            for shard in self.shards()
+            if not shard.is_covered()
+        ]
+        return found
 
 
-def to_json(manifest: Manifest) -> str:
+def _num_rows(shards: tuple[Shard, ...]) -> int:
+    return sum(shard.rows for shard in shards)
+
+
+class _Section(msgspec.Struct, frozen=True):
+    rows: Count
+    shards: tuple[Shard, ...]
+
+
+class _Document(msgspec.Struct, frozen=True):
+    """manifest.json without its first line."""
+
+    format: str
+    dataset_id: str
+    created_at: str
+    source: tuple[Source, ...]
+    text_profile: str
+    config: dict[str, Any]
+    schema: dict[str, str]
+    rows: RowCounts
+    splits: dict[str, _Section]
+    rejected: _Section
+
+
+def to_json(manifest: Manifest) -> bytes:
     """The text of manifest.json."""
-    reasons = dict(manifest.rows.rejected)
-    splits = {
-        name: {"rows": manifest.num_rows(name), "shards": [asdict(shard) for shard in shards]}
-        for name, shards in manifest.splits.items()
-    }
-    document = {
-        "format": manifest.format,
-        "dataset_id": manifest.dataset_id,
-        "created_at": manifest.created_at,
-        "source": [asdict(source) for source in manifest.source],
-        "text_profile": manifest.text_profile,
-        "config": dict(manifest.config),
-        "schema": dict(manifest.schema),
-        "rows": {"in": manifest.rows.input, "kept": manifest.rows.kept, "rejected": reasons},
-        "splits": splits,
-        REJECTED: {"rows": sum(reasons.values()), "shards": [asdict(shard) for shard in manifest.rejected]},
-    }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    splits = {name: _Section(_num_rows(shards), shards) for name, shards in manifest.splits.items()}
+    document = _Document(
+        format=manifest.format,
+        dataset_id=manifest.dataset_id,
+        created_at=manifest.created_at,
+        source=manifest.source,
+        text_profile=manifest.text_profile,
+        config=dict(manifest.config),
+        schema=dict(manifest.schema),
+        rows=manifest.rows,
+        splits=splits,
+        rejected=_Section(_num_rows(manifest.rejected), manifest.rejected),
+    )
+    return with_digest(msgspec.to_builtins(document))
 
 
-def from_json(text: str | bytes) -> Manifest:
-    """The manifest in this text, checked; UserError where it is not one or does not add up."""
+def with_digest(document: Mapping[str, Any]) -> bytes:
+    """JSON of an object with a field a line. The first line holds the sha256 of all bytes after that line.
+
+    So a reader finds any changed byte of the text, white space included.
+    """
+    fields = (msgspec.json.encode(name) + b": " + msgspec.json.encode(value) for name, value in document.items())
+    body = b",\n".join(fields) + b"}\n"
+    return b'{"sha256": "%s",\n%s' % (hashlib.sha256(body).hexdigest().encode(), body)
+
+
+def from_json(text: bytes) -> Manifest:
+    """The manifest in this text, checked; UserError where the text is no manifest, is damaged or does not add up."""
     manifest, problems = parse_json(text)
     if problems:
         raise UserError("the manifest does not add up: " + "; ".join(problems))
     return manifest
 
 
-def parse_json(text: str | bytes) -> tuple[Manifest, list[str]]:
-    """The manifest in this text and what does not add up in it, in words; UserError where it is no manifest."""
+def parse_json(text: bytes) -> tuple[Manifest, list[str]]:
+    """The manifest in this text and every statement in it that contradicts another, in words.
+
+    UserError where the text is no manifest of this format or is damaged.
+    """
+    _check_digest(text)
     try:
-        document = json.loads(text)
-        manifest = Manifest(
-            source=tuple(_entry(Source, source) for source in document["source"]),
-            text_profile=str(document["text_profile"]),
-            config=dict(document["config"]),
-            rows=_rows(document["rows"]),
-            splits={
-                name: tuple(_entry(Shard, shard) for shard in split["shards"])
-                for name, split in document["splits"].items()
-            },
-            rejected=tuple(_entry(Shard, shard) for shard in document[REJECTED]["shards"]),
-            created_at=str(document["created_at"]),
-            format=str(document["format"]),
-            schema=dict(document["schema"]),
+        document = msgspec.json.decode(text, type=_Document)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not a manifest of {FORMAT}: {error}") from error
+    manifest = Manifest(
+        source=document.source,
+        text_profile=document.text_profile,
+        config=document.config,
+        rows=document.rows,
+        splits={name: section.shards for name, section in document.splits.items()},
+        rejected=document.rejected.shards,
+        created_at=document.created_at,
+        format=document.format,
+        schema=document.schema,
+    )
+    return manifest, manifest.contradictions() + _wrong_statements(manifest, document)
+
+
+def _check_digest(text: bytes) -> None:
+    """UserError unless the first line holds the sha256 of the bytes after it."""
+    first_line, _, body = text.partition(b"\n")
+    stated, found = _FIRST_LINE.fullmatch(first_line), hashlib.sha256(body).hexdigest()
+    if stated is None:
+        raise UserError(_why_not_a_manifest(text))
+    if stated[1].decode() != found:
+        raise UserError(
+            f"the manifest is damaged: the sha256 of what follows its first line is {found[:16]}…, expected"
+            f" {stated[1].decode()[:16]}…; restore the file or prepare the data set again"
         )
-        problems = manifest.broken_sums() + _broken_statements(manifest, document)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"not a manifest of {FORMAT}: {error!r}") from error
-    return manifest, problems
 
 
-def _rows(values: Mapping[str, Any]) -> Rows:
-    rows = Rows(values["in"], values["kept"], dict(values["rejected"]))
-    for count in (rows.input, rows.kept, *rows.rejected.values()):
-        if type(count) is not int or count < 0:
-            raise ValueError(f"{count!r} rows")
-    return rows
+class _Format(msgspec.Struct):
+    format: str
 
 
-def _entry(cls: type[Entry], values: Mapping[str, Any]) -> Entry:
-    """A record of JSON's values; TypeError or ValueError where they are not of its types."""
-    entry = cls(**values)
-    for column in fields(entry):
-        value = getattr(entry, column.name)
-        if type(value) is not column.type or (column.type is int and value < 0):
-            raise ValueError(f"{column.name} = {value!r} of a {cls.__name__.lower()}")
-    return entry
+def _why_not_a_manifest(text: bytes) -> str:
+    try:
+        found = msgspec.json.decode(text, type=_Format).format
+    except (ValueError, RecursionError):
+        return f"not a manifest of {FORMAT}: its first line does not hold the sha256 of the other lines"
+    return (
+        f"not a manifest of {FORMAT}: its format is {found!r}, which this version does not read; prepare the data set"
+        " again, into another folder"
+    )
 
 
-def _broken_statements(manifest: Manifest, document: Mapping[str, Any]) -> list[str]:
-    """What the text says of its parts that the parts do not."""
-    sums = {name: manifest.num_rows(name) for name in manifest.splits}
-    sums[REJECTED] = sum(shard.rows for shard in manifest.rejected)
-    stated = {name: document["splits"][name]["rows"] for name in manifest.splits}
-    stated[REJECTED] = document[REJECTED]["rows"]
-    broken = [
-        f"{name} is said to hold {stated[name]} rows, its shards {sums[name]}"
-        for name in sums
-        if stated[name] != sums[name]
+def _wrong_statements(manifest: Manifest, document: _Document) -> list[str]:
+    """Statements of the text that its shards contradict, in words."""
+    wrong = [
+        f"{name} is said to hold {section.rows} rows, its shards {_num_rows(section.shards)}"
+        for name, section in (*document.splits.items(), (REJECTED, document.rejected))
+        if section.rows != _num_rows(section.shards)
     ]
-    if document["dataset_id"] != manifest.dataset_id:
-        broken.append(f"dataset_id is {document['dataset_id']}, but its shards give {manifest.dataset_id}")
-    return broken
+    wrong += [f"there is no split {split!r}" for split in SPLITS if split not in document.splits]
+    if document.dataset_id != manifest.dataset_id:
+        wrong.append(f"dataset_id is {document.dataset_id}, but its shards give {manifest.dataset_id}")
+    if document.format != FORMAT:
+        wrong.append(f"format is {document.format!r}, this version reads {FORMAT!r}")
+    return wrong
 
 
 def read_manifest(root: str) -> Manifest:
     """The manifest of the data set in this folder; UserError where there is none."""
-    return _parse(read_text(root), root)
+    return manifest_in(read_text(root), root=root)
 
 
-def _parse(text: bytes, root: str) -> Manifest:
+def manifest_in(text: bytes, *, root: str) -> Manifest:
+    """As `from_json`; the error names the file."""
     try:
         return from_json(text)
     except UserError as error:
@@ -224,11 +262,11 @@ def find_manifest(root: str) -> Manifest | None:
         text = storage.read_bytes(storage.join(root, MANIFEST_NAME))
     except FileNotFoundError:
         return None
-    return _parse(text, root)
+    return manifest_in(text, root=root)
 
 
 def version_of_manifest(root: str) -> str | None:
-    """For `publish`: what must stand there then. None where the store cannot tell, or there is none."""
+    """The version for `publish` to replace. None where the store cannot name it, or there is no manifest."""
     return storage.version_of(storage.join(root, MANIFEST_NAME))
 
 
@@ -239,4 +277,4 @@ def publish(root: str, manifest: Manifest, *, replace: bool, version: str | None
     """
     manifest.check()
     path = storage.join(root, MANIFEST_NAME)
-    storage.write_bytes(path, to_json(manifest).encode(), replace=replace, version=version)
+    storage.write_bytes(path, to_json(manifest), replace=replace, version=version)

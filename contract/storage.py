@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import fsspec
 
-from contract.errors import UserError
+from contract.errors import UserError, first_line
 
 # What is read at once, and ahead, of an open file in a store; s3fs would take 50 MiB, of which most would be in vain.
 READ_BYTES: Final = 4 * 2**20
@@ -116,10 +116,8 @@ def reason_of(error: Exception, url: str) -> str:
     """Why the storage of this URL did not do what it was asked, in one line, and what may help."""
     if is_missing_bucket(error):
         return f"there is no bucket {url.split('/')[2]}"
-    told = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-    if type(error).__name__ in _HOPELESS_ERRORS:
-        return f"{told}; {_GIVE_CREDENTIALS}"
-    return told
+    reason = getattr(error, "strerror", None) or first_line(error)
+    return f"{reason}; {_GIVE_CREDENTIALS}" if type(error).__name__ in _HOPELESS_ERRORS else reason
 
 
 def require_answer(url: str) -> None:

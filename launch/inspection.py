@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from command.settings import check_settings, setting
 from contract import storage
 from contract.columns import CONTENT, KEY, SHARD_SCHEMA, TITLE, UID
 from contract.errors import UserError
-from contract.manifest import Manifest, Shard, from_json, read_text
+from contract.manifest import Manifest, manifest_in, read_text
+from contract.shard import NOT_A_SHARD, FilePart, Shard, read_footer, read_row_group
 from launch.terminal import WIDTH, columns, cut, printable, size, wrap
 
 _MARGIN: Final = 12  # columns before the text
@@ -44,7 +42,7 @@ class InspectConfig:
 def run(config: InspectConfig) -> int:
     """Prints the page, or the manifest."""
     text = read_text(config.data)
-    manifest = from_json(text)
+    manifest = manifest_in(text, root=config.data)
     if config.json:
         print(_safe_json(text.decode()), end="")
         return 0
@@ -137,13 +135,19 @@ def _records(manifest: Manifest, config: InspectConfig) -> Iterator[str]:
 
 def _read(shards: tuple[Shard, ...], root: str) -> Iterator[dict]:
     for shard in shards:
-        filesystem, path = storage.open_filesystem(storage.join(root, shard.path))
+        url = storage.join(root, shard.path)
         try:
-            with filesystem.open(path, "rb") as file:
-                parquet = pq.ParquetFile(file, page_checksum_verification=True)
-                if parquet.schema_arrow != SHARD_SCHEMA:
-                    raise pa.ArrowInvalid("its columns are not those of a shard")
-                for batch in parquet.iter_batches(batch_size=100):
-                    yield from batch.to_pylist()
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            footer = read_footer(_read_part(url, shard.footer), shard)
+            for group in footer.row_groups:
+                data = _read_part(url, group.part)
+                yield from read_row_group(data, footer, group, columns=SHARD_SCHEMA.names).to_pylist()
+        except NOT_A_SHARD as error:
             raise UserError(f"shard {shard.path} cannot be read: {error}; 'vitrine verify {root}' says more") from error
+
+
+def _read_part(url: str, part: FilePart) -> bytes:
+    filesystem, path = storage.open_filesystem(url)
+    data: bytes = filesystem.cat_file(path, start=part.offset, end=part.stop)
+    if not part.has_digest_of(data):
+        raise ValueError(f"bytes {part.offset} to {part.stop} do not have the digest that the manifest says")
+    return data

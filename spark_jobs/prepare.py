@@ -32,9 +32,10 @@ from command.progress import ProgressBar
 from contract import storage
 from contract.columns import REJECTED, SPLITS
 from contract.errors import UserError
-from contract.manifest import Manifest, Rows, Shard, Source, find_manifest
+from contract.manifest import Manifest, RowCounts, Source, find_manifest
 from contract.names import CARD_HTML, CARD_JSON, SECTIONS
 from contract.reasons import REASONS
+from contract.shard import Shard
 from spark_jobs.card.content import card_json, make_card
 from spark_jobs.card.page import card_html
 from spark_jobs.config import PrepareConfig
@@ -185,7 +186,7 @@ def _manifest(job: Job, buckets: Sequence[StagedBucket], shards: Sequence[Shard]
         source=job.sources,
         text_profile=job.config.text_profile,
         config=job.config.of_data(),
-        rows=Rows(
+        rows=RowCounts(
             input=num_lines,
             kept=sum(shard.rows for split in SPLITS for shard in of_section[split]),
             rejected={reason: reasons[reason] for reason in REASONS},

@@ -4,7 +4,6 @@ A staged file's name is its attempt's own, and a shard's name tells its content,
 a task do no harm: the driver hears of one attempt, and what the others leave behind is swept.
 """
 
-import hashlib
 import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +28,9 @@ from contract.columns import (
     TITLE,
     UID,
 )
-from contract.manifest import Shard
-from contract.names import SECTIONS, shard_path
+from contract.names import SECTIONS
 from contract.reasons import KEPT, REASON_CODE, REASON_NAMES
+from contract.shard import Shard, shard_of
 from spark_jobs.buckets import settled_order
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, count_kept, merge_kept
 from spark_jobs.counts.tokens import load_tokenizer
@@ -209,11 +208,10 @@ def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSamp
             if plan.section in SPLITS:
                 kept.append(_count(group, tokens=tokens))
     data = sink.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    path = shard_path(plan.section, number=plan.number, sha256=digest)
+    num_rows = sum(part.num_rows for part in plan.slices)
+    shard = shard_of(data, section=plan.section, number=plan.number, rows=num_rows)
     with user_errors_of_writing(output):
-        storage.write_bytes(storage.join(output, path), data)
-    shard = Shard(path=path, rows=sum(part.num_rows for part in plan.slices), bytes=len(data), sha256=digest)
+        storage.write_bytes(storage.join(output, shard.path), data)
     return WrittenShard(shard, merge_kept(kept))
 
 

@@ -1,6 +1,5 @@
 """What tests of all packages share: a small data set, made without Spark, and a base small enough for a CPU."""
 
-import hashlib
 import io
 import os
 import signal
@@ -15,8 +14,9 @@ import pytest
 from contract import storage
 from contract.columns import ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
 from contract.keys import record_key
-from contract.manifest import Manifest, Rows, Shard, publish
+from contract.manifest import Manifest, RowCounts, publish
 from contract.reasons import REASONS
+from contract.shard import Shard, shard_of
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported: no test asks the network
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for `nohup make test &`; started processes would inherit it
@@ -39,7 +39,7 @@ def write_data_set(root: Path, pairs: Pairs, *, shard_rows: int = 100, val: Pair
         source=(),
         text_profile="seed",
         config={},
-        rows=Rows(num_rows, num_rows, dict.fromkeys(REASONS, 0)),
+        rows=RowCounts(num_rows, num_rows, dict.fromkeys(REASONS, 0)),
         splits=splits,
         rejected=(),
         created_at="2026-01-01T00:00:00+00:00",
@@ -59,11 +59,9 @@ def _write_shard(root: Path, split: str, number: int, pairs: Pairs) -> Shard:
     pq.write_table(
         pa.table(columns, schema=SHARD_SCHEMA), file, row_group_size=ROW_GROUP_ROWS, write_page_checksum=True
     )
-    data = file.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    name = f"{split}/part-{number:05d}-{digest[:8]}.parquet"
-    storage.write_bytes(storage.join(str(root), name), data)
-    return Shard(name, len(pairs), len(data), digest)
+    shard = shard_of(file.getvalue(), section=split, number=number, rows=len(pairs))
+    storage.write_bytes(storage.join(str(root), shard.path), file.getvalue())
+    return shard
 
 
 def made_up_pairs(num: int) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Whether a data set is what the contract says: every file is read again, every law is checked, nothing is changed."""
+"""Whether a data set keeps every law of the contract: every file is read again, nothing is changed."""
 
 import json
 import os
@@ -17,12 +17,13 @@ from typing import Any, Final
 from contract import storage
 from contract.columns import REJECTED
 from contract.errors import UserError
-from contract.manifest import Manifest, Shard, parse_json, read_text
+from contract.manifest import Manifest, parse_json, read_text
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
+from contract.shard import Shard
 from contract.verify.file import check_file
-from contract.verify.findings import Findings, quote
+from contract.verify.findings import Discrepancy, Findings, quote
 from contract.verify.manifest import check_shards, check_statements, rules_of, sections_of
-from contract.verify.rows import Checked, Rules
+from contract.verify.rows import Checked, VerifyRules
 
 _BYTES_WORTH_A_PROCESS: Final = 4 * 2**20  # one starts in about a second
 
@@ -31,12 +32,12 @@ OnProgress = Callable[[float, str], None]
 
 @dataclass
 class Report:
-    """What was looked at and what is wrong with it."""
+    """What was read and what is wrong with it."""
 
     root: str
-    manifest: Manifest | None = None  # None where there is none to be read
+    manifest: Manifest | None = None  # None where it cannot be read
     findings: Findings = field(default_factory=Findings)
-    notes: list[str] = field(default_factory=list)  # what is odd, but breaks no law
+    notes: list[str] = field(default_factory=list)  # files that belong to no law
     num_files: int = 0
     num_records: int = 0
     num_rejected: int = 0
@@ -58,42 +59,37 @@ def verify(root: str, *, num_processes: int = 1, on_progress: OnProgress = lambd
     try:
         report.manifest, problems = parse_json(text)
     except UserError as error:
-        report.findings.add("manifest", MANIFEST_NAME, found=error, expected="a manifest")
+        report.findings.add([Discrepancy("manifest", MANIFEST_NAME, str(error), "a manifest")])
         return report
-    for problem in problems:
-        report.findings.add("manifest", MANIFEST_NAME, found=problem, expected="sums that agree")
-    manifest = report.manifest
-    check_statements(manifest, report.findings)
-    check_shards(manifest, report.findings)
+    manifest, add = report.manifest, report.findings.add
+    add(Discrepancy("manifest", MANIFEST_NAME, problem, "statements that agree") for problem in problems)
+    add(check_statements(manifest))
+    add(check_shards(manifest))
     if CARD_JSON in listed:
-        _check_card(root, manifest=manifest, findings=report.findings)
+        add(_check_card(root, manifest))
     report.notes += _notes(manifest, sorted(listed))
 
-    present = []
-    for section, shards in sections_of(manifest).items():
-        for shard in shards:
-            if shard.path in listed:
-                present.append((section, shard))
-            else:
-                report.findings.add("file", shard.path, found="no such file", expected=f"{shard.bytes} bytes")
+    named = [(section, shard) for section, shards in sections_of(manifest).items() for shard in shards]
+    add(Discrepancy("file", s.path, "no such file", f"{s.bytes} bytes") for _, s in named if s.path not in listed)
+    present = [(section, shard) for section, shard in named if shard.path in listed]
     found = _check_files(root, manifest, present, num_processes=num_processes, on_progress=on_progress)
     for checked in found.values():
         report.findings.merge(checked.findings)
-    _check_seams(manifest, found, report.findings)
-    _check_reasons(manifest, found, report.findings)
+    add(_check_seams(manifest, found))
+    add(_check_reasons(manifest, found))
     report.num_files = len(found)
     report.num_records = sum(found[shard.path].num_rows for section, shard in present if section != REJECTED)
     report.num_rejected = sum(found[shard.path].num_rows for section, shard in present if section == REJECTED)
     return report
 
 
-def _check_card(root: str, *, manifest: Manifest, findings: Findings) -> None:
+def _check_card(root: str, manifest: Manifest) -> Iterator[Discrepancy]:
     try:
         found = json.loads(storage.read_bytes(storage.join(root, CARD_JSON)))["dataset_id"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{error!r}"
     if found != manifest.dataset_id:
-        findings.add("card", CARD_JSON, found=f"dataset_id {found!r}", expected=manifest.dataset_id)
+        yield Discrepancy("card", CARD_JSON, f"dataset_id {found!r}", manifest.dataset_id)
 
 
 def _notes(manifest: Manifest, listed: Sequence[str]) -> list[str]:
@@ -133,7 +129,7 @@ def _check_files(
     return found
 
 
-def _check(root: str, rules: Rules, task: tuple[str, Shard]) -> Checked:
+def _check(root: str, rules: VerifyRules, task: tuple[str, Shard]) -> Checked:
     section, shard = task
     return check_file(root, shard, section=section, rules=rules)
 
@@ -175,7 +171,7 @@ def _end_with_the_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def _check_seams(manifest: Manifest, found: Mapping[str, Checked], findings: Findings) -> None:
+def _check_seams(manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[Discrepancy]:
     """The order of keys from file to file.
 
     Strict order in each split, a right key and a right split for every record: then no key is in two splits either, as
@@ -190,23 +186,23 @@ def _check_seams(manifest: Manifest, found: Mapping[str, Checked], findings: Fin
                 continue
             if last and checked.first_key and checked.first_key <= last:
                 order = "rejected order" if section == REJECTED else "order"
-                findings.add(
+                yield Discrepancy(
                     "unique" if checked.first_key == last else order,
                     f"{shard.path}, its first key",
-                    found=quote(checked.first_key),
-                    expected=f"more than {quote(last)}, the last of the shard before",
+                    quote(checked.first_key),
+                    f"more than {quote(last)}, the last of the shard before",
                 )
             last = checked.last_key or last
 
 
-def _check_reasons(manifest: Manifest, found: Mapping[str, Checked], findings: Findings) -> None:
+def _check_reasons(manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[Discrepancy]:
     rejected = [found.get(shard.path) for shard in manifest.rejected]
     counted: Counter[str] = Counter()
     for checked in rejected:
         if checked is None or not checked.is_read:
-            return  # told already
+            return  # reported already
         counted.update(checked.reasons)
     for reason in sorted(counted.keys() | manifest.rows.rejected.keys()):
         stated = manifest.rows.rejected.get(reason, 0)
         if counted[reason] != stated:
-            findings.add("reasons", REJECTED, found=f"{counted[reason]} {quote(reason)}", expected=f"{stated}")
+            yield Discrepancy("reasons", REJECTED, f"{counted[reason]} {quote(reason)}", f"{stated}")

@@ -1,20 +1,21 @@
-"""The laws of a manifest that can be checked without opening a shard, and what it asks of the rows in them."""
+"""The laws of a manifest that can be checked without opening a shard, and the checks of rows that it allows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from contract.columns import REJECTED, SHARD_SCHEMA, SPLITS
 from contract.keys import splits_of
-from contract.manifest import Manifest, Shard
+from contract.manifest import Manifest
 from contract.names import MANIFEST_NAME, shard_path
 from contract.reasons import REASONS
+from contract.shard import Shard
 from contract.text.profiles import PROFILES
-from contract.verify.findings import Findings, quote
-from contract.verify.rows import Rules
+from contract.verify.findings import Discrepancy, quote
+from contract.verify.rows import VerifyRules
 
 
-def check_statements(manifest: Manifest, findings: Findings) -> None:
-    """What the manifest says beside its sums: all that is needed to make the same data set again."""
+def check_statements(manifest: Manifest) -> Iterator[Discrepancy]:
+    """Statements beside the sums: all that is needed to make the same data set again."""
     config = manifest.config
     shares = [config.get(name) for name in ("val_share", "test_share")]
     seed, shard_rows = config.get("seed"), config.get("shard_rows")
@@ -41,7 +42,7 @@ def check_statements(manifest: Manifest, findings: Findings) -> None:
     ]
     for name, found, is_right, expected in statements:
         if not is_right:
-            findings.add("manifest", MANIFEST_NAME, found=f"{name} = {found!r}", expected=expected)
+            yield Discrepancy("manifest", MANIFEST_NAME, f"{name} = {found!r}", expected)
 
 
 def _is_seed(value: object) -> bool:
@@ -52,14 +53,17 @@ def _are_shares(values: Sequence[object]) -> bool:
     return all(isinstance(value, float | int) and 0 <= value < 1 for value in values)
 
 
-def rules_of(manifest: Manifest) -> Rules:
-    """What can be asked of rows; where the manifest does not say it, which is told elsewhere, nothing."""
+def rules_of(manifest: Manifest) -> VerifyRules:
+    """Row checks that the manifest's settings allow.
+
+    A setting that is missing or wrong, which `check_statements` reports, switches its check off.
+    """
     config = manifest.config
     shares, seed = [config.get(name) for name in ("val_share", "test_share")], config.get("seed")
     rule = None
     if _are_shares(shares) and _is_seed(seed):
         rule = partial(splits_of, val_share=config["val_share"], test_share=config["test_share"], seed=config["seed"])
-    return Rules(
+    return VerifyRules(
         profile=PROFILES.get(manifest.text_profile),
         splits_of=rule,
         sources=tuple(source.path for source in manifest.source),
@@ -71,17 +75,17 @@ def sections_of(manifest: Manifest) -> dict[str, tuple[Shard, ...]]:
     return {**manifest.splits, REJECTED: manifest.rejected}
 
 
-def check_shards(manifest: Manifest, findings: Findings) -> None:
-    """What can be said of shards without opening them: names and numbers of rows."""
+def check_shards(manifest: Manifest) -> Iterator[Discrepancy]:
+    """Names and numbers of rows of all shards."""
     shard_rows = manifest.config.get("shard_rows")
     if type(shard_rows) is not int:
-        return  # told already
+        return  # `check_statements` reports it
     for section, shards in sections_of(manifest).items():
         for number, shard in enumerate(shards):
             name = shard_path(section, number=number, sha256=shard.sha256)
             if shard.path != name:
-                findings.add("name", shard.path, found=quote(shard.path), expected=name)
+                yield Discrepancy("name", shard.path, quote(shard.path), name)
             is_last = number == len(shards) - 1
             if not (shard.rows == shard_rows or (is_last and 0 < shard.rows <= shard_rows)):
                 expected = f"from 1 to {shard_rows}" if is_last else f"{shard_rows}"
-                findings.add("shard rows", shard.path, found=f"{shard.rows} rows", expected=expected)
+                yield Discrepancy("shard rows", shard.path, f"{shard.rows} rows", expected)

@@ -1,6 +1,5 @@
 """A data set made by hand that keeps every law, so that a test can break exactly one."""
 
-import hashlib
 import io
 import json
 from collections import Counter
@@ -15,8 +14,9 @@ import pyarrow.parquet as pq
 
 from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA, SPLITS
 from contract.keys import offset_keys, record_key, split_of
-from contract.manifest import Manifest, Rows, Shard, Source, publish
+from contract.manifest import Manifest, RowCounts, Source, publish, with_digest
 from contract.reasons import REASONS
+from contract.shard import FilePart, Shard, shard_of
 from contract.storage import join, write_bytes
 from contract.verify.data_set import Report
 
@@ -55,7 +55,7 @@ class DataSet:
             source=tuple(Source(path, 1_000, "2026-01-01") for path in SOURCES),
             text_profile="seed",
             config=self.config,
-            rows=Rows(kept + len(self.rows[REJECTED]), kept, {reason: reasons[reason] for reason in REASONS}),
+            rows=RowCounts(kept + len(self.rows[REJECTED]), kept, {reason: reasons[reason] for reason in REASONS}),
             splits={split: written[split] for split in SPLITS},
             rejected=written[REJECTED],
             created_at="2026-01-01T00:00:00+00:00",
@@ -70,7 +70,9 @@ class DataSet:
             columns = [_array([row.get(column.name) for row in some], column.type) for column in schema]
             file = io.BytesIO()
             pq.write_table(pa.table(columns, schema=schema), file, **self.options)
-            yield write_shard(root, section, number=number, num_rows=len(some), data=file.getvalue())
+            shard = shard_of(file.getvalue(), section=section, number=number, rows=len(some))
+            write_bytes(join(root, shard.path), file.getvalue())
+            yield shard
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -81,12 +83,9 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def write_shard(root: str, section: str, *, number: int, num_rows: int, data: bytes) -> Shard:
-    """A file under its right name."""
-    digest = hashlib.sha256(data).hexdigest()
-    path = f"{section}/part-{number:05d}-{digest[:8]}.parquet"
-    write_bytes(join(root, path), data)
-    return Shard(path, num_rows, len(data), digest)
+def shard_without_file(path: str, *, rows: int, bytes: int, sha256: str) -> Shard:
+    """What a manifest may say of a file that no test opens."""
+    return Shard(path, rows, bytes, sha256, FilePart(0, bytes, "0" * 32), ())
 
 
 def record(title: str, content: str, uid: str = "u") -> Row:
@@ -126,11 +125,12 @@ def sound_data_set() -> DataSet:
 
 
 def edit_manifest(root: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Changes manifest.json as it stands."""
+    """Changes what manifest.json says, and the digest in it."""
     path = root / "manifest.json"
     document = json.loads(path.read_text())
+    del document["sha256"]
     edit(document)
-    path.write_text(json.dumps(document))
+    path.write_bytes(with_digest(document))
 
 
 SOUND = sound_data_set()

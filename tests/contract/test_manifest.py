@@ -1,25 +1,30 @@
 """A manifest adds up, comes back as it was written, and appears in one step."""
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contract.errors import UserError
 from contract.manifest import (
+    FORMAT,
     Manifest,
-    Rows,
-    Shard,
+    RowCounts,
     Source,
     find_manifest,
     from_json,
     publish,
     read_manifest,
     to_json,
+    with_digest,
 )
 from contract.names import MANIFEST_NAME
 from contract.reasons import REASONS
+from tests.contract.data_sets import shard_without_file
 
 
 def _manifest(**changes: object) -> Manifest:
@@ -27,16 +32,16 @@ def _manifest(**changes: object) -> Manifest:
         source=(Source("trn.json", 1_000, "2026-01-01"),),
         text_profile="seed",
         config={"seed": 0},
-        rows=Rows(10, 6, dict.fromkeys(REASONS, 0) | {"duplicate": 3, "not_json": 1}),
+        rows=RowCounts(10, 6, dict.fromkeys(REASONS, 0) | {"duplicate": 3, "not_json": 1}),
         splits={
             "train": (
-                Shard("train/part-00000-aa.parquet", 4, 40, "aa"),
-                Shard("train/part-00001-bb.parquet", 1, 9, "bb"),
+                shard_without_file("train/part-00000-aa.parquet", rows=4, bytes=40, sha256="aa"),
+                shard_without_file("train/part-00001-bb.parquet", rows=1, bytes=9, sha256="bb"),
             ),
-            "val": (Shard("val/part-00000-cc.parquet", 1, 10, "cc"),),
+            "val": (shard_without_file("val/part-00000-cc.parquet", rows=1, bytes=10, sha256="cc"),),
             "test": (),
         },
-        rejected=(Shard("rejected/part-00000-dd.parquet", 4, 20, "dd"),),
+        rejected=(shard_without_file("rejected/part-00000-dd.parquet", rows=4, bytes=20, sha256="dd"),),
         created_at="2026-01-01T00:00:00+00:00",
     )
     return dataclasses.replace(manifest, **changes)
@@ -61,22 +66,54 @@ def test_dataset_id_follows_the_shards_and_nothing_else() -> None:
 
 def test_every_broken_law_is_named() -> None:
     with pytest.raises(UserError, match=r"11 rows in, but 6 kept \+ 4 rejected"):
-        _manifest(rows=Rows(11, 6, {"duplicate": 4})).check()
+        _manifest(rows=RowCounts(11, 6, {"duplicate": 4})).check()
     with pytest.raises(UserError, match=r"7 rows kept, but the splits hold.*; 3 rows rejected, but rejected/ holds 4"):
-        _manifest(rows=Rows(10, 7, {"duplicate": 3})).check()
+        _manifest(rows=RowCounts(10, 7, {"duplicate": 3})).check()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', "not json"])
-def test_what_is_no_manifest_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"format": 1}', b"not json", with_digest({"format": FORMAT})])
+def test_what_is_no_manifest_is_refused(text: bytes) -> None:
     with pytest.raises(UserError, match="not a manifest"):
         from_json(text)
 
 
 def test_a_manifest_whose_id_does_not_fit_its_shards_is_refused() -> None:
-    text = to_json(_manifest()).replace('"sha256": "aa"', '"sha256": "ee"')
-
     with pytest.raises(UserError, match="but its shards give"):
-        from_json(text)
+        from_json(_edited(lambda document: document["splits"]["train"]["shards"][0].update(sha256="ee")))
+
+
+def _edited(edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """The text of a manifest after this change of what it says."""
+    document = json.loads(to_json(_manifest()))
+    del document["sha256"]
+    edit(document)
+    return with_digest(document)
+
+
+@pytest.mark.parametrize("name", ["offset", "length"])
+def test_parts_that_do_not_cover_their_shard_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"footer of train/part-00000-aa.parquet do not cover its 40 bytes"):
+        from_json(_edited(lambda document: document["splits"]["train"]["shards"][0]["footer"].update({name: 7})))
+
+
+def test_a_value_of_another_type_is_named_with_its_path() -> None:
+    with pytest.raises(UserError, match=r"Expected `int`, got `str` - at `\$.rows.kept`"):
+        from_json(_edited(lambda document: document["rows"].update(kept="6")))
+    with pytest.raises(UserError, match=r">= 0.*shards\[0\].bytes"):
+        from_json(_edited(lambda document: document["rejected"]["shards"][0].update(bytes=-1)))
+
+
+def test_a_manifest_of_the_first_format_is_to_be_prepared_again(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_NAME).write_text(json.dumps({"format": "vitrine/1", "dataset_id": "0" * 32}, indent=1))
+
+    with pytest.raises(UserError, match=r"manifest.json: .*format is 'vitrine/1'.*prepare the data set again"):
+        read_manifest(str(tmp_path))
+
+
+def test_the_first_line_is_the_digest_of_the_other_lines() -> None:
+    first, _, others = to_json(_manifest()).partition(b"\n")
+
+    assert first == b'{"sha256": "%s",' % hashlib.sha256(others).hexdigest().encode()
 
 
 def test_a_folder_without_manifest_is_no_data_set(tmp_path: Path) -> None:

@@ -56,4 +56,4 @@ def test_what_is_no_manifest_is_a_broken_law(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "manifest.json").write_text("{}")
 
     assert cli.main(["verify", str(tmp_path)]) == 1
-    assert "not a manifest of vitrine/1" in capsys.readouterr().out
+    assert "not a manifest of vitrine/2" in capsys.readouterr().out

@@ -9,11 +9,12 @@ import pytest
 
 from contract import storage
 from contract.errors import UserError
-from contract.manifest import Manifest, Rows, Shard, Source, find_manifest, publish, read_manifest
+from contract.manifest import Manifest, RowCounts, Source, find_manifest, publish, read_manifest
 from contract.names import CARD_HTML, CARD_JSON
 from spark_jobs import publish as publishing
 from spark_jobs.config import PrepareConfig
 from spark_jobs.publish import delete_staging, has_card, is_up_to_date, publish_over, refuse_to_replace, sweep
+from tests.contract.data_sets import shard_without_file
 
 SOURCES = (Source("in.json", 3, "now"),)
 
@@ -26,8 +27,8 @@ def make(output: Path, mark: str, *, created_at: str = "2026-01-01", write_to: s
         source=SOURCES,
         text_profile="seed",
         config=PrepareConfig(input="in.json", output=str(output)).of_data(),
-        rows=Rows(1, 1, {}),
-        splits={"train": (Shard(path, 1, 4, mark * 64),), "val": (), "test": ()},
+        rows=RowCounts(1, 1, {}),
+        splits={"train": (shard_without_file(path, rows=1, bytes=4, sha256=mark * 64),), "val": (), "test": ()},
         rejected=(),
         created_at=created_at,
     )

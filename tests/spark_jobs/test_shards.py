@@ -11,9 +11,9 @@ import pytest
 
 from contract import storage
 from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA
-from contract.manifest import Shard
 from contract.names import SECTIONS
 from contract.reasons import KEPT, REASON_CODE
+from contract.shard import Shard
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept
 from spark_jobs.rows import ROW_SCHEMA
 from spark_jobs.shards import (

@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Final
 
 from command.locked_files import delete_unused, is_at, open_file, sha256_of, size_and_time, try_lock
-from contract.errors import UserError
-from contract.manifest import Shard
+from contract.errors import UserError, first_line
+from contract.shard import Shard
 from trainer.config import TrainConfig, parse_size
 from trainer.plan.data_sets import DataSet
 from trainer.shards.files import damaged, read_part
-from trainer.shards.retries import PATIENCE_S, describe, insist, wait
+from trainer.shards.retries import PATIENCE_S, insist, wait
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Cache:
                     f"the disk of the cache {self.folder} is full: shard {shard.path} needs {shard.bytes} bytes;"
                     f" make room, or give a smaller --cache-limit than {self.limit} bytes"
                 ) from error
-            raise UserError(f"the cache {self.folder} cannot be used: {describe(error)}") from error
+            raise UserError(f"the cache {self.folder} cannot be used: {first_line(error)}") from error
 
     def make(self) -> None:
         """Makes the folder, if it is not there; UserError where it cannot be written."""
@@ -82,7 +82,7 @@ class Cache:
             with self._locked(), tempfile.TemporaryFile(dir=self.folder):
                 return
         except OSError as error:
-            raise UserError(f"the cache {self.folder} cannot be used: {describe(error)}") from error
+            raise UserError(f"the cache {self.folder} cannot be used: {first_line(error)}") from error
 
     def _open(self, shard: Shard, fetch: Fetch, *, stop: threading.Event) -> "CachedShard | None":
         self.folder.mkdir(parents=True, exist_ok=True)

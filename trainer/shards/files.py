@@ -12,15 +12,15 @@ import fsspec
 
 from contract import storage
 from contract.errors import UserError
-from contract.manifest import Shard
 from contract.names import MANIFEST_NAME
+from contract.shard import Shard
 from trainer.shards.retries import insist
 
 Answer = TypeVar("Answer")
 
 
 class DamagedShardError(UserError):
-    """A shard whose bytes are not those that its manifest tells of."""
+    """A shard whose bytes are not those that its manifest describes."""
 
 
 class ShardFile(Protocol):

@@ -2,21 +2,31 @@
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 import pyarrow as pa
 
-from contract.errors import UserError
-from contract.manifest import Shard
+from contract.columns import CONTENT, TITLE
+from contract.errors import first_line
+from contract.shard import (
+    NOT_A_SHARD,
+    FilePart,
+    Footer,
+    RowGroup,
+    Shard,
+    digest_of,
+    read_footer,
+    read_row_group,
+)
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import Unit
 from trainer.shards.cache import Cache
 from trainer.shards.files import DamagedShardError, ShardFile, damaged, open_shard
-from trainer.shards.footer import BROKEN, Group, Layout, read_group, read_layout
-from trainer.shards.retries import describe, is_awaited
+from trainer.shards.retries import is_awaited
 
 __all__ = ["DamagedShardError", "RowGroups"]
 
@@ -24,13 +34,13 @@ _NUM_THREADS: Final = 8  # that read at the same time: enough to hide the latenc
 _AHEAD_BYTES: Final = 2**27  # announced and not yet taken, estimated; what goes beyond is read when it is asked for
 _EXPANSION: Final = 3  # bytes in memory for one in the shard, about
 _MAX_OPEN: Final = 128  # shards: more than lanes read at a time, also of several data sets
-
-Answer = TypeVar("Answer")
+_READ_TRIES: Final = 2  # of a part whose digest is wrong
+_COLUMNS: Final = (TITLE, CONTENT)
 
 
 @dataclass
 class RowGroups:
-    """The row groups of these data sets, for one consumer. To be closed: it reads ahead in threads."""
+    """The row groups of these data sets, for one consumer. It reads ahead in threads, which `close` ends."""
 
     data: Sequence[DataSet]
     cache: Cache | None = None
@@ -68,7 +78,7 @@ class RowGroups:
         return self._read(unit) if future.cancel() else future.result()
 
     def close(self) -> None:
-        """Ends the threads, and gives back what they have read."""
+        """Ends the threads and frees the tables that they have read."""
         self._stop.set()
         for thread in list(self._threads):
             thread.join()
@@ -76,7 +86,7 @@ class RowGroups:
         self._open.clear()
 
     def _read_announced(self) -> None:
-        """Work of a thread, which ends where there is no more: no idle thread keeps the interpreter from its exit."""
+        """Work of a thread. It ends when nothing is announced: an idle thread would hold up the interpreter's exit."""
         while True:
             with self._lock:
                 if not self._announced or not is_awaited(self._stop):
@@ -86,18 +96,14 @@ class RowGroups:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(self._read(unit))
-                except BaseException as error:  # noqa: BLE001  # handed to whoever reads the unit, whatever it is
+                except BaseException as error:  # noqa: BLE001  # raised again by `read`
                     future.set_exception(error)
 
     def _read(self, unit: Unit) -> pa.Table:
-        shard = self._shard(unit)
-        stop = unit.first + unit.rows
-        groups = [group for group in shard.groups() if group.first < stop and group.first + group.rows > unit.first]
-        table = pa.concat_tables(shard.read(group) for group in groups)
-        return table.slice(unit.first - groups[0].first, unit.rows)
+        return self._shard(unit).read(first=unit.first, stop=unit.first + unit.rows)
 
     def _shard(self, unit: Unit) -> "_OpenShard":
-        """The open shard of a unit; the one that was not read for longest is closed where there are too many."""
+        """The open shard of a unit. Of more than _MAX_OPEN, the one least recently read is closed."""
         key = unit.source, unit.shard
         with self._lock:
             if key not in self._open:
@@ -118,7 +124,7 @@ class RowGroups:
 
 
 class _OpenShard:
-    """A shard whose footer is read once, by whichever thread comes first. What holds it open ends with it."""
+    """A shard whose footer is read once, by the first thread that needs it. This object keeps its cached copy."""
 
     def __init__(self, root: str, shard: Shard, cache: Cache | None, stop: threading.Event) -> None:
         self._root = root
@@ -126,49 +132,53 @@ class _OpenShard:
         self._cache = cache
         self._stop = stop
         self._lock = threading.Lock()
-        self._opened: tuple[ShardFile, Layout] | DamagedShardError | None = None
+        self._opened: tuple[ShardFile, Footer] | DamagedShardError | None = None
 
-    def groups(self) -> tuple[Group, ...]:
-        """Its row groups, without their rows."""
-        return self._open()[1].groups
+    def read(self, *, first: int, stop: int) -> pa.Table:
+        """Titles and contents of these rows; DamagedShardError where a row group that holds them is damaged."""
+        file, footer = self._open()
+        row_groups = [group for group in footer.row_groups if group.first < stop and group.stop > first]
+        table = pa.concat_tables(self._read_row_group(file, footer, group) for group in row_groups)
+        return table.slice(first - row_groups[0].first, stop - first)
 
-    def read(self, group: Group) -> pa.Table:
-        """The rows of one; DamagedShardError where they are damaged."""
-        file, layout = self._open()
-        return self._checked(
-            lambda: read_group(file.read(group.start, group.stop), layout, group), f"row group {group.number}"
-        )
-
-    def _open(self) -> tuple[ShardFile, Layout]:
+    def _open(self) -> tuple[ShardFile, Footer]:
         """DamagedShardError, and then always the same, where it cannot be opened."""
         with self._lock:
             if self._opened is None:
                 try:
-                    file = self._file()
-                    self._opened = file, self._checked(lambda: read_layout(file.read, self._shard), "the footer")
+                    self._opened = self._open_file()
                 except DamagedShardError as error:
                     self._opened = error
         if isinstance(self._opened, DamagedShardError):
             raise self._opened
         return self._opened
 
-    def _file(self) -> ShardFile:
-        source = open_shard(self._root, self._shard, stop=self._stop)
-        if self._cache is None:
-            return source
-        return self._cache.open(self._shard, source.read, stop=self._stop) or source
+    def _open_file(self) -> tuple[ShardFile, Footer]:
+        file: ShardFile = open_shard(self._root, self._shard, stop=self._stop)
+        if self._cache is not None:
+            file = self._cache.open(self._shard, file.read, stop=self._stop) or file
+        data = self._read_part(file, self._shard.footer, "the footer")
+        with self._damaged_if_not_a_shard():
+            return file, read_footer(data, self._shard)
 
-    def _checked(self, read: Callable[[], Answer], what: str) -> Answer:
-        """What was read and checked. Bytes that are wrong are read once more: they may have been damaged on the way."""
+    def _read_row_group(self, file: ShardFile, footer: Footer, group: RowGroup) -> pa.Table:
+        data = self._read_part(file, group.part, f"row group {group.number}")
+        with self._damaged_if_not_a_shard():
+            return read_row_group(data, footer, group, columns=_COLUMNS)
+
+    def _read_part(self, file: ShardFile, part: FilePart, what: str) -> bytes:
+        """The bytes of a part. Wrong bytes are read once more: they may have been damaged on the way."""
+        for _ in range(_READ_TRIES):
+            data = file.read(part.offset, part.stop)
+            if part.has_digest_of(data):
+                return data
+        found = f"{what} with the digest {digest_of(data)}"
+        raise damaged(self._shard, found=found, expected=f"{part.digest}, as in the manifest")
+
+    @contextmanager
+    def _damaged_if_not_a_shard(self) -> Iterator[None]:
+        """Of a shard whose digests are right, but that another program has written."""
         try:
-            try:
-                return read()
-            except (UserError, MemoryError):
-                raise
-            except BROKEN:
-                return read()
-        except (UserError, MemoryError):
-            raise
-        except BROKEN as error:
-            found = f"{what} with {describe(error)!r}"
-            raise damaged(self._shard, found=found, expected="the bytes that were written") from error
+            yield
+        except NOT_A_SHARD as error:
+            raise damaged(self._shard, found=first_line(error), expected="a shard of this format") from error

@@ -13,6 +13,7 @@ import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from contract.columns import REJECTED
 from contract.errors import UserError
@@ -84,8 +85,8 @@ def test_a_manifest_that_says_something_wrong_is_found(name: str, root: Path) ->
 def test_a_shard_with_another_number_of_rows_than_said_is_found(root: Path) -> None:
     manifest = read_manifest(str(root))
     (shard,) = manifest.splits["val"]
-    more = dataclasses.replace(shard, rows=shard.rows + 1)
-    rows = dataclasses.replace(manifest.rows, input=manifest.rows.input + 1, kept=manifest.rows.kept + 1)
+    more = structs.replace(shard, rows=shard.rows + 1)
+    rows = structs.replace(manifest.rows, input=manifest.rows.input + 1, kept=manifest.rows.kept + 1)
     publish(
         str(root), dataclasses.replace(manifest, rows=rows, splits=manifest.splits | {"val": (more,)}), replace=True
     )
@@ -93,7 +94,7 @@ def test_a_shard_with_another_number_of_rows_than_said_is_found(root: Path) -> N
     assert broken(verify(str(root))) == {"shard rows"}
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff\xfe\x00", b"[" * 100_000, b'{"format": "vitrine/1"}'])
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff\xfe\x00", b"[" * 100_000, b'{"format": "vitrine/2"}'])
 def test_what_is_no_manifest_is_found(root: Path, text: bytes) -> None:
     (root / "manifest.json").write_bytes(text)
     report = verify(str(root))

@@ -1,7 +1,9 @@
 """A file that is not as the contract says is told by name."""
 
 import dataclasses
+import hashlib
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 
 from contract.columns import REJECTED, REJECTED_SCHEMA, SHARD_SCHEMA
 from contract.manifest import Manifest, publish, read_manifest
+from contract.names import shard_path
+from contract.shard import FilePart, Shard, digest_of
 from contract.verify.data_set import verify
-from tests.contract.data_sets import DataSet, broken, edit_manifest, write_shard
+from tests.contract.data_sets import DataSet, broken, edit_manifest
 
 
 @settings(deadline=None, max_examples=40)
@@ -60,7 +64,7 @@ def test_other_columns_are_named(split: str, schema: pa.Schema, data: DataSet, t
 
 @pytest.mark.parametrize(
     "options",
-    [{"row_group_size": 1_999}, {"row_group_size": 2_001}, {"compression": "snappy"}, {"write_page_checksum": False}],
+    [{"row_group_size": 1_999}, {"row_group_size": 2_001}, {"compression": "snappy"}],
 )
 def test_another_layout_is_named(options: dict[str, Any], data: DataSet, tmp_path: Path) -> None:
     data.options |= options
@@ -69,11 +73,17 @@ def test_another_layout_is_named(options: dict[str, Any], data: DataSet, tmp_pat
     assert broken(verify(str(tmp_path))) == {"layout"}
 
 
-def _replace(root: Path, manifest: Manifest, *, split: str, number: int, data: bytes) -> None:
-    """Puts other bytes in place of a shard, with all that is said of it."""
+def _replace(
+    root: Path, manifest: Manifest, *, split: str, number: int, data: bytes, parts: Sequence[FilePart]
+) -> None:
+    """Puts other bytes in place of a shard, and what the manifest says of them."""
     old = manifest.splits[split][number]
     (root / old.path).unlink()
-    new = write_shard(str(root), split, number=number, num_rows=old.rows, data=data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = shard_path(split, number=number, sha256=sha256)
+    (root / path).write_bytes(data)
+    *row_groups, footer = parts
+    new = Shard(path, old.rows, len(data), sha256, footer, tuple(row_groups))
     shards = list(manifest.splits[split])
     shards[number] = new
     publish(str(root), dataclasses.replace(manifest, splits=manifest.splits | {split: tuple(shards)}), replace=True)
@@ -82,17 +92,48 @@ def _replace(root: Path, manifest: Manifest, *, split: str, number: int, data: b
 @pytest.mark.parametrize("at", [0, 500, 20_000, -1])
 def test_a_damaged_page_is_found_though_all_that_is_said_of_its_file_is_right(root: Path, at: int) -> None:
     manifest = read_manifest(str(root))
-    data = bytearray((root / manifest.splits["train"][1].path).read_bytes())
+    shard = manifest.splits["train"][1]
+    data = bytearray((root / shard.path).read_bytes())
     data[at] ^= 64
-    _replace(root, manifest, split="train", number=1, data=bytes(data))
+    parts = [FilePart(part.offset, part.length, digest_of(data[part.offset : part.stop])) for part in shard.parts]
+    _replace(root, manifest, split="train", number=1, data=bytes(data), parts=parts)
 
     assert broken(verify(str(root))) == {"readable"}
 
 
 def test_a_file_of_something_else_is_found(root: Path) -> None:
-    _replace(root, read_manifest(str(root)), split="train", number=2, data=b"not Parquet at all")
+    data = b"not Parquet at all"
+    parts = [FilePart(0, len(data), digest_of(data))]
+    _replace(root, read_manifest(str(root)), split="train", number=2, data=data, parts=parts)
 
     assert broken(verify(str(root))) == {"readable"}
+
+
+def _shift(parts: list[dict[str, Any]]) -> None:
+    parts[0]["length"] -= 1
+    parts[1]["offset"] -= 1
+    parts[1]["length"] += 1
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda parts: parts[0].update(digest=parts[1]["digest"]),
+        lambda parts: parts[-1].update(digest="0" * 32),
+        _shift,
+        lambda parts: parts.insert(1, {"offset": parts[1]["offset"], "length": 0, "digest": digest_of(b"")}),
+    ],
+    ids=["a row group", "the footer", "another boundary", "a part too many"],
+)
+def test_a_part_that_is_described_wrongly_is_found(root: Path, edit: Callable[[list[dict[str, Any]]], object]) -> None:
+    def edit_parts(document: dict[str, Any]) -> None:
+        shard = document["splits"]["train"]["shards"][1]
+        parts = [*shard["row_groups"], shard["footer"]]
+        edit(parts)
+        shard.update(row_groups=parts[:-1], footer=parts[-1])
+
+    edit_manifest(root, edit_parts)
+    assert broken(verify(str(root))) == {"digests"}
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "longer", "empty", "a folder"])

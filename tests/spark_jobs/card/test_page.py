@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.manifest import Manifest, Rows, Shard, Source
+from contract.manifest import Manifest, RowCounts, Source
 from contract.reasons import REASONS
 from spark_jobs.card import content
 from spark_jobs.card.content import (
@@ -24,6 +24,7 @@ from spark_jobs.card.content import (
 from spark_jobs.card.page import card_html, marked
 from spark_jobs.card.schema import Card
 from spark_jobs.counts.records import count_read
+from tests.contract.data_sets import shard_without_file
 from tests.spark_jobs.input.read_batches import Line, batch_of, kept_of, settled
 
 TAGS = {
@@ -110,9 +111,13 @@ def card_of(lines: list[Line], *, sources: int = 1, command: tuple[str, ...] = (
         source=tuple(Source(f"s3://me:pw@bucket/<{number}>.json", 1_000 + number, "") for number in range(sources)),
         text_profile="seed",
         config={"text_profile": "seed", "val_share": 0.01, "shard_rows": 12_345, "<x>": None},
-        rows=Rows(len(lines), len(records), rejected),
-        splits={"train": (Shard("train/a", len(records), 65_432, "0" * 64),), "val": (), "test": ()},
-        rejected=(Shard("rejected/a", len(lines) - len(records), 777, "1" * 64),),
+        rows=RowCounts(len(lines), len(records), rejected),
+        splits={
+            "train": (shard_without_file("train/a", rows=len(records), bytes=65_432, sha256="0" * 64),),
+            "val": (),
+            "test": (),
+        },
+        rejected=(shard_without_file("rejected/a", rows=len(lines) - len(records), bytes=777, sha256="1" * 64),),
         created_at="2026-01-01T00:00:00+00:00",
     )
     manifest.check()
@@ -185,7 +190,15 @@ def test_statistics_of_other_lines_are_refused() -> None:
     made = card_of(lines)
     assert made.lines == 30
     batch = batch_of(lines[:-1])
-    manifest = Manifest((), "seed", {}, Rows(30, 30, {}), {"train": (Shard("a", 30, 1, "0"),)}, (), "2026")
+    manifest = Manifest(
+        (),
+        "seed",
+        {},
+        RowCounts(30, 30, {}),
+        {"train": (shard_without_file("a", rows=30, bytes=1, sha256="0"),)},
+        (),
+        "2026",
+    )
     with pytest.raises(AssertionError, match="other lines"):
         make_card(manifest, read=count_read(batch, one_in=1), kept=kept_of(*settled(batch)), command=[])
 
@@ -200,9 +213,9 @@ def test_records_that_turned_out_not_to_be_kept_are_no_examples() -> None:
         source=(),
         text_profile="seed",
         config={},
-        rows=Rows(len(lines), len(records), {"near_duplicate": num_rejected}),
-        splits={"train": (Shard("a", len(records), 1, "0"),), "val": (), "test": ()},
-        rejected=(Shard("b", num_rejected, 1, "1"),),
+        rows=RowCounts(len(lines), len(records), {"near_duplicate": num_rejected}),
+        splits={"train": (shard_without_file("a", rows=len(records), bytes=1, sha256="0"),), "val": (), "test": ()},
+        rejected=(shard_without_file("b", rows=num_rejected, bytes=1, sha256="1"),),
         created_at="2026",
     )
     made = make_card(manifest, read=count_read(batch, one_in=1), kept=kept_of(records, duplicates), command=[])

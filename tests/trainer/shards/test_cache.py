@@ -16,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from contract.errors import UserError
-from contract.manifest import Shard
+from contract.shard import Shard
 from tests.conftest import Prepared, made_up_pairs, write_data_set
 from trainer.config import TrainConfig
 from trainer.plan.data_sets import DataSet
@@ -194,7 +195,7 @@ def test_only_its_own_files_are_counted_and_deleted(tmp_path: Path, shards, sour
 @pytest.mark.parametrize("sha256", ["../../x", "", "0" * 63, "A" * 64])
 def test_a_hash_that_is_none_is_refused(tmp_path: Path, shards, source: Source, sha256: str) -> None:
     with pytest.raises(UserError, match="which is none"):
-        open_copy(Cache(tmp_path, LARGE), replace(shards[0], sha256=sha256), source)
+        open_copy(Cache(tmp_path, LARGE), structs.replace(shards[0], sha256=sha256), source)
 
 
 def test_a_link_in_the_folder_is_not_followed(tmp_path: Path, shards, source: Source) -> None:

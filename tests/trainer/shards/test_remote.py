@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from msgspec import structs
 from transformers import AutoTokenizer
 
 from command.entry import USER_ERROR_CODE
@@ -123,7 +124,7 @@ def test_no_right_to_read_is_told_at_once(server: FaultyS3, data: DataSet) -> No
 
 def test_a_missing_shard_is_damage_and_a_missing_data_set_is_not(data: DataSet) -> None:
     shard = data.manifest.splits["train"][0]
-    missing = replace(shard, path="train/part-00009-00000000.parquet")
+    missing = structs.replace(shard, path="train/part-00009-00000000.parquet")
     changed = replace(data, manifest=replace(data.manifest, splits={"train": (missing,)}))
     with pytest.raises(DamagedShardError, match="found no file"):
         RowGroups([changed]).read(Unit(0, 0, 0, 1))
