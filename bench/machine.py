@@ -1,28 +1,43 @@
-"""The machine that a benchmark runs on, and how busy it is."""
+"""The machine and the versions of packages that a benchmark reports beside its figures.
 
+python -m bench.machine PACKAGE ...     prints the versions that this interpreter has, as JSON
+"""
+
+import json
 import os
 import platform
 import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bench.prepare.report import GB
+from bench.figures import GB
 
 
-def busy_s() -> float:
-    """CPU time that all cores of this machine have spent so far on anything, other guests of its host included."""
-    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def machine(cores: int) -> dict[str, Any]:
-    """What the figures were measured on."""
+def machine(**more: Any) -> dict[str, Any]:
+    """The machine that the figures are measured on, and whatever else is given."""
     models = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "cpu": models[0] if models else platform.machine(),
-        "cores": cores,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB, 1),
-        "memory_is": "proportional set size of the whole process tree",
         "kernel": platform.release(),
         "python": platform.python_version(),
+        **more,
     }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """The version of each of these packages, or "not installed"."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(versions(sys.argv[1:])))

@@ -63,6 +63,12 @@ def measure(command: Sequence[str], *, cwd: Path) -> Usage:
     return Usage(**{**json.loads(text), "output": done.stdout})
 
 
+def busy_s() -> float:
+    """CPU time that all cores of this machine have spent so far on anything, other guests of its host included."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+
+
 def supervise(command: Sequence[str]) -> Usage:
     """Runs the command and reads its processes. From then on this process adopts orphans, and waits for any child."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):

@@ -1,4 +1,4 @@
-"""The files that bench.prepare reads: synthetic catalogues, the same one compressed, and one of twice the lines."""
+"""The inputs of bench.prepare: a synthetic catalogue, the same one compressed, and another one of twice the lines."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ _BLOCK_BYTES: Final = 4 * 2**20
 
 
 def synthesise(folder: Path, *, rows: int, seed: int, **settings: Any) -> Path:
-    """A catalogue in this folder; the one that is there, if it was made with the same settings."""
+    """A catalogue in this folder. An existing one is used if it was made with the same settings."""
     path = folder / f"catalogue-{rows}-{seed}.json"
     config = SynthConfig(output=str(path), rows=rows, seed=seed, **settings)
     if truth_of(path).get("config") == settings_of_result(config):
@@ -27,13 +27,13 @@ def synthesise(folder: Path, *, rows: int, seed: int, **settings: Any) -> Path:
 
 
 def truth_of(path: Path) -> dict[str, Any]:
-    """What `vitrine synth` says of its catalogue; nothing where the file is none of its."""
+    """The truth.json that `vitrine synth` wrote beside its catalogue; empty if there is none."""
     truth = path.with_name(f"{path.name}.truth.json")
     return json.loads(truth.read_text()) if path.exists() and truth.exists() else {}
 
 
 def twice(path: Path, folder: Path) -> Path | None:
-    """A catalogue of twice the lines, as like this one as can be; none where it is not known how this one was made."""
+    """A catalogue made with the same settings but twice the lines; None if this one has no truth.json."""
     if not (truth := truth_of(path)):
         return None
     settings = truth["config"]
@@ -41,7 +41,7 @@ def twice(path: Path, folder: Path) -> Path | None:
 
 
 def compressed(path: Path, folder: Path) -> Path:
-    """The same bytes as one gzip member, as `gzip` writes them; about 40 s a GB where it is not there yet."""
+    """The same bytes as one gzip member, as `gzip` writes them. About 40 s a GB, unless the file exists."""
     state = path.stat()
     target = folder / f"{path.stem}-{state.st_size}-{state.st_mtime_ns}.json.gz"
     if not target.exists():
@@ -53,7 +53,7 @@ def compressed(path: Path, folder: Path) -> Path:
 
 
 def count_lines(path: Path) -> int:
-    """Lines of a file, the last one too if nothing ends it. Leaves the file in the page cache."""
+    """The number of lines, including a last one without a line feed. Leaves the file in the page cache."""
     num_lines, last = 0, b"\n"
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -63,7 +63,7 @@ def count_lines(path: Path) -> int:
 
 
 def warm(path: Path) -> None:
-    """Brings a file into the page cache."""
+    """Reads the file into the page cache."""
     with path.open("rb", buffering=0) as file:
         while file.read(_BLOCK_BYTES):
             pass

@@ -1,8 +1,8 @@
-"""The preparation in datatrove: two tasks at a time, its exact de-duplication. Run by bench.prepare.
+"""The preparation in datatrove, with its exact de-duplication and a task for each core. Run by bench.prepare.
 
-Its readers share out files, not parts of one, so the input is cut into a file a core first (counted). Its exact
-de-duplication reads the records twice: the first pass cleans and keeps what it made as JSON lines, which was faster
-than cleaning twice.
+datatrove reads a whole file in one task, so the input is first cut into a file for each core; that time counts. Its
+exact de-duplication reads the records twice. The first pass writes the cleaned records as JSON lines, which is faster
+than to clean them twice.
 """
 
 import html
@@ -28,7 +28,7 @@ _NOT_KEPT: Final = re.compile(r"[^\w,.]+")
 
 
 def main(arguments: list[str]) -> None:
-    """Cut the file, clean and sign, find duplicates, write the others."""
+    """Cuts the file, cleans and signs the records, finds duplicates, writes the other records."""
     work = parse_work(arguments, description=__doc__)
     logger.remove()  # it reports every step of every task
     scratch = work.output / "scratch"
@@ -74,7 +74,7 @@ def pipelines(work: Work, *, scratch: Path, parts: Path) -> list[list[PipelineSt
 
 
 class Clean(BaseFilter):
-    """Cleans title and content; keeps the documents that have both."""
+    """Cleans title and content, and keeps the documents in which both have text."""
 
     def filter(self, doc: Document) -> bool:
         doc.text = clean(doc.text)
@@ -83,7 +83,7 @@ class Clean(BaseFilter):
 
 
 class Number(PipelineStep):
-    """Notes the file that a document goes to, of SHARD_ROWS documents each."""
+    """Numbers the files of SHARD_ROWS documents: the writer reads the number from the document."""
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:  # noqa: ARG002
         for position, document in enumerate(data):
@@ -92,12 +92,12 @@ class Number(PipelineStep):
 
 
 def clean(text: str) -> str:
-    """The text without entities, and with blanks for everything that is not kept."""
+    """The text without entities, with a blank for each run of characters that are not kept."""
     return _NOT_KEPT.sub(" ", html.unescape(text)).strip()
 
 
 def whole_text(document: Document) -> bytes:
-    """What two documents have in common if they are duplicates."""
+    """The text by which two documents are compared."""
     return f"{document.metadata['title']}\n{document.text}".encode()
 
 

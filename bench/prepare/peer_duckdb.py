@@ -1,9 +1,9 @@
 """The preparation in DuckDB: one statement, all cores. Run by bench.prepare.
 
-DuckDB has no unescape. Python's, over the Arrow batches of texts that hold an `&`, takes as long as a chain of 25
-`replace` for the frequent entities, which leaves 174 of 370,000 records wrong. `DISTINCT ON` is a little faster than
-`GROUP BY`; without MATERIALIZED the cleaning is done twice, since its result is also filtered. Files hold about
-SHARD_ROWS rows: whole blocks of 2,048, and a smaller file a thread at the end.
+DuckDB cannot unescape HTML. Python's function, called with Arrow batches of the texts that hold an `&`, takes as long
+as a chain of 25 `replace` for the frequent entities, and that chain leaves 174 of 370,000 records wrong. `DISTINCT ON`
+is a little faster than `GROUP BY`. Without MATERIALIZED the texts are cleaned twice, since the result is also filtered.
+Files hold about SHARD_ROWS rows: whole blocks of 2,048 rows; the last file of each thread is smaller.
 """
 
 import html
@@ -33,7 +33,7 @@ def unescape(texts: pa.ChunkedArray) -> pa.Array:
 
 
 def main(arguments: list[str]) -> None:
-    """One statement from the JSON lines to the Parquet files."""
+    """Runs one statement from the JSON lines to the Parquet files."""
     work = parse_work(arguments, description=__doc__)
     statement = _STATEMENT.format(
         title=_cleaned("title"),

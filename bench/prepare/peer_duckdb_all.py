@@ -1,13 +1,13 @@
 """All steps of `vitrine prepare` in DuckDB, on all cores. Run by bench.prepare.
 
-Left out, beside what bench/prepare/steps.py says: byte offsets, since `read_json` tells only the order of the lines
-that are not empty. Broken lines come as nulls, so a record of none of the three fields counts as `not_json` too. A
-record's key is DuckDB's own hash of 64 bits: in one run of 20 million two of 1.4 million records share theirs. Row
-groups are whole vectors of 2,048 rows.
+It leaves out the steps that bench/prepare/steps.py names, and byte offsets: `read_json` gives only the order of the
+lines that are not empty. It reads a broken line as nulls, so a record without any of the three fields counts as
+`not_json` too. A record's key is DuckDB's own hash of 64 bits; with 1.4 million records, one run in 20 million has two
+records of the same key. Row groups are whole vectors of 2,048 rows.
 
-DuckDB has no unescape. A function of Python's gets some 350 texts at a time; as one split of them all by a regex, with
-a table of what was seen before, it takes 0.09 s of CPU for 100,000 lines, as a `html.unescape` for each 0.15 s.
-Files are copied from a table that is in order, several at a time. Compression as ours: zstd, level 1.
+DuckDB cannot unescape HTML. It calls a Python function with some 350 texts at a time. That function joins them, splits
+them by a regex and looks entities up in a cache: 0.09 s of CPU for 100,000 lines, where `html.unescape` of each text
+takes 0.15 s. Files are copied from a sorted table, several at a time. Compression is ours: zstd, level 1.
 """
 
 import html
@@ -54,12 +54,12 @@ _LINES: Final = """
 _DUPLICATES: Final = """
 CREATE TABLE duplicates AS
 SELECT line FROM (
-    SELECT rowid AS line, row_number() OVER (PARTITION BY key ORDER BY uid, rowid) AS place
+    SELECT rowid AS line, row_number() OVER (PARTITION BY key ORDER BY uid, rowid) AS rank
     FROM cleaned
     WHERE reason IS NULL
         AND key IN (SELECT key FROM cleaned WHERE reason IS NULL GROUP BY key HAVING count(*) > 1)
 )
-WHERE place > 1
+WHERE rank > 1
 """
 _REJECTED: Final = """
 CREATE TABLE rejected AS
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> None:
 
 
 def cleaning(lines: str) -> str:
-    """The query that cleans title and content of these lines; a query a step, so that none is computed twice."""
+    """The query that cleans title and content of these lines, with a subquery a step so that none is computed twice."""
     query = lines
     for step in steps("title"):
         query = f"SELECT * REPLACE ({step} AS title) FROM ({query})"
@@ -116,7 +116,7 @@ def cleaning(lines: str) -> str:
 
 
 def steps(name: str) -> Iterator[str]:
-    """What becomes of a text, one after the other."""
+    """The steps that clean a text, in order, each as an SQL expression."""
     yield f"CASE WHEN contains({name}, '&') THEN unescape({name}) ELSE {name} END"
     without_tags = replaced(replaced(name, COMMENT, COMMENT_BECOMES), TAG, " ")
     yield f"CASE WHEN contains({name}, '<') THEN {without_tags} ELSE {name} END"
@@ -125,12 +125,12 @@ def steps(name: str) -> Iterator[str]:
 
 
 def replaced(expression: str, pattern: str, text: str) -> str:
-    """SQL for the text with every match replaced."""
+    """The SQL expression that replaces every match of the pattern."""
     return f"regexp_replace({expression}, {quoted(pattern)}, {quoted(text)}, 'g')"
 
 
 def quoted(text: str) -> str:
-    """The text as SQL spells it."""
+    """The text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -152,7 +152,7 @@ def _unescaped(entity: bytes) -> bytes:
 
 
 def copy(connection: duckdb.DuckDBPyConnection, table: str, work: Work) -> dict[str, int]:
-    """Writes files of SHARD_ROWS rows each; their paths and rows."""
+    """Writes files of SHARD_ROWS rows each; returns the number of rows by path."""
     (work.output / table).mkdir()
     [(num_rows,)] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
     starts = range(0, num_rows, SHARD_ROWS)

@@ -1,4 +1,4 @@
-"""The preparation as one writes it by hand: a loop over lines, and pandas. Uses one core. Run by bench.prepare."""
+"""The preparation as a short script: a loop over the lines, then pandas, on one core. Run by bench.prepare."""
 
 import html
 import json
@@ -14,20 +14,20 @@ _NOT_KEPT: Final = re.compile(r"[^\w,.]+")
 
 
 def clean(text: str) -> str:
-    """The text without entities, and with blanks for everything that is not kept."""
+    """The text without entities, with a blank for each run of characters that are not kept."""
     return _NOT_KEPT.sub(" ", html.unescape(text)).strip()
 
 
 def main(arguments: list[str]) -> None:
-    """Reads all, cleans line by line, drops duplicates and writes."""
+    """Reads and cleans line by line, drops duplicates, writes the files."""
     work = parse_work(arguments, description=__doc__)
     records = []
     with open(work.input, encoding="utf-8") as lines:
         for line in lines:
-            product = json.loads(line)
-            title, content = clean(product.get("title") or ""), clean(product.get("content") or "")
+            fields = json.loads(line)
+            title, content = clean(fields.get("title") or ""), clean(fields.get("content") or "")
             if title and content:
-                records.append((product["uid"], title, content))
+                records.append((fields["uid"], title, content))
     frame = pd.DataFrame(records, columns=list(COLUMNS)).drop_duplicates(["title", "content"])
     for number, first in enumerate(range(0, len(frame), SHARD_ROWS)):
         shard = frame.iloc[first : first + SHARD_ROWS]

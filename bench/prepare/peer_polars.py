@@ -1,10 +1,10 @@
 """The preparation in Polars: a lazy scan, its streaming engine, all cores. Run by bench.prepare.
 
-Polars has no unescape. Python's, for the texts that hold an `&`, took 5.3 s for 600,000 lines, and over whole batches
-7.2 s; `replace_many` with a table of 10,000 entities, which is not quite HTML5, took 2.6 s for 200,000 lines against
-2.0 s. A table of just the entities that occur, as in bench/prepare/peer_polars_query.py, saves less than a tenth of
-the time here and takes more memory, since all lines have to be read first. The engine in memory takes as long and as
-much memory.
+Polars cannot unescape HTML. Python's function, called for each text that holds an `&`, took 5.3 s for 600,000 lines;
+called with whole batches it took 7.2 s. `replace_many` with a table of 10,000 entities, which is not quite HTML5, took
+2.6 s for 200,000 lines, where the function took 2.0 s. A table of only the entities that occur, as in
+bench/prepare/peer_polars_query.py, saves less than a tenth of the time here and needs more memory, since all lines must
+be read first. Polars' in-memory engine needs the same time and memory.
 """
 
 import html
@@ -15,7 +15,7 @@ from bench.prepare.work import BLANKS, COLUMNS, NOT_KEPT, SHARD_ROWS, parse_work
 
 
 def main(arguments: list[str]) -> None:
-    """One query from the JSON lines to the Parquet files."""
+    """Runs one query from the JSON lines to the Parquet files."""
     work = parse_work(arguments, description=__doc__)
     os.environ["POLARS_MAX_THREADS"] = str(work.cores)  # read when polars is imported
     import polars as pl

@@ -1,4 +1,4 @@
-"""The steps of bench/prepare/peer_polars_all.py."""
+"""The steps of bench/prepare/peer_polars_all.py, which sets the number of threads before it imports Polars."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def prepare(work: Work) -> None:
     """Reads, cleans, sorts; writes files, rejected lines and the manifest."""
     rows = cleaned(work)
     rejected = rows.filter(pl.col("reason").is_not_null())
-    records = settled(rows.filter(pl.col("reason").is_null()))
+    records = marked(rows.filter(pl.col("reason").is_null()))
     del rows
     duplicates = records.filter(pl.col("is_duplicate")).with_columns(reason=pl.lit("duplicate"))
     rejected = pl.concat(
@@ -40,7 +40,7 @@ def prepare(work: Work) -> None:
 
 
 def cleaned(work: Work) -> pl.DataFrame:
-    """One row a line: line, uid, raw_title, title, content, reason; cleaned, and null where it got through so far."""
+    """One row a line, with cleaned texts: line, uid, raw_title, title, content, reason (null: not rejected so far)."""
     lines = (
         pl.scan_ndjson(work.input, schema=dict.fromkeys(COLUMNS, pl.String), row_index_name="line")
         .with_columns(pl.col("title", "content").fill_null(""), raw_title="title")
@@ -64,7 +64,7 @@ def cleaned(work: Work) -> pl.DataFrame:
 
 
 def clean(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """The same with this column cleaned."""
+    """The same rows with this column cleaned."""
     text = pl.col(name)
     without_tags = text.str.replace_all(COMMENT, COMMENT_BECOMES).str.replace_all(TAG, " ")
     return (
@@ -81,21 +81,21 @@ def clean(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
 
 
 def unescape(texts: pl.Series) -> pl.Series:
-    """The texts without entities; those that hold one are looked at again."""
-    places = texts.str.contains(ENTITY).arg_true()
+    """The texts without entities. A text that then still holds one is unescaped again, at most MAX_UNESCAPES times."""
+    rows = texts.str.contains(ENTITY).arg_true()
     for _ in range(MAX_UNESCAPES):
-        some = texts.gather(places)
+        some = texts.gather(rows)
         table = unescaped(some.str.extract_all(ENTITY).explode().unique().drop_nulls())
         if not table:
             break
         some = some.str.replace_many(table, leftmost=True)
-        texts = texts.clone().scatter(places, some)
-        places = places.filter(some.str.contains(ENTITY))
+        texts = texts.clone().scatter(rows, some)
+        rows = rows.filter(some.str.contains(ENTITY))
     return texts
 
 
-def settled(records: pl.DataFrame) -> pl.DataFrame:
-    """The same in the order of their keys, with what says of each whether it is a duplicate, and its split."""
+def marked(records: pl.DataFrame) -> pl.DataFrame:
+    """The same rows ordered by key, with columns added: key, percent (which decides the split), is_duplicate."""
     return (
         records.with_columns(key=pl.struct("title", "content").hash(), percent=pl.col("title").hash(seed=1) % 100)
         .sort("key", "uid", "line", nulls_last=True)
@@ -104,7 +104,7 @@ def settled(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def write(rows: pl.DataFrame, section: str, work: Work) -> Iterator[tuple[str, int]]:
-    """Writes files of SHARD_ROWS rows each; yields their paths and rows."""
+    """Writes files of SHARD_ROWS rows each; yields the path of each and its number of rows."""
     for number, piece in enumerate(rows.iter_slices(SHARD_ROWS)):
         path = f"{section}/part-{number:05d}.parquet"
         piece.write_parquet(

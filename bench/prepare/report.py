@@ -1,14 +1,15 @@
-"""What bench.prepare makes of its runs: medians with their spread, ratios beside what is aimed at, checks."""
+"""The report of bench.prepare: medians with their spread, ratios with their aims, and checks of the work done."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-GB: Final = 1e9
-SAME_RECORDS_SHARE: Final = 0.005  # rules differ a little between contestants: prepare_work.py
+from bench.figures import GB, spread
+
+SAME_RECORDS_SHARE: Final = 0.005  # contestants clean by slightly different rules: bench/prepare/work.py
 OUR_STEPS: Final = ("Polars, our steps", "DuckDB, our steps")
-OUR_STEPS_SHARE: Final = 0.001  # no rule differs but those that prepare_steps.py names
+OUR_STEPS_SHARE: Final = 0.001  # the rules are ours, but for the differences that bench/prepare/steps.py names
 _OTHER_WORK: Final = ("ours, near-duplicates", "ours, twice the lines")
 
 
@@ -19,7 +20,7 @@ class Run:
     round: int
     wall_s: float
     cpu_s: float
-    other_cpu_s: float  # of all other processes of the machine meanwhile: large where it was not alone
+    other_cpu_s: float  # of all other processes of the machine during this run
     peak_memory_bytes: int
     kept: int
     files: int
@@ -28,7 +29,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Aim:
-    """A ratio of medians that is to be at most, or at least, a limit; one without a limit is only shown."""
+    """A ratio of two medians, with the most or the least that it should be. Without a limit it is only shown."""
 
     of: str
     to: str
@@ -41,7 +42,7 @@ AIMS: Final = (
     Aim("ours", "plain Python", at_most=0.6),
     Aim("ours", "Polars, our steps", at_most=0.9),
     Aim("ours", "DuckDB, our steps", at_most=1.1),
-    Aim("ours", "Polars"),  # these two do less than ours
+    Aim("ours", "Polars"),  # this one and the next do less work than ours
     Aim("ours", "DuckDB"),
     Aim("datatrove", "ours", at_least=5),
     Aim("ours, .json.gz", "ours", at_most=1.25),
@@ -59,7 +60,7 @@ def summary(variant: str, runs: Sequence[Run]) -> dict[str, Any]:
     measures = ("wall_s", "cpu_s", "other_cpu_s", "peak_memory_bytes")
     return {
         "variant": variant,
-        **{name: _spread([getattr(run, name) for run in runs]) for name in measures},
+        **{name: spread(getattr(run, name) for run in runs) for name in measures},
         "kept": runs[-1].kept,
         "files": runs[-1].files,
         "output_bytes": runs[-1].output_bytes,
@@ -68,15 +69,15 @@ def summary(variant: str, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def ratios(runs: Mapping[str, Sequence[Run]]) -> list[dict[str, Any]]:
-    """Each aim of which both sides were measured: the ratio of medians, its spread over rounds, whether it is met."""
+    """For each aim whose two sides were measured: the ratio of medians, its spread over rounds, whether it is met."""
     found = []
     for aim in AIMS:
         if not runs.get(aim.of) or not (aim.to in _CONSTANTS or runs.get(aim.to)):
             continue
         ratio = _median(runs, aim.of, aim.measure) / _median(runs, aim.to, aim.measure)
         by_round = list(_by_round(runs, aim))
-        spread = {"ratio": ratio, "least": min(by_round), "most": max(by_round)}
-        found.append({**asdict(aim), **spread, "is_met": _is_met(aim, ratio)})
+        least, most = min(by_round), max(by_round)
+        found.append({**asdict(aim), "ratio": ratio, "least": least, "most": most, "is_met": _is_met(aim, ratio)})
     return found
 
 
@@ -95,7 +96,7 @@ def _by_round(runs: Mapping[str, Sequence[Run]], aim: Aim) -> Iterator[float]:
 
 
 def differences(runs: Mapping[str, Sequence[Run]], *, truth: Mapping[str, Any]) -> list[str]:
-    """What shows that variants did not do the same work: nothing if all is well."""
+    """Signs that the variants did not do the same work; none if all is well."""
     problems = []
     for variant, of_variant in runs.items():
         kept = sorted({run.kept for run in of_variant})
@@ -122,9 +123,9 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"{'':24}{'wall, s (least-most)':>26}{'CPU, s':>9}{'others, s':>11}{'peak, GB':>10}{'kept':>11}"]
     for result in results:
         wall = result["wall_s"]
-        spread = f"{wall['median']:.1f} ({wall['least']:.1f}-{wall['most']:.1f})"
+        seconds = f"{wall['median']:.1f} ({wall['least']:.1f}-{wall['most']:.1f})"
         lines.append(
-            f"{result['variant']:24}{spread:>26}{result['cpu_s']['median']:>9.1f}"
+            f"{result['variant']:24}{seconds:>26}{result['cpu_s']['median']:>9.1f}"
             f"{result['other_cpu_s']['median']:>11.1f}{result['peak_memory_bytes']['median'] / GB:>10.2f}"
             f"{result['kept']:>11,}"
         )
@@ -135,9 +136,9 @@ def ratio_table(found: Sequence[Mapping[str, Any]]) -> str:
     """One line a ratio."""
     lines = []
     for row in found:
-        what = "time" if row["measure"] == "wall_s" else "memory"
+        measure = "time" if row["measure"] == "wall_s" else "memory"
         lines.append(
-            f"{what + ' of ' + row['of']:34} / {row['to']:18}{row['ratio']:>7.2f}"
+            f"{measure + ' of ' + row['of']:34} / {row['to']:18}{row['ratio']:>7.2f}"
             f" ({row['least']:.2f}-{row['most']:.2f}), {_verdict(row)}"
         )
     return "\n".join(lines)
@@ -148,10 +149,6 @@ def _verdict(row: Mapping[str, Any]) -> str:
         return "no aim: less work"
     limit = f"at most {row['at_most']:g}" if row["at_most"] is not None else f"at least {row['at_least']:g}"
     return f"aim {limit}: {'met' if row['is_met'] else 'NOT met'}"
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def _median(runs: Mapping[str, Sequence[Run]], name: str, measure: str) -> float:

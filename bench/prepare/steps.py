@@ -1,8 +1,8 @@
-"""All steps of `vitrine prepare` as its peers do them: the rules of contract/text/clean.py (`seed`), and the manifest.
+"""All steps of `vitrine prepare` for its peers: the rules of contract/text/clean.py (`seed`), and the manifest.
 
-Left out on the peers' side: mojibake is not repaired; a text is not cleaned again where deleting characters has put two
-together that compose; a field of another type is read as its text, where ours rejects the line. Patterns are spelt as
-both Rust and RE2 understand them.
+The peers leave three steps out. They do not repair mojibake. They do not clean a text again where a deleted character
+stood between two that compose. They read a field of another type as text, where ours rejects the line. The patterns
+mean the same to Rust and to RE2.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ from contract.names import MANIFEST_NAME
 from contract.text.profiles import SEED
 
 MAX_UNESCAPES: Final = 3
-ENTITY: Final = r"&(?:#(?:[0-9]+|[xX][0-9a-fA-F]+)|[A-Za-z0-9]{1,32});?"  # all that html.unescape may change
+ENTITY: Final = r"&(?:#(?:[0-9]+|[xX][0-9a-fA-F]+)|[A-Za-z0-9]{1,32});?"  # whatever html.unescape may change
 COMMENT: Final = r"(?s)<!--.*?-->"
-COMMENT_BECOMES: Final = "< "  # a blank in the end; a tag that began before the comment does not go on behind it
+COMMENT_BECOMES: Final = "< "  # becomes a blank later; the `<` ends a tag that began before the comment
 TAG: Final = r"</?[A-Za-z][^<>]*>"
-# NFC changes no text without one of these. Some of them it leaves alone, but this look costs a quarter of asking it.
+# NFC changes no text without one of these characters. To search for them costs a quarter of an attempt at NFC.
 MAY_COMPOSE: Final = "[^\\x00-\u02ff\u2010-\u205e]"
 VANISHES: Final = f"[{SEED.delete}]+"
 NOT_KEPT: Final = r"[^\p{L}\p{M}\p{N},. ]+"  # then BLANKS of bench/prepare/work.py
 
-PERCENT_OF_SPLIT: Final = {"train": range(2, 100), "val": range(1), "test": range(1, 2)}  # hash of the title % 100
+PERCENT_OF_SPLIT: Final = {"train": range(2, 100), "val": range(1), "test": range(1, 2)}  # of: hash of the title % 100
 
 
 def unescaped(entities: Iterable[str]) -> dict[str, str]:
-    """What each of these entities stands for, the longest first; those that stand for nothing else are left out."""
+    """The text of each of these entities, the longest entity first. Entities that html.unescape leaves are left out."""
     texts = {entity: html.unescape(entity) for entity in sorted(entities, key=len, reverse=True)}
     return {entity: text for entity, text in texts.items() if text != entity}
 
 
 def write_manifest(work: Work, *, files: Mapping[str, int], rejected: Mapping[str, int]) -> None:
-    """Writes manifest.json: all files, by their path below the output and with their rows, and rejections by reason."""
+    """Writes manifest.json. `files`: rows by path below the output; `rejected`: lines by reason."""
     with ThreadPoolExecutor(work.cores) as threads:
         entries = list(threads.map(lambda path: _entry(work.output, path, files[path]), files))
     sections = {name: [entry for entry in entries if _section(entry) == name] for name in (*SPLITS, REJECTED)}

@@ -1,28 +1,27 @@
-"""What bench.prepare measures: `vitrine prepare` in its ways, and its peers."""
+"""The variants that bench.prepare measures: `vitrine prepare` in several ways, and its peers."""
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bench.prepare.inputs import compressed, twice
-from spark_jobs.config import PrepareConfig
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all variants start from."""
+    """What all variants share."""
 
     input: Path
-    folder: Path  # of the inputs that have to be made
+    folder: Path  # of inputs that are made
     cores: int
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Something to measure: what it reads, and its command but for `--input` and `--output`."""
+    """One variant: its input, and its command without `--input` and `--output`."""
 
     name: str
     input: Path
@@ -30,7 +29,7 @@ class Variant:
 
 
 class NotHereError(Exception):
-    """A variant cannot be measured here; the message says why."""
+    """The reason why a variant cannot be measured here."""
 
 
 def ours(setting: Setting) -> Variant:
@@ -52,19 +51,19 @@ def ours_twice_the_lines(setting: Setting) -> Variant:
     """Another catalogue of twice the lines."""
     double = twice(setting.input, setting.folder)
     if double is None:
-        raise NotHereError("only a catalogue of vitrine synth, its truth.json beside it, can be made in twice the size")
+        raise NotHereError(
+            "the input has no truth.json of vitrine synth beside it, so no catalogue of twice the lines can be made"
+        )
     return Variant("ours, twice the lines", double, _prepare(setting.cores))
 
 
 def ours_with_near_duplicates(setting: Setting) -> Variant:
-    """Near-duplicates found and rejected too."""
-    if "near_duplicates" not in {field.name for field in fields(PrepareConfig)}:
-        raise NotHereError("this version of vitrine prepare has no --near-duplicates")
+    """Near-duplicates are rejected too."""
     return Variant("ours, near-duplicates", setting.input, (*_prepare(setting.cores), "--near-duplicates", "0.8"))
 
 
 def peer(setting: Setting, *, name: str, module: str) -> Variant:
-    """One of the peers, a script of its own."""
+    """A peer, which is a script of its own."""
     return Variant(name, setting.input, (sys.executable, "-m", module, "--cores", str(setting.cores)))
 
 
@@ -72,7 +71,7 @@ def _prepare(cores: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "launch.cli", "prepare", "--master", f"local[{cores}]")
 
 
-# By the name that --only knows.
+# By their names for --only.
 VARIANTS: Final[Mapping[str, Callable[[Setting], Variant]]] = {
     "ours": ours,
     "plain": partial(peer, name="plain Python", module="bench.prepare.peer_plain"),

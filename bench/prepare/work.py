@@ -1,9 +1,8 @@
-"""What the contestants of bench.prepare share: their options, and the one regex of the plain script and its like.
+"""The options of all peers of bench.prepare, and the rule by which those with plain steps clean a text.
 
-Their rule is simpler than ours (for that one see bench/prepare/steps.py): HTML5 entities once, then every run of
-characters other than letters, numbers, commas and full stops becomes a blank (the underscore stays, as in Python's
-`\\w`). They keep the names of tags and the two halves of `it's`, repair no mojibake, and drop empty texts and exact
-duplicates all the same.
+That rule is simpler than ours (bench/prepare/steps.py): HTML5 entities are unescaped once, then every run of characters
+other than letters, numbers, commas, full stops and the underscore (as in Python's `\\w`) becomes a blank. The names of
+tags and the two halves of `it's` stay, and mojibake is not repaired. Empty texts and exact duplicates are dropped.
 """
 
 import argparse
@@ -13,15 +12,15 @@ from typing import Final
 
 SHARD_ROWS: Final = 100_000
 COLUMNS: Final = ("uid", "title", "content")
-# Python's [^\w,.]+ as Rust and RE2 spell it, in two steps: as a text is mostly words with single blanks between them,
-# replacing those by themselves takes more than half of the time of this step.
+# Python's [^\w,.]+ for Rust and RE2, in two steps. A text is mostly words with single blanks between them, and to
+# replace each of those blanks by itself would take more than half of the time.
 NOT_KEPT: Final = r"[^\p{L}\p{N}_,. ]+"
 BLANKS: Final = "  +"
 
 
 @dataclass(frozen=True)
 class Work:
-    """One run: what to read, the empty folder to write to, and how many cores to use."""
+    """One run: the input, the empty folder of the output, and the number of cores."""
 
     input: Path
     output: Path
@@ -29,7 +28,7 @@ class Work:
 
 
 def parse_work(arguments: list[str], *, description: str | None) -> Work:
-    """The command line of a contestant."""
+    """The options of a peer's command line. Makes the folder of the output."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--input", type=Path, required=True, help="JSON lines")
     parser.add_argument("--output", type=Path, required=True, help="folder of the Parquet files")

@@ -1,9 +1,9 @@
-"""Ways to stream prepared records as tokens, each with the settings that serve it best. One batch: (records, tokens).
+"""The contestants: ways to stream prepared records as tokens, each with its best settings. A batch: (records, tokens).
 
-All encode with the encoder of `trainer`, so that what differs is how records come; the peers also with `FastCall`, the
-fastest call that tokenizers offers. The peers read in stored order, which costs them least, but for "HF datasets,
-shuffled"; ours in its own random order. Only ours packs, but in "ours, without packs".
-A place is what a contestant resumes from: a cursor, or a number of records. Locations may be URLs of an object store.
+All encode with the encoder of `trainer`, so that only the reading of records differs. The peers also run with
+`FastCall`, the fastest call that tokenizers offers. The peers read in stored order, which costs them least, except "HF
+datasets, shuffled"; ours reads in its own random order. Only ours packs, except "ours, without packs".
+A contestant resumes at a position: a cursor, or a number of records. Locations may be URLs of an object store.
 """
 
 import itertools
@@ -25,13 +25,13 @@ from trainer.stream.lanes import LaneReader
 from trainer.stream.packs import PackStream
 
 BATCH_TOKENS: Final = 32_768
-_BATCH_RECORDS: Final = 512  # that a peer encodes at once
+_BATCH_RECORDS: Final = 512  # encoded at once by a peer
 
 Batch = tuple[int, int]
 
 
 class FastCall:
-    """Encodes as `trainer` does, to the same ids, by one call of the tokenizer for all texts."""
+    """Encodes to the same ids as `trainer`, by one call of the tokenizer for all texts."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
         self._backend, self._form = tokenizer.backend_tokenizer, prompt_form(tokenizer)
@@ -51,20 +51,20 @@ class FastCall:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is streamed. The peers' copies are made by bench/stream/inputs.py."""
+    """The inputs, and how they are encoded. The peers' copies are made by bench/stream/inputs.py."""
 
     data: str
     litdata: str  # folder of links to the shards, with LitData's index
     mds: str
-    copies: str  # folder for what peers fetch from an object store
+    copies: str  # folder of the files that peers fetch from an object store
     encoder: Encoder | FastCall
     max_length: int
     num_records: int  # of the train split
 
 
-def ours(setting: Setting, place: Any) -> Iterator[Batch]:
+def ours(setting: Setting, position: Any) -> Iterator[Batch]:
     """Steps of packs, for one rank."""
-    for step in our_stream(setting).epoch(Cursor.from_json(place) if place else Cursor()):
+    for step in our_stream(setting).epoch(Cursor.from_json(position) if position else Cursor()):
         if step.num_records:
             yield step.num_records, sum(pack.num_tokens for pack in step.packs)
         if step.is_over:
@@ -82,9 +82,9 @@ def our_stream(setting: Setting) -> PackStream:
     )
 
 
-def ours_without_packs(setting: Setting, place: Any) -> Iterator[Batch]:
-    """Blocks of all lanes in turn, read and encoded."""
-    if place:
+def ours_without_packs(setting: Setting, position: Any) -> Iterator[Batch]:
+    """The blocks of all lanes in turn, read and encoded."""
+    if position:
         raise ValueError("lanes alone do not resume")
     data = open_data([setting.data])
     groups = RowGroups(data)
@@ -104,31 +104,31 @@ def ours_without_packs(setting: Setting, place: Any) -> Iterator[Batch]:
         yield from (_encoded(records, setting.encoder) for records in found)
 
 
-def hf_datasets(setting: Setting, place: Any) -> Iterator[Batch]:
-    """Arrow tables, as the Parquet reader gives them. `skip` is right from datasets 5 on.
+def hf_datasets(setting: Setting, position: Any) -> Iterator[Batch]:
+    """Arrow tables from the Parquet reader. `skip` is right from datasets 5 on.
 
-    On a stream of Parquet files that of 4.8.5 passes over one row group at most, whatever it is told, and says nothing.
+    In 4.8.5, on a stream of Parquet files, it skips at most one row group, whatever number it is given.
     """
     stream = _hf_stream(setting)
-    return _encoded_tables((stream.skip(place) if place else stream).iter(batch_size=_BATCH_RECORDS), setting)
+    return _encoded_tables((stream.skip(position) if position else stream).iter(batch_size=_BATCH_RECORDS), setting)
 
 
-def hf_datasets_shuffled(setting: Setting, place: Any) -> Iterator[Batch]:
-    """The same in an order that is partly random: of shards, and within a buffer of the default size."""
+def hf_datasets_shuffled(setting: Setting, position: Any) -> Iterator[Batch]:
+    """The same in random order of shards, and shuffled within a buffer of the default size."""
     stream = _hf_stream(setting).shuffle(seed=0)
-    return _encoded_tables((stream.skip(place) if place else stream).iter(batch_size=_BATCH_RECORDS), setting)
+    return _encoded_tables((stream.skip(position) if position else stream).iter(batch_size=_BATCH_RECORDS), setting)
 
 
-def hf_datasets_state(setting: Setting, place: Any) -> Iterator[Batch]:
+def hf_datasets_state(setting: Setting, position: Any) -> Iterator[Batch]:
     """The same, resumed by `load_state_dict`."""
     stream = _hf_stream(setting)
-    if place:
-        stream.load_state_dict(place)
+    if position:
+        stream.load_state_dict(position)
     return _encoded_tables(stream.iter(batch_size=_BATCH_RECORDS), setting)
 
 
 def hf_state_at(setting: Setting, num_records: int) -> Any:
-    """What the stream remembers after so many records."""
+    """The state of the stream after at least so many records."""
     stream, seen = _hf_stream(setting), 0
     for table in stream.iter(batch_size=_BATCH_RECORDS):
         seen += table.num_rows
@@ -137,9 +137,9 @@ def hf_state_at(setting: Setting, num_records: int) -> Any:
     return stream.state_dict()
 
 
-def hf_datasets_tokenised(setting: Setting, place: Any) -> Iterator[Batch]:
-    """Records skipped behind the tokeniser, as a Trainer does that replays its stream."""
-    rest = place or 0
+def hf_datasets_tokenised(setting: Setting, position: Any) -> Iterator[Batch]:
+    """Resumed as a Trainer replays its stream: records are skipped after they were tokenised."""
+    rest = position or 0
     for records, tokens in _encoded_tables(_hf_stream(setting).iter(batch_size=_BATCH_RECORDS), setting):
         rest -= records
         if rest <= 0:
@@ -160,7 +160,7 @@ def _encoded_tables(tables: Iterable[Any], setting: Setting) -> Iterator[Batch]:
         yield _encoded([Record(0, *both) for both in texts], setting.encoder)
 
 
-def litdata(setting: Setting, place: Any) -> Iterator[Batch]:
+def litdata(setting: Setting, position: Any) -> Iterator[Batch]:
     """The shards themselves through LitData's Parquet loader, which is faster than its own format."""
     from litdata import StreamingDataset
     from litdata.streaming.item_loader import ParquetLoader
@@ -174,14 +174,14 @@ def litdata(setting: Setting, place: Any) -> Iterator[Batch]:
         )
 
     found = stream()
-    if place:
-        state = found.state_dict(place, num_workers=1, batch_size=1)
+    if position:
+        state = found.state_dict(position, num_workers=1, batch_size=1)
         found = stream()
         found.load_state_dict(state)
     return _rows(found, setting)
 
 
-def mosaicml(setting: Setting, place: Any) -> Iterator[Batch]:
+def mosaicml(setting: Setting, position: Any) -> Iterator[Batch]:
     """MDS shards without compression or hashes."""
     from streaming import StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
@@ -191,8 +191,8 @@ def mosaicml(setting: Setting, place: Any) -> Iterator[Batch]:
     if "AWS_ENDPOINT_URL" in os.environ:
         os.environ["S3_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]  # as this library calls it
     found = StreamingDataset(**where, shuffle=False, batch_size=_BATCH_RECORDS)
-    if place:
-        found.load_state_dict(found.state_dict(place, from_beginning=True))
+    if position:
+        found.load_state_dict(found.state_dict(position, from_beginning=True))
     return _rows(found, setting)
 
 

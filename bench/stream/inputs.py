@@ -1,6 +1,6 @@
-"""What LitData and MosaicML Streaming read: python -m bench.stream.inputs DATA OUTPUT, where both are installed.
+"""Makes the inputs of LitData and MosaicML Streaming; needs both: python -m bench.stream.inputs DATA OUTPUT.
 
-LitData gets links to the shards and an index beside them, MosaicML its own format without compression or hashes.
+LitData reads links to the shards, with its index beside them; MosaicML its own format, without compression or hashes.
 """
 
 import sys
@@ -16,7 +16,7 @@ _MDS_SHARD_BYTES: Final = 1 << 26
 
 
 def make_inputs(data: Path, output: Path) -> None:
-    """Makes what is not there yet."""
+    """Makes the inputs that are not there yet."""
     shards = sorted((data / "train").glob("*.parquet"))
     if not (output / LITDATA / "index.json").exists():
         _index(shards, output / LITDATA)

@@ -1,10 +1,10 @@
-"""What bench.stream makes of its runs: medians with their spread, and each aim beside what was measured."""
+"""The report of bench.stream: medians with their spread, and each aim beside the figure that was measured."""
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-MB: Final = 1e6
+from bench.figures import MB, spread
+
 OURS: Final = "ours"
 PEERS: Final = ("HF datasets", "LitData", "MosaicML Streaming")
 
@@ -16,13 +16,13 @@ def rates(runs: Runs) -> list[dict[str, Any]]:
     return [
         {
             "contestant": name,
-            "records_per_s": _spread(run["records"] / run["wall_s"] for run in of_one),
-            "records_per_cpu_s": _spread(run["records"] / run["cpu_s"] for run in of_one),
-            "tokens_per_s": _spread(run["tokens"] / run["wall_s"] for run in of_one),
-            "tokens_per_cpu_s": _spread(run["tokens"] / run["cpu_s"] for run in of_one),
-            "first_s": _spread(run["first_s"] for run in of_one),
-            "start_mb": _spread(run["start_bytes"] / MB for run in of_one),
-            "peak_mb": _spread(run["peak_bytes"] / MB for run in of_one),
+            "records_per_s": spread(run["records"] / run["wall_s"] for run in of_one),
+            "records_per_cpu_s": spread(run["records"] / run["cpu_s"] for run in of_one),
+            "tokens_per_s": spread(run["tokens"] / run["wall_s"] for run in of_one),
+            "tokens_per_cpu_s": spread(run["tokens"] / run["cpu_s"] for run in of_one),
+            "first_s": spread(run["first_s"] for run in of_one),
+            "start_mb": spread(run["start_bytes"] / MB for run in of_one),
+            "peak_mb": spread(run["peak_bytes"] / MB for run in of_one),
         }
         for name, of_one in runs.items()
     ]
@@ -33,15 +33,15 @@ def resumes(runs: Runs) -> list[dict[str, Any]]:
     return [
         {
             "contestant": name,
-            "first_s": _spread(run["first_s"] for run in of_one),
-            "first_cpu_s": _spread(run["first_cpu_s"] for run in of_one),
+            "first_s": spread(run["first_s"] for run in of_one),
+            "first_cpu_s": spread(run["first_cpu_s"] for run in of_one),
         }
         for name, of_one in runs.items()
     ]
 
 
 def aims(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What issue and design ask for, what was found, and whether that is enough; what was not measured is left out."""
+    """Each aim with its figure, and whether it is met. Aims whose figure was not measured are left out."""
     rates_of = {row["contestant"]: row for row in report["rates"]}
     resumes_of = {row["contestant"]: row for row in report["resumes"]}
     for name in (OURS, "ours, T = 32,768"):
@@ -55,7 +55,7 @@ def aims(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for peer in (peer + suffix for peer in PEERS):
             if of in rates_of and peer in rates_of:
                 ours, theirs = (rates_of[name]["records_per_cpu_s"]["median"] for name in (of, peer))
-                if theirs:  # 0 where the first batch was all that there is
+                if theirs:  # 0 where the first batch held all records
                     yield _at_least(f"records per second of CPU, {of} / {peer}", ours / theirs, 1)
     for name, found in report["epochs"].items():
         yield _at_least(f"share of tokens in the packs of an epoch, {name}", found["fill"], 0.98)
@@ -74,17 +74,17 @@ def tables(report: Mapping[str, Any]) -> str:
         f"{'':26}{'records/s':>22}{'/s of CPU':>11}{'tokens/s':>12}{'/s of CPU':>12}{'first, s':>10}{'peak, MB':>10}"
     ]
     for row in report["rates"]:
-        spread = row["records_per_s"]
+        speed = row["records_per_s"]
         lines.append(
-            f"{row['contestant']:26}{spread['median']:>9,.0f} ({spread['least']:,.0f}-{spread['most']:,.0f})".ljust(48)
+            f"{row['contestant']:26}{speed['median']:>9,.0f} ({speed['least']:,.0f}-{speed['most']:,.0f})".ljust(48)
             + f"{row['records_per_cpu_s']['median']:>11,.0f}{row['tokens_per_s']['median']:>12,.0f}"
             f"{row['tokens_per_cpu_s']['median']:>12,.0f}{row['first_s']['median']:>10.2f}{row['peak_mb']['median']:>10.0f}"
         )
     lines.append("")
     for row in report["resumes"]:
-        spread = row["first_s"]
+        seconds = row["first_s"]
         lines.append(
-            f"resume, {row['contestant']:26}{spread['median']:>8.2f} s ({spread['least']:.2f}-{spread['most']:.2f}),"
+            f"resume, {row['contestant']:26}{seconds['median']:>8.2f} s ({seconds['least']:.2f}-{seconds['most']:.2f}),"
             f" {row['first_cpu_s']['median']:.2f} s of CPU"
         )
     lines.append("")
@@ -112,8 +112,3 @@ def _at_most(what: str, found: float, limit: float) -> dict[str, Any]:
 
 def _growth(memory: Sequence[float]) -> float:
     return memory[-1] / memory[len(memory) // 2]
-
-
-def _spread(values: Iterator[float]) -> dict[str, float]:
-    found = list(values)
-    return {"median": statistics.median(found), "least": min(found), "most": max(found)}

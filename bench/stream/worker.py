@@ -1,6 +1,6 @@
 """One contestant in a process of its own, on one core: python -m bench.stream.worker REQUEST.json → a line of JSON.
 
-Linux only: memory is the most that the process ever held (VmHWM), what is shared with others included.
+Linux only: memory is the peak of the process's resident memory (VmHWM), pages shared with other processes included.
 """
 
 import importlib
@@ -16,20 +16,20 @@ from typing import Any, Final
 from bench.stream.contestants import BATCH_TOKENS, CONTESTANTS, Setting, hf_state_at, our_stream
 from trainer.stream.cursor import Cursor
 
-_IMPORTS: Final = {  # which take seconds, and are no part of a first batch
+_IMPORTS: Final = {  # imported before a contestant starts, as they take seconds that are no part of a first batch
     "HF datasets": ("datasets",),
     "HF datasets, shuffled": ("datasets",),
     "HF datasets, state": ("datasets",),
     "HF datasets, replayed": ("datasets",),
     "LitData": ("litdata",),
-    "MosaicML Streaming": ("accelerate", "streaming"),  # the other way round, streaming 0.13 ends in a circular import
+    "MosaicML Streaming": ("accelerate", "streaming"),  # in the other order, streaming 0.13 ends in a circular import
 }
-_MARKS: Final = 10  # of an epoch, at which memory is looked at
+_MARKS: Final = 10  # points of an epoch at which memory is read
 
 
 @dataclass
 class _Meter:
-    """Counts batches, from the end of the first on."""
+    """Counts records and tokens from `start` on."""
 
     records: int = 0
     tokens: int = 0
@@ -42,10 +42,10 @@ class _Meter:
         return {"records": self.records, "tokens": self.tokens, "wall_s": wall_s, "cpu_s": cpu_s}
 
 
-def rate(setting: Setting, contestant: str, *, place: Any, max_records: int) -> dict[str, Any]:
-    """The first batch of BATCH_TOKENS, and how fast the following records come. With 0 records only the first."""
+def rate(setting: Setting, contestant: str, *, position: Any, max_records: int) -> dict[str, Any]:
+    """Seconds to the first BATCH_TOKENS, and the speed of the following records, of which there may be 0."""
     started, cpu_s = time.perf_counter(), time.process_time()
-    batches = CONTESTANTS[contestant](setting, place)
+    batches = CONTESTANTS[contestant](setting, position)
     first_tokens = 0
     while first_tokens < BATCH_TOKENS and (batch := next(batches, None)):
         first_tokens += batch[1]
@@ -59,11 +59,11 @@ def rate(setting: Setting, contestant: str, *, place: Any, max_records: int) -> 
 
 
 def epoch(setting: Setting, *, resume_share: float) -> dict[str, Any]:
-    """All of an epoch of ours: how full packs are, whether memory grows, and the cursor at a share of its records."""
+    """A whole epoch of ours: how full packs are, memory at each tenth, and the cursor after a share of the records."""
     stream = our_stream(setting)
     total, cursor, meter, num_packs, num_cut = stream.num_records, Cursor(), _Meter(), 0, 0
     memory: list[int] = []
-    place = None
+    position = None
     meter.start()
     for step in stream.epoch(cursor):
         cursor = cursor.after([step.places], packs_per_step=stream.packs_per_step, records=step.num_records)
@@ -73,8 +73,8 @@ def epoch(setting: Setting, *, resume_share: float) -> dict[str, Any]:
         num_cut += sum(example.num_cut > 0 for pack in step.packs for example in pack.examples)
         if meter.records >= total * len(memory) / _MARKS:
             memory.append(_status_bytes("VmRSS"))
-        if place is None and meter.records >= resume_share * total:
-            place = cursor.to_json()
+        if position is None and meter.records >= resume_share * total:
+            position = cursor.to_json()
         if meter.records == total:
             break
     fill = meter.tokens / (num_packs * setting.max_length)
@@ -84,7 +84,7 @@ def epoch(setting: Setting, *, resume_share: float) -> dict[str, Any]:
         "packs": num_packs,
         "cut": num_cut,
         "memory": memory,
-        "place": place,
+        "position": position,
     }
 
 
@@ -94,7 +94,7 @@ def _status_bytes(name: str) -> int:
 
 
 def main(request_path: str) -> None:
-    """Measures what the request asks for."""
+    """Measures one epoch, state or rate, as the request says, and prints the figures."""
     request = json.loads(Path(request_path).read_text())
     os.sched_setaffinity(0, {request["core"]})
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": request["cache"]}
@@ -108,12 +108,14 @@ def main(request_path: str) -> None:
         case "epoch":
             found = epoch(setting, resume_share=request["resume_share"])
         case "hf_state":
-            found = {"place": hf_state_at(setting, request["num_records"])}
+            found = {"position": hf_state_at(setting, request["num_records"])}
         case _:
-            found = rate(setting, request["contestant"], place=request["place"], max_records=request["num_records"])
+            found = rate(
+                setting, request["contestant"], position=request["position"], max_records=request["num_records"]
+            )
     found |= {"start_bytes": at_start, "peak_bytes": _status_bytes("VmHWM")}
     print(f"\n{json.dumps(found)}", flush=True)
-    os._exit(0)  # some peers' threads hold an exit up for minutes
+    os._exit(0)  # threads of some peers delay the exit by minutes
 
 
 if __name__ == "__main__":

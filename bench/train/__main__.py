@@ -1,9 +1,9 @@
-"""Tokens a second of 4-bit LoRA training: the stock recipes and the native engine, on the same made-up records.
+"""Tokens a second of 4-bit LoRA training: the usual recipes and the native engine, on the same made-up records.
 
-TinyLlama-1.1B's shape with random weights (time and memory do not depend on their values), r = 16 on all linear layers;
-ours also at Llama-3.1-8B's, and memory at 2,048 tokens a step beside Unsloth's.
-Each variant runs on one GPU, in a process of its own, since Unsloth patches the libraries of the others; several GPUs
-take several variants at once.
+The model has TinyLlama-1.1B's shape and random weights (time and memory do not depend on their values), and r = 16 on
+all linear layers. Ours also runs at Llama-3.1-8B's shape, and with 2,048 tokens a step beside Unsloth.
+Each variant runs on one GPU, in a process of its own, since Unsloth patches the libraries of the others. Several GPUs
+run several variants at once.
 
     python -m bench.train --tokenizer FOLDER [--only ours] [--steps 100] [--parity-steps 300]
 """
@@ -23,18 +23,19 @@ from typing import Any, Final
 
 import torch
 
-from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from bench.figures import RESULTS
+from bench.train.shapes import make_model, matrix_peak, measured_on
 
-_MATRIX_WEIGHTS: Final = 1.034e9  # of this shape, embedding apart
+_MATRIX_WEIGHTS: Final = 1.034e9  # of this shape, without the embedding
 _MATRIX_WEIGHTS_8B: Final = 7.504e9
-_FLOP_A_WEIGHT: Final = 4  # and token: a frozen base needs no gradient of its weights
+_FLOP_A_WEIGHT: Final = 4  # for each token: a frozen base needs no gradient of its weights
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the variants one after the other, writes the results and prints the table last."""
+    """Runs the variants, writes the results after each and prints the table last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
-    parser.add_argument("--only", choices=("ours", "peers"))
+    parser.add_argument("--only", choices=("ours", "peers"), help="variants to measure (default: all)")
     parser.add_argument("--steps", type=int, default=100, help="measured steps of ours in bf16")
     parser.add_argument("--parity-steps", type=int, default=300, help="measured steps of ours in nf4 and fp8")
     parser.add_argument("--out", type=Path, default=RESULTS / "train-h200.json")
@@ -45,12 +46,12 @@ def main(arguments: list[str]) -> None:
         make_model(folder, tokenizer=options.tokenizer)
         peaks = [matrix_peak(gpu=gpu) for gpu in range(num_gpus)]
         torch.cuda.empty_cache()
-        report: dict[str, Any] = {"machine": machine(min(peaks)), "versions": versions(), "results": []}
+        report: dict[str, Any] = {**measured_on(min(peaks)), "results": []}
         for result in run_all(commands(options, folder), num_gpus=num_gpus):
             share = result["tokens_per_s"] * flop_a_token(result["variant"]) / peaks[result["gpu"]]
             report["results"].append({**result, "matrix_peak_share": share})
             report["fp8_loss_difference_to_nf4"] = fp8_difference(report["results"])
-            options.out.write_text(json.dumps(report, indent=1) + "\n")  # each time: a later one may hang
+            options.out.write_text(json.dumps(report, indent=1) + "\n")  # after each variant, as a later one may hang
     print(table(report["results"]))
 
 
@@ -80,7 +81,7 @@ def commands(options: argparse.Namespace, folder: str) -> list[list[str]]:
 
 
 def run_all(commands: list[list[str]], *, num_gpus: int) -> Iterator[dict[str, Any]]:
-    """What the processes report, as they end; each GPU takes the next one that is not begun."""
+    """The reports of the processes, as they end. A GPU that is free runs the next command."""
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for gpu in range(num_gpus):
         free.put(gpu)
@@ -100,7 +101,7 @@ def run_all(commands: list[list[str]], *, num_gpus: int) -> Iterator[dict[str, A
 
 
 def fp8_difference(results: list[dict[str, Any]]) -> dict[str, float] | None:
-    """How far the losses in FP8 are from those in NF4 on the same records, as shares; None until both are there."""
+    """Relative differences of the losses in FP8 from those in NF4 on the same records; None until both are measured."""
     losses = {result["variant"]: result["losses"] for result in results}
     if "ours, nf4" not in losses or "ours, fp8" not in losses:
         return None
@@ -116,12 +117,12 @@ def fp8_difference(results: list[dict[str, Any]]) -> dict[str, float] | None:
 
 
 def flop_a_token(variant: str) -> float:
-    """Floating-point operations that a token must cost."""
+    """The least number of floating-point operations for a token."""
     return _FLOP_A_WEIGHT * (_MATRIX_WEIGHTS_8B if "8B" in variant else _MATRIX_WEIGHTS)
 
 
 def run(command: list[str], *, gpu: int) -> dict[str, Any] | None:
-    """What the process reports; None, with its last lines printed, where it failed."""
+    """The report of the process. None where it failed; its last lines are printed then."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     environment["CUDA_VISIBLE_DEVICES"] = seen.split(",")[gpu] if seen else str(gpu)

@@ -1,7 +1,7 @@
 """Tokens a second of whole runs: real shards through the real stream and loop, on one GPU and on several.
 
-A step holds the same records in every run: on one GPU as several batches, on several GPUs as one each. One run goes
-from one GPU to several and back, and its ledger has to be that of the run that never stopped.
+A step holds the same records in every run: as several batches on one GPU, as one batch a GPU on several. One run is
+stopped and resumed on several GPUs, then on one again; its ledger must equal that of the run that never stopped.
 
     python -m bench.train.loop --data DATA --tokenizer FOLDER [--steps 105] [--out FILE]
     python -m bench.train.loop --data DATA --tokenizer FOLDER --engines      # all engines, 12 steps each
@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from typing import Any, Final
 
 import torch
 
-from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from bench.figures import RESULTS, spread
+from bench.train.shapes import make_model, matrix_peak, measured_on
 from launch.argv import train_argv
 from trainer.config import TrainConfig
 from trainer.runs import names
@@ -35,13 +35,23 @@ _WARM_UP: Final = 5
 
 
 def main(arguments: list[str]) -> None:
-    """Trains all runs, writes the results and prints the table last."""
+    """Trains all runs, prints a line for each and writes the results after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a prepared data set")
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
-    parser.add_argument("--engines", action="store_true", help="runs of all engines instead of the native one's")
-    parser.add_argument("--steps", type=int, help="105; with --engines 12, as they are slow")
-    parser.add_argument("--out", type=Path, help="bench/results/train-loop-h200.json, or train-engines-h200.json")
+    parser.add_argument(
+        "--engines",
+        action="store_true",
+        help="compare all engines, instead of precisions and GPUs of the native engine",
+    )
+    parser.add_argument(
+        "--steps", type=int, help="steps of each run (default: 105; with --engines 12, as some are slow)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="results file (default: bench/results/train-loop-h200.json, or train-engines-h200.json)",
+    )
     options = parser.parse_args(arguments)
     steps = options.steps or (12 if options.engines else 105)
     out = options.out or RESULTS / f"train-{'engines' if options.engines else 'loop'}-h200.json"
@@ -50,9 +60,8 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = f"{folder}/base"
         make_model(base, tokenizer=options.tokenizer)
-        peak = matrix_peak()
+        report: dict[str, Any] = {**measured_on(matrix_peak(), gpus=num_gpus), "results": []}
         torch.cuda.empty_cache()
-        report: dict[str, Any] = {"machine": machine(peak) | {"gpus": num_gpus}, "versions": versions(), "results": []}
         config = TrainConfig(
             data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
             tokens_per_batch=_BATCH, max_steps=steps, save_every=steps // 3, log_every=10, ledger=True,
@@ -69,12 +78,12 @@ def main(arguments: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One training, of which this part is timed."""
+    """One training run; its steps are timed from the last resume on."""
 
     name: str
     gpus: int
     config: TrainConfig
-    resumed_at: int = 0  # the step
+    resumed_at: int = 0  # step of the last resume
 
 
 def precisions(config: TrainConfig, folder: str) -> Iterator[Run]:
@@ -99,7 +108,7 @@ def engines(config: TrainConfig, folder: str) -> Iterator[Run]:
 
 
 def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:
-    """The run again as it stood after this step, to be resumed."""
+    """A copy of the run as it was after this step, set to resume."""
     shutil.copytree(config.run, run)
     for folder in (Path(run) / names.CHECKPOINTS).iterdir():
         if (names.checkpoint_step(folder.name) or 0) > step:
@@ -108,7 +117,7 @@ def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:
 
 
 def launch(run: Run) -> None:
-    """One training; its output is shown where it fails."""
+    """Runs one training. Where it fails, ends the benchmark with the training's output."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(run.gpus)))}
     argv = train_argv(run.config, num_processes=run.gpus, use_cpu=False)
     done = subprocess.run(argv, env=environment, capture_output=True, text=True)
@@ -117,7 +126,7 @@ def launch(run: Run) -> None:
 
 
 def result(run: Run) -> dict[str, Any]:
-    """What the run's metrics and ledger say. What is timed begins some steps after the last resume."""
+    """The figures from the run's metrics and ledger. Timing begins some steps after the last resume."""
     lines = read_metrics(Path(run.config.run))
     resumed = lines[run.resumed_at :]
     measured = resumed[min(_WARM_UP, len(resumed) // 2) :]
@@ -128,7 +137,7 @@ def result(run: Run) -> dict[str, Any]:
         "gpus": run.gpus,
         "steps": len(measured),
         "tokens_per_s": sum(entry["tokens"] for entry in measured) / sum(times_s),
-        "step_s": {"median": statistics.median(times_s), "least": min(times_s), "most": max(times_s)},
+        "step_s": spread(times_s),
         "waiting_share": sum(entry["wait_s"] for entry in measured) / sum(times_s),
         "peak_memory_gib": lines[-1]["peak_memory_bytes"] / 2**30,
         "ledger_sha256": hashlib.sha256(ledger).hexdigest(),
@@ -138,7 +147,7 @@ def result(run: Run) -> dict[str, Any]:
 
 
 def against(found: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
-    """How a run compares to the first one of its group."""
+    """How far this run differs from the first one in losses and ledger."""
     apart = [abs(a / b - 1) for a, b in zip(found["losses"], first["losses"], strict=True)]
     return {
         "largest_loss_difference_to_the_first": max(apart),
@@ -147,7 +156,7 @@ def against(found: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
 
 
 def line(found: dict[str, Any]) -> str:
-    """One run."""
+    """The figures of one run as a line."""
     step = found["step_s"]
     return (
         f"{found['variant']:62}{found['tokens_per_s'] / found['gpus']:>9,.0f} tokens/s a GPU"

@@ -4,7 +4,6 @@ import argparse
 import itertools
 import json
 import random
-import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from bench.figures import spread
 from bench.train.records import MAX_LENGTH, make_examples, make_texts
 from trainer.engines.base import load_base
 from trainer.examples.encoder import Example, Pack
@@ -25,14 +25,21 @@ _8B = {"hidden_size": 4_096, "intermediate_size": 14_336, "num_hidden_layers": 3
 
 
 def main(arguments: list[str]) -> None:
-    """Trains and reports tokens a second without padding, times of each step, memory, losses."""
+    """Trains, and prints tokens a second without padding, times of the steps, memory and losses."""
     parser = argparse.ArgumentParser()
     parser.add_argument("precision", choices=("nf4", "bf16", "fp8"))
-    parser.add_argument("--model", help="folder of a TinyLlama-shaped model; without it Llama-3.1-8B's shape is made")
+    parser.add_argument(
+        "--model", help="folder of a model of TinyLlama's shape (default: a model of Llama-3.1-8B's shape)"
+    )
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=32_768)
-    parser.add_argument("--recomputed", type=int, default=0, help="layers that keep only their input")
-    parser.add_argument("--profile", type=Path, help="write a table of kernels here")
+    parser.add_argument(
+        "--recomputed",
+        type=int,
+        default=0,
+        help="layers that keep only their input, and are computed again in the backward pass",
+    )
+    parser.add_argument("--profile", type=Path, help="file for a table of the kernels that take longest")
     options = parser.parse_args(arguments)
 
     torch.manual_seed(0)
@@ -62,7 +69,7 @@ def main(arguments: list[str]) -> None:
         "tokens_per_s": sum(real) / sum(times_s),
         "steps": options.steps,
         "tokens_per_step": sum(real) / options.steps,
-        "step_s": {"median": statistics.median(times_s), "least": min(times_s), "most": max(times_s)},
+        "step_s": spread(times_s),
         "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
         "losses": [round(loss.item(), 5) for loss in losses],
     }
@@ -71,7 +78,7 @@ def main(arguments: list[str]) -> None:
 
 
 def variant(options: argparse.Namespace) -> str:
-    """The name of what is measured."""
+    """The name of this variant."""
     parts = ["ours", options.precision, *([] if options.model else ["8B"])]
     if options.model and options.tokens != 32_768:
         parts.append(f"{options.tokens:,} tokens")
@@ -112,7 +119,7 @@ def batches_of(examples: list[Example], *, tokens: int, max_length: int) -> Iter
     while True:
         for first in range(0, len(examples), 2_048):
             packs = pack(examples[first : first + 2_048], max_length=max_length)
-            random.Random(first).shuffle(packs)  # made longest first; the lanes of a real stream mix them
+            random.Random(first).shuffle(packs)  # they come longest first; the lanes of a real stream mix them
             held += packs
             while len(held) * max_length >= tokens:
                 now, held = held[: tokens // max_length], held[tokens // max_length :]
@@ -121,7 +128,7 @@ def batches_of(examples: list[Example], *, tokens: int, max_length: int) -> Iter
 
 
 def train_step(native: NativeModel, optimizer: torch.optim.Optimizer, batch: Batch) -> torch.Tensor:
-    """One step as the training loop takes it: mean loss, clipped gradient, update."""
+    """One step of the training loop: mean loss, clipped gradient, update."""
     loss = native.loss(batch) / batch.num_answer_tokens
     loss.backward()
     torch.nn.utils.clip_grad_norm_(native.parameters(), 0.6)
@@ -131,7 +138,7 @@ def train_step(native: NativeModel, optimizer: torch.optim.Optimizer, batch: Bat
 
 
 def write_profile(path: Path, native: NativeModel, optimizer: torch.optim.Optimizer, batches: Iterator[Batch]) -> None:
-    """Milliseconds a step and calls a step of the kernels that take longest."""
+    """Writes the milliseconds and the calls a step of the kernels that take longest."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(2):
             train_step(native, optimizer, next(batches))

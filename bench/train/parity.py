@@ -1,7 +1,7 @@
 """How near the engines' gradients and losses in 16 bit are to those of plain transformers + PEFT in float32.
 
-All variants start from the same NF4 function and the same adapter, and learn the same records. Gradients are compared
-tensor by tensor at two adapters: the first one (B is zero), and the one that the reference has after some updates.
+All variants start from the same NF4 weights and the same adapter, and are trained on the same records. Gradients are
+compared tensor by tensor at two adapters: the first one (B is zero), and that of the reference after some updates.
 
     python -m bench.train.parity --tokenizer FOLDER [--steps 50] [--out FILE]
 """
@@ -20,8 +20,9 @@ from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedModel
 
+from bench.figures import RESULTS
 from bench.train.records import MAX_LENGTH, make_examples, make_texts
-from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from bench.train.shapes import make_model, matrix_peak, measured_on
 from trainer.config import TrainConfig
 from trainer.engines.base import add_lora, load_base
 from trainer.engines.engine import Engine, NativeEngine, PlainEngine
@@ -32,14 +33,14 @@ from trainer.native.reference import reference_layer
 from trainer.stream.packing import pack
 
 _CONFIG: Final = TrainConfig(data=("-",), run="-")
-_PACKS: Final = 4  # a step
+_PACKS: Final = 4  # in a step
 _REFERENCE: Final = "plain, float32"
 _UPDATES: Final = 5  # before the second comparison of gradients
 _CUDA: Final = torch.device("cuda")
 
 
 def main(arguments: list[str]) -> None:
-    """Compares all variants with the reference, writes the results and prints the table last."""
+    """Compares all variants with the reference, prints a line for each and writes the results after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
     parser.add_argument("--steps", type=int, default=50)
@@ -53,19 +54,19 @@ def main(arguments: list[str]) -> None:
         reference = PlainEngine(add_lora(dense_base(packed, torch.float32), _CONFIG))
         start = adapter_of(reference)
         exact = [gradients(reference, steps[0])]
-        learn(reference, steps[:_UPDATES])
+        train(reference, steps[:_UPDATES])
         later = adapter_of(reference)
         exact.append(gradients(reference, steps[_UPDATES]))
         set_peft_model_state_dict(reference.model, start)
-        losses = {_REFERENCE: learn(reference, steps)}
-        report = {"machine": machine(matrix_peak()), "versions": versions(), "gradients": [], "losses": losses}
+        losses = {_REFERENCE: train(reference, steps)}
+        report = {**measured_on(matrix_peak()), "gradients": [], "losses": losses}
         for name, make in variants(packed, folder).items():
             engine, at = make(), []
             for state, batch, right in zip((start, later), (steps[0], steps[_UPDATES]), exact, strict=True):
                 put_adapter(engine, state)
                 at.append(compare(gradients(engine, batch), right))
             put_adapter(engine, start)
-            losses[name] = learn(engine, steps)
+            losses[name] = train(engine, steps)
             row = {"variant": name, "first": at[0], "later": at[1]}
             report["gradients"].append(row)
             options.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> None:
 
 
 def variants(packed: PreTrainedModel, folder: str) -> dict[str, Callable[[], Engine]]:
-    """What is compared. The base is stored in NF4 once; those that need another form of it make a copy."""
+    """A function for each variant that makes its engine. `packed`, the base in NF4, is left as it is."""
 
     def plain(base: PreTrainedModel) -> Engine:
         return PlainEngine(add_lora(base, _CONFIG))
@@ -96,7 +97,7 @@ def variants(packed: PreTrainedModel, folder: str) -> dict[str, Callable[[], Eng
 
 
 def dense_base(packed: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
-    """The function of a base in NF4 with dense weights of this type."""
+    """The base in NF4 with its weights dequantised to this type."""
     with _CUDA:
         model = LlamaForCausalLM(packed.config).to(dtype)
     if hasattr(model.config, "quantization_config"):
@@ -110,7 +111,7 @@ def dense_base(packed: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def packs_of_steps(folder: str, *, num: int) -> Iterator[list[Pack]]:
-    """The packs of each step, always the same ones."""
+    """The packs of each step, the same in every run."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     packs = pack(make_examples(tokenizer, make_texts(tokenizer, 45 * num)), max_length=MAX_LENGTH)
     packs = [packs[index % num * _PACKS + index // num] for index in range(num * _PACKS)]
@@ -119,7 +120,7 @@ def packs_of_steps(folder: str, *, num: int) -> Iterator[list[Pack]]:
 
 
 def gradients(engine: Engine, packs: list[Pack]) -> dict[str, Tensor]:
-    """The mean loss's gradient of every matrix of the adapter, by its name in a PEFT state; the adapter stays."""
+    """The gradient of the mean loss, by the name of each adapter matrix in a PEFT state. The adapter is not changed."""
     accumulate(engine, packs)
     if isinstance(engine, NativeEngine):
         found = engine.native.layout.named(engine.native.adapter_LP.grad)
@@ -132,10 +133,10 @@ def gradients(engine: Engine, packs: list[Pack]) -> dict[str, Tensor]:
     return taken
 
 
-def learn(engine: Engine, steps: list[list[Pack]]) -> list[tuple[float, float]]:
-    """Each step's mean loss and gradient norm, with the rates, clipping and optimizer of a run."""
+def train(engine: Engine, steps: list[list[Pack]]) -> list[tuple[float, float]]:
+    """Trains, with the rates, clipping and optimizer of a run. Returns mean loss and gradient norm of each step."""
     optimizer = torch.optim.AdamW(engine.parameters(), lr=0, weight_decay=_CONFIG.weight_decay, fused=True)
-    learnt = []
+    found = []
     for step, packs in enumerate(steps, start=1):
         loss = accumulate(engine, packs)
         norm = torch.nn.utils.clip_grad_norm_(engine.parameters(), _CONFIG.max_grad_norm)
@@ -143,12 +144,12 @@ def learn(engine: Engine, steps: list[list[Pack]]) -> list[tuple[float, float]]:
             group["lr"] = _CONFIG.learning_rate * min(1.0, step / _CONFIG.warmup_steps)
         optimizer.step()
         optimizer.zero_grad()
-        learnt.append((loss, norm.item()))
-    return learnt
+        found.append((loss, norm.item()))
+    return found
 
 
 def accumulate(engine: Engine, packs: list[Pack]) -> float:
-    """The packs' mean loss, whose gradient is added to the parameters'."""
+    """The mean loss of the packs. Its gradient is added to that of the parameters."""
     num = sum(pack.num_answer_tokens for pack in packs)
     total = 0.0
     for batch in engine.batches(packs):
@@ -159,7 +160,7 @@ def accumulate(engine: Engine, packs: list[Pack]) -> float:
 
 
 def compare(found: dict[str, Tensor], right: dict[str, Tensor]) -> dict[str, float]:
-    """Cosines and ratios of norms to the right gradients, over all tensors that have one."""
+    """Cosines and ratios of norms to the exact gradients, over all tensors whose exact gradient is not zero."""
     cosines, ratios = [], []
     for name, exact in right.items():
         exact, value = exact.double().flatten(), found[name].double().flatten()
@@ -190,7 +191,7 @@ def put_adapter(engine: Engine, state: dict[str, Tensor]) -> None:
 
 
 def line(row: dict[str, Any], losses: list[tuple[float, float]], right: list[tuple[float, float]]) -> str:
-    """One line a variant."""
+    """The figures of one variant as a line."""
     apart = [loss / exact - 1 for (loss, _), (exact, _) in zip(losses, right, strict=True)]
     steps = [index for index in (0, 1, 4, 9, 19, len(apart) - 1) if index < len(apart)]
     cosines = "  ".join(

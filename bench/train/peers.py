@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -11,23 +10,29 @@ from typing import Any
 
 import torch
 
+from bench.figures import spread
+
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 WINDOW = 2048
 
 
 def main(arguments: list[str]) -> None:
-    """Trains and reports tokens a second without padding, times of each step, memory."""
+    """Trains, and prints tokens a second without padding, times of the steps, memory and losses."""
     parser = argparse.ArgumentParser()
     parser.add_argument("library", choices=("trl", "unsloth"))
-    parser.add_argument("--packed", action="store_true", help="packs, without checkpointing unless it is asked for")
+    parser.add_argument(
+        "--packed", action="store_true", help="train on packs, and checkpoint only with --checkpointing"
+    )
     parser.add_argument("--packs", type=int, default=16, help="packs of 2,048 tokens in a step")
-    parser.add_argument("--checkpointing", action="store_true", help="the library's own way to keep fewer activations")
+    parser.add_argument(
+        "--checkpointing", action="store_true", help="with the library's own way to keep fewer activations"
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--warm-up", type=int, required=True)
     options = parser.parse_args(arguments)
 
-    # Unsloth patches the others, so it comes first.
+    # Unsloth patches the other libraries, so it is imported first.
     is_unsloth = options.library == "unsloth"
     model, tokenizer = load_unsloth(options) if is_unsloth else load_trl(options.model)
     trainer = make_trainer(model, tokenizer, options)
@@ -51,7 +56,7 @@ def main(arguments: list[str]) -> None:
         "tokens_per_s": (marks[-1][1] - marks[0][1]) / sum(times_s),
         "steps": len(times_s),
         "tokens_per_step": (marks[-1][1] - marks[0][1]) / len(times_s),
-        "step_s": {"median": statistics.median(times_s), "least": min(times_s), "most": max(times_s)},
+        "step_s": spread(times_s),
         "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30,
         "losses": [round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry],
     }
@@ -59,7 +64,7 @@ def main(arguments: list[str]) -> None:
 
 
 def variant(options: argparse.Namespace) -> str:
-    """The name of what is measured."""
+    """The name of this variant."""
     parts = ["Unsloth" if options.library == "unsloth" else "TRL"]
     parts.append("recipe" if not options.packed else "packed" if options.library == "unsloth" else "packed + Liger")
     if options.packed and options.packs != 16:
@@ -88,7 +93,7 @@ def load_unsloth(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def load_trl(folder: str) -> tuple[Any, Any]:
-    """A 4-bit model; the trainer adds the adapter."""
+    """A 4-bit model, to which the trainer adds the adapter."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     quantization = BitsAndBytesConfig(
@@ -104,7 +109,7 @@ def load_trl(folder: str) -> tuple[Any, Any]:
 
 
 def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
-    """SFTTrainer: batches of 2 x 4 padded rows as in the recipe, or of packs."""
+    """An SFTTrainer with the batches of the recipe, 2 x 4 padded rows, or with batches of packs."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
@@ -116,7 +121,7 @@ def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any
     data = Dataset.from_dict({"text": [PROMPT.format(title=title) + content + "</s>" for title, content in texts]})
     settings: dict[str, Any] = {}
     if options.library == "trl" and options.packed:
-        # Without FlashAttention TRL packs only by wrapping, and records see each other.
+        # Without FlashAttention TRL can only wrap records into packs, in which they see each other.
         settings = {"packing_strategy": "wrapped", "use_liger_kernel": True}
     config = SFTConfig(
         output_dir=tempfile.mkdtemp(prefix="vitrine-bench-"),
@@ -145,7 +150,7 @@ def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any
 
 
 def count_tokens(trainer: Any) -> dict[str, int]:
-    """Counts tokens without padding as the trainer's collator makes batches (up to a batch ahead of the step)."""
+    """Counts the tokens without padding of each batch when it is collated, which is up to one batch before its step."""
     counted = {"real": 0}
     collate = trainer.data_collator
 

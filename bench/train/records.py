@@ -1,7 +1,7 @@
 """Made-up records with the lengths of the catalogue: titles of 15 words, descriptions with its quartiles and tail.
 
-Every word is one token of the tokenizer, so lengths in tokens are known. Nothing in them can be learnt but which words
-are frequent; time and memory do not depend on that.
+Every word is one token of the tokenizer, so lengths in tokens are known. A model can learn only which words are
+frequent; time and memory do not depend on that.
 """
 
 import bisect
@@ -31,7 +31,7 @@ _QUANTILES: Final = (
 
 
 def make_texts(tokenizer: PreTrainedTokenizerBase, num: int, *, seed: int = 0) -> list[tuple[str, str]]:
-    """(title, description) pairs, always the same ones."""
+    """(title, description) pairs, the same for the same tokenizer, number and seed."""
     generator = random.Random(seed)
     words = sorted(word[1:] for word in tokenizer.get_vocab() if re.fullmatch("▁[a-z]{3,}", word))
     weights = [1 / rank for rank in range(1, len(words) + 1)]  # Zipf
@@ -47,7 +47,7 @@ def make_texts(tokenizer: PreTrainedTokenizerBase, num: int, *, seed: int = 0) -
 
 
 def make_examples(tokenizer: PreTrainedTokenizerBase, texts: list[tuple[str, str]]) -> list[Example]:
-    """The records in token form, end token included, cut to the window."""
+    """The records as tokens, with the end token, cut to the window."""
     prompts = tokenizer([PROMPT.format(title=title) for title, _ in texts])["input_ids"]
     answers = tokenizer([content for _, content in texts], add_special_tokens=False)["input_ids"]
     examples = []
@@ -58,6 +58,6 @@ def make_examples(tokenizer: PreTrainedTokenizerBase, texts: list[tuple[str, str
 
 
 def _length(share: float) -> float:
-    place = bisect.bisect_right(_QUANTILES, (share, float("inf")))
-    (low_share, low), (high_share, high) = _QUANTILES[place - 1], _QUANTILES[min(place, len(_QUANTILES) - 1)]
+    index = bisect.bisect_right(_QUANTILES, (share, float("inf")))
+    (low_share, low), (high_share, high) = _QUANTILES[index - 1], _QUANTILES[min(index, len(_QUANTILES) - 1)]
     return low + (high - low) * (share - low_share) / max(1e-9, high_share - low_share)

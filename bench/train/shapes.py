@@ -1,15 +1,13 @@
-"""Models with random weights in the shapes of real ones, the machine's matrix peak, and versions."""
+"""A model with random weights in the shape of TinyLlama, the GPU's matrix peak, and the start of a report."""
 
-import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-RESULTS: Final = Path(__file__).parents[1] / "results"
+from bench.machine import machine, versions
+
 _SHAPE: Final = {
     "vocab_size": 32_000,
     "hidden_size": 2_048,
@@ -24,7 +22,7 @@ _PACKAGES: Final = ("torch", "triton", "transformers", "peft", "bitsandbytes", "
 
 
 def make_model(folder: str, *, tokenizer: str) -> None:
-    """A 16-bit model of the shape with random weights, that every variant quantises on load."""
+    """Writes a 16-bit model with random weights and this tokenizer. Every variant quantises it on load."""
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda"):
@@ -35,7 +33,7 @@ def make_model(folder: str, *, tokenizer: str) -> None:
 
 
 def matrix_peak(size: int = 8_192, repeats: int = 20, *, gpu: int = 0) -> float:
-    """FLOP/s of a large bfloat16 product of random matrices, measured here."""
+    """FLOP/s of a large bfloat16 product of random matrices, measured on this GPU."""
     first, second = (torch.randn(size, size, device=f"cuda:{gpu}", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         first @ second
@@ -47,22 +45,7 @@ def matrix_peak(size: int = 8_192, repeats: int = 20, *, gpu: int = 0) -> float:
     return 2 * size**3 * repeats / (time.perf_counter() - started)
 
 
-def machine(peak: float) -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "matrix_peak_tflops": peak / 1e12,
-        "cuda": torch.version.cuda,
-        "python": platform.python_version(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that matter, where they are installed."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+def measured_on(peak: float, **more: Any) -> dict[str, Any]:
+    """The machine with its GPU and this matrix peak, and the versions of packages: the start of every report."""
+    gpu = {"gpu": torch.cuda.get_device_name(), "matrix_peak_tflops": peak / 1e12, "cuda": torch.version.cuda}
+    return {"machine": machine(**gpu, **more), "versions": versions(_PACKAGES)}

@@ -1,7 +1,7 @@
 """Training as on a T4 of 16 GB, on another GPU: float16, no kernels of ours, no FlashAttention, 15 GiB of memory.
 
-What the trainer asks the GPU for (compute capability, bfloat16) is answered as a T4 answers; of torch's attentions
-only the memory-efficient one, which a T4 has, is left. Times are the real GPU's and say nothing of a T4.
+torch reports the compute capability of a T4 and no bfloat16, and of its attentions only the memory-efficient one, which
+a T4 has, stays switched on. The times are those of the real GPU; they do not show how fast a T4 is.
 
     python -m bench.train.t4 --tokenizer FOLDER [--out FILE]
 """
@@ -23,9 +23,10 @@ from bitsandbytes.nn import Linear4bit, Params4bit
 from peft import PeftModel
 from torch import nn
 
+from bench.figures import RESULTS
 from bench.train.ours import large_base
 from bench.train.records import MAX_LENGTH, make_examples, make_texts
-from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from bench.train.shapes import make_model, matrix_peak, measured_on
 from trainer.config import TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import NativeEngine, check_isolation, choose_engine
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "train-t4-h200.json")
     options = parser.parse_args(arguments)
 
-    report: dict[str, Any] = {"machine": machine(matrix_peak()), "versions": versions(), "results": []}
+    report: dict[str, Any] = {**measured_on(matrix_peak()), "results": []}
     torch.cuda.empty_cache()
     with tempfile.TemporaryDirectory() as folder:
         make_model(folder, tokenizer=options.tokenizer)
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
 
 
 def train_small(base: str | None, tokens_per_step: int, steps: int) -> dict[str, Any]:
-    """Trains the base of this folder, or Llama-3.1-8B's shape, in 15 GiB; what fitted, memory and losses."""
+    """Trains the base of this folder, or Llama-3.1-8B's shape, in 15 GiB. Returns engine, memory, times and losses."""
     answer_as_a_t4()
     config = TrainConfig(data=("-",), run="-", tokens_per_step=tokens_per_step)
     model, packs = small(base, config) if base else large(config)
@@ -97,7 +98,7 @@ def train_small(base: str | None, tokens_per_step: int, steps: int) -> dict[str,
 
 
 def answer_as_a_t4() -> None:
-    """Makes torch say what it says on a T4, and takes away the attentions that a T4 has not."""
+    """Makes torch report a T4, and switches off the attentions that a T4 does not have."""
     torch.cuda.get_device_capability = lambda *_: (7, 5)
     torch.cuda.is_bf16_supported = lambda **_: False
     torch.backends.cuda.enable_flash_sdp(False)

@@ -1,4 +1,4 @@
-"""Whether Unsloth as our engine is right, and how fast: packs against the same documents one by one, tokens a second.
+"""Correctness and speed of Unsloth as our engine: losses of packs beside those of their documents, tokens a second.
 
     python -m bench.train.unsloth_check --tokenizer FOLDER [--out FILE]
 
@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from transformers import AutoTokenizer
 
+from bench.figures import RESULTS
 from bench.train.records import MAX_LENGTH, make_examples, make_texts
-from bench.train.shapes import RESULTS, machine, make_model, matrix_peak, versions
+from bench.train.shapes import make_model, matrix_peak, measured_on
 from trainer.config import TrainConfig
 from trainer.engines.engine import check_isolation
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         make_model(folder, tokenizer=options.tokenizer)
-        report: dict[str, Any] = {"machine": machine(matrix_peak()), "versions": versions()}
+        report: dict[str, Any] = measured_on(matrix_peak())
         torch.cuda.empty_cache()
         report |= measure(folder, device=torch.device("cuda"), tokens=(MAX_LENGTH, 16 * MAX_LENGTH))
     options.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(base: str, *, device: torch.device, tokens: Sequence[int], num_records: int = 2_000) -> dict[str, Any]:
-    """Losses and gradients of packs and of their documents alone; speed and memory with so many tokens at once."""
+    """Losses and gradients of packs and of their documents alone; speed and memory at each number of tokens at once."""
     config = TrainConfig(data=("-",), run="-", tokens_per_step=max(tokens), tokens_per_batch=max(tokens))
     engine = load_unsloth(base, config, device=device)
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -68,7 +69,7 @@ def measure(base: str, *, device: torch.device, tokens: Sequence[int], num_recor
 
 @torch.no_grad()
 def compare(engine: UnslothEngine, packs: Sequence[Pack]) -> dict[str, Any]:
-    """The summed loss of these packs in one row, and of their documents one by one."""
+    """The summed loss of these packs in one row, and that of their documents one by one."""
     row = Pack(tuple(example for pack in packs for example in pack.examples))
     together, alone = engine.loss(row).item(), sum(engine.loss(Pack((example,))).item() for example in row.examples)
     return {
@@ -81,14 +82,14 @@ def compare(engine: UnslothEngine, packs: Sequence[Pack]) -> dict[str, Any]:
 
 
 def gradient_cosine(engine: UnslothEngine, packed: Pack) -> float:
-    """Between the gradient of a pack and the sum of its documents' gradients."""
+    """The cosine between the gradient of a pack and the sum of the gradients of its documents."""
     together = gradient(engine, [packed])
     alone = gradient(engine, [Pack((example,)) for example in packed.examples])
     return cosine_similarity(together, alone, 0).item()
 
 
 def gradient(engine: UnslothEngine, rows: Sequence[Pack]) -> Tensor:
-    """Of the whole adapter, as one vector."""
+    """The gradient of the whole adapter, as one vector."""
     engine.model.zero_grad()
     for row in rows:
         engine.loss(row).backward()
@@ -98,7 +99,7 @@ def gradient(engine: UnslothEngine, rows: Sequence[Pack]) -> Tensor:
 
 
 def speed(engine: UnslothEngine, packs: Sequence[Pack]) -> dict[str, Any]:
-    """Tokens a second of forward and backward passes, after two that compile."""
+    """Tokens a second of forward and backward passes, after two warm-up passes that compile."""
     batches = engine.batches(packs)
     for batch in batches[:_WARM_UP]:
         engine.loss(batch).backward()
