@@ -74,12 +74,12 @@ def _prepare(cores: int) -> tuple[str, ...]:
 # By their names for --only.
 VARIANTS: Final[Mapping[str, Callable[[Setting], Variant]]] = {
     "ours": ours,
-    "plain": partial(peer, name="plain Python", module="bench.prepare.peer_plain"),
-    "polars": partial(peer, name="Polars", module="bench.prepare.peer_polars"),
-    "duckdb": partial(peer, name="DuckDB", module="bench.prepare.peer_duckdb"),
-    "polars-all": partial(peer, name="Polars, our steps", module="bench.prepare.peer_polars_all"),
-    "duckdb-all": partial(peer, name="DuckDB, our steps", module="bench.prepare.peer_duckdb_all"),
-    "datatrove": partial(peer, name="datatrove", module="bench.prepare.peer_datatrove"),
+    "plain": partial(peer, name="plain Python", module="bench.prepare.peers.by_plain"),
+    "polars": partial(peer, name="Polars", module="bench.prepare.peers.by_polars"),
+    "duckdb": partial(peer, name="DuckDB", module="bench.prepare.peers.by_duckdb"),
+    "polars-all": partial(peer, name="Polars, our steps", module="bench.prepare.peers.by_polars_all"),
+    "duckdb-all": partial(peer, name="DuckDB, our steps", module="bench.prepare.peers.by_duckdb_all"),
+    "datatrove": partial(peer, name="datatrove", module="bench.prepare.peers.by_datatrove"),
     "ours-gz": ours_compressed,
     "ours-one": ours_on_one_core,
     "ours-twice": ours_twice_the_lines,

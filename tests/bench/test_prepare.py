@@ -23,7 +23,7 @@ def run_peer(peer: str, input: Path, output: Path) -> Rows:
     """What a peer makes of a file: (uid, title, content), in order."""
     if peer == "datatrove":
         pytest.importorskip("datatrove")
-    command = [sys.executable, "-m", f"bench.prepare.peer_{peer}", "--input", str(input), "--output", str(output)]
+    command = [sys.executable, "-m", f"bench.prepare.peers.by_{peer}", "--input", str(input), "--output", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     assert all(path.suffix == ".parquet" for path in output.iterdir())  # nothing else is left behind

@@ -28,8 +28,8 @@ from contract.text.clean import clean, clean_array
 ROOT = Path(__file__).parents[2]
 PEERS = ("polars", "duckdb")
 QUERIES = {
-    "polars": "bench.prepare.peer_polars_query",
-    "duckdb": "bench.prepare.peer_duckdb_all",
+    "polars": "bench.prepare.peers.by_polars_query",
+    "duckdb": "bench.prepare.peers.by_duckdb_all",
 }  # where the files are written
 
 
@@ -55,7 +55,15 @@ class Output:
 
 
 def run_peer(peer: str, input: Path, output: Path) -> Output:
-    command = [sys.executable, "-m", f"bench.prepare.peer_{peer}_all", "--input", str(input), "--output", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        f"bench.prepare.peers.by_{peer}_all",
+        "--input",
+        str(input),
+        "--output",
+        str(output),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     return Output(output)
@@ -162,7 +170,7 @@ def test_files_hold_exactly_as_many_rows_as_they_shall(
     monkeypatch.setattr(import_module(QUERIES[peer]), "SHARD_ROWS", shard_rows)
     monkeypatch.setitem(os.environ, "POLARS_MAX_THREADS", "2")
 
-    import_module(f"bench.prepare.peer_{peer}_all").main(["--input", str(path), "--output", str(tmp_path / "out")])
+    import_module(f"bench.prepare.peers.by_{peer}_all").main(["--input", str(path), "--output", str(tmp_path / "out")])
 
     output = Output(tmp_path / "out")
     [split] = [split for split in PERCENT_OF_SPLIT if output.files(split)]  # of one title

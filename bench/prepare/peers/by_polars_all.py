@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> None:
     """Runs all steps, with as many threads as cores."""
     work = parse_work(arguments, description=__doc__)
     os.environ["POLARS_MAX_THREADS"] = str(work.cores)  # read when polars is imported
-    from bench.prepare.peer_polars_query import prepare
+    from bench.prepare.peers.by_polars_query import prepare
 
     prepare(work)
 

@@ -3,8 +3,8 @@
 Polars cannot unescape HTML. Python's function, called for each text that holds an `&`, took 5.3 s for 600,000 lines;
 called with whole batches it took 7.2 s. `replace_many` with a table of 10,000 entities, which is not quite HTML5, took
 2.6 s for 200,000 lines, where the function took 2.0 s. A table of only the entities that occur, as in
-bench/prepare/peer_polars_query.py, saves less than a tenth of the time here and needs more memory, since all lines must
-be read first. Polars' in-memory engine needs the same time and memory.
+bench/prepare/peers/by_polars_query.py, saves less than a tenth of the time here and needs more memory, since all lines
+must be read first. Polars' in-memory engine needs the same time and memory.
 """
 
 import html

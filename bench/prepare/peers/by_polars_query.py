@@ -1,4 +1,4 @@
-"""The steps of bench/prepare/peer_polars_all.py, which sets the number of threads before it imports Polars."""
+"""The steps of bench/prepare/peers/by_polars_all.py, which sets the number of threads before it imports Polars."""
 
 from collections.abc import Iterator
 
