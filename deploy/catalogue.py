@@ -1,17 +1,10 @@
 """Puts a file into an S3 store and makes its bucket if it is missing: catalogue.py FILE s3://bucket/name."""
 
 import sys
-from collections.abc import Sequence
 
 from command.entry import exit_code
 from contract import storage
 from contract.errors import UserError
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 if the store refuses."""
-    source, target = sys.argv[1:] if argv is None else argv
-    return exit_code(lambda: put(source, target))
 
 
 def put(source: str, target: str) -> None:
@@ -24,5 +17,4 @@ def put(source: str, target: str) -> None:
         raise UserError(f"cannot put {source} to {target}: {storage.reason_of(error, target)}") from error
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(exit_code(lambda: put(*sys.argv[1:])))

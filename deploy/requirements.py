@@ -7,15 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0."""
-    extras = sys.argv[1:] if argv is None else argv
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    of_extras = [each for name in extras for each in requirements(name, project["optional-dependencies"])]
-    print(*project["dependencies"], *of_extras, sep="\n")
-    return 0
-
-
 def requirements(extra: str, extras: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """The packages of an extra, and those of the extras of ours that it names; KeyError if there is no such extra."""
     for requirement in extras[extra]:
@@ -27,4 +18,6 @@ def requirements(extra: str, extras: Mapping[str, Sequence[str]]) -> Iterator[st
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    of_extras = [each for name in sys.argv[1:] for each in requirements(name, project["optional-dependencies"])]
+    print(*project["dependencies"], *of_extras, sep="\n")

@@ -16,7 +16,7 @@ TINY_BASE: Final = "tiny"
 _HOST_AND_PORT: Final = re.compile(r"\w+://[^/]*:\d+")
 _WEIGHT: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
 _SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?) ?((?P<power>[kmgt])(?P<binary>i)?)?b?", re.IGNORECASE)
-_NO_URL: Final = r"(?s:(?!.*://).*)"
+_LOCAL, _EXPECTED = r"(?s:(?!.*://).*)", "a local folder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +28,11 @@ class TrainConfig:
         changes="later steps",  # the stream compares the data sets
     )
     run: str = setting(
-        help="folder of the run, which gets the adapter, checkpoints and metrics",
-        changes="nothing",
-        matching=_NO_URL,
-        expected="a local folder",
+        help="folder of the run: adapter, checkpoints, metrics", changes="nothing", matching=_LOCAL, expected=_EXPECTED
     )
     copy_to: str | None = setting(
         None,
-        help="URL to which the run is copied after each checkpoint; with --resume, a run that is not on this machine is"
-        " fetched from there",
+        help="URL to copy the run to after each checkpoint; --resume fetches a run that is not on this machine",
         changes="nothing",
     )
     base: str = setting(
@@ -57,11 +53,10 @@ class TrainConfig:
     )
     cache: str | None = setting(
         None,
-        help="local folder for copies of whole shards, which several runs may share (default: read the parts that are"
-        " needed, and keep no copy)",
+        help="local folder for copies of whole shards, which several runs may share (default: no copies)",
         changes="nothing",
-        matching=_NO_URL,
-        expected="a local folder",
+        matching=_LOCAL,
+        expected=_EXPECTED,
     )
     cache_limit: str = setting(
         "20GB", help="largest size of the cache: a number of bytes, or as in 500MB or 20GB", changes="nothing"
