@@ -1,11 +1,11 @@
 """Answers before and after training beside the truth: RUN/evaluation.json. Imports nothing heavy."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Final
+
+import msgspec
 
 from contract.errors import UserError
 from trainer.runs import names
@@ -14,8 +14,7 @@ SEEN: Final = "train"
 UNSEEN: Final = "unseen"
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """One title, asked before and after training."""
 
     split: str  # SEEN or UNSEEN
@@ -31,8 +30,8 @@ def read_comparisons(run: Path) -> list[Comparison]:
     """The comparisons of the run's evaluation, in order; UserError if they cannot be read."""
     path = run / names.EVALUATION
     try:
-        return [Comparison(**document) for document in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError) as error:
+        return msgspec.json.decode(path.read_bytes(), type=list[Comparison])
+    except (OSError, msgspec.DecodeError) as error:
         raise UserError(f"{path} is not what 'vitrine evaluate' writes: {error}") from error
 
 
