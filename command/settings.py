@@ -58,7 +58,7 @@ class Bounds:
         if isinstance(value, bool) or value is None:
             return True
         if isinstance(value, int | float):
-            return math.isfinite(value) and all(
+            return (isinstance(value, int) or math.isfinite(value)) and all(
                 is_right(value, bound) for _, is_right, bound in self._limits() if bound is not None
             )
         texts = value if isinstance(value, tuple) else (value,)

@@ -24,6 +24,7 @@ class Oven:
     ("bounds", "value", "is_in"),
     [
         (Bounds(least=0), 0, True),
+        (Bounds(least=0, most=9), 10**400, False),  # more than any float
         (Bounds(least=0), -1, False),
         (Bounds(above=0), 0, False),
         (Bounds(above=0), 1e-9, True),
