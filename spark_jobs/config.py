@@ -1,49 +1,21 @@
-"""What a preparation can be told. Light on purpose: the command line reads it without starting anything."""
+"""The settings of a preparation. This module is light: the command line imports it without starting anything."""
 
 import re
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Final
 
-from command.settings import setting
+from command.settings import check_settings, setting
 from contract.errors import UserError
 from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
 from spark_jobs.input.fields import FieldNames
 
-MIB: Final = 2**20
-_CHANGE_THE_DATA: Final = (
-    "title_field",
-    "content_field",
-    "id_field",
-    "text_profile",
-    "min_title_chars",
-    "max_title_chars",
-    "min_content_chars",
-    "max_content_chars",
-    "drop_repeated_titles",
-    "drop_repeated_phrases",
-    "languages",
-    "near_duplicates",
-    "val_share",
-    "test_share",
-    "seed",
-    "shard_rows",
-    "max_line_bytes",
-)
-
+_MIB: Final = 2**20
 _COUNT: Final = r"(\*|[1-9]\d*)"
-_MASTER: Final = re.compile(
+_MASTER: Final = (
     rf"local|local\[{_COUNT}(, *[1-9]\d*)?\]|local-cluster\[.+\]|spark://[^,]+:\d+(,[^,]+:\d+)*|yarn|k8s://.+"
 )
-
-_HIDE_SECRETS: Final = "object stores find secrets in the environment, by profile or by role"
 _SECRET: Final = re.compile(r"secret|password|token|access.?key|credential", re.IGNORECASE)
-
-# What a profile filters where nothing else is said: `seed` keeps whatever can be learnt from, as it was described.
-FILTERS_OF_PROFILE: Final = {
-    "seed": Filters(),
-    "natural": Filters(repeated_titles=True, repeated_phrases=True),
-}
 
 
 @dataclass(frozen=True)
@@ -52,145 +24,134 @@ class PrepareConfig:
 
     input: str = setting(
         help="catalogue: a file, a folder or a glob, or several with commas between; JSON lines (also .gz, .zst, .bz2),"
-        " .csv, .tsv or .parquet; local or s3://, gs://, hdfs://"
+        " .csv, .tsv or .parquet; local or s3://, gs://, hdfs://",
+        changes="nothing",
+        matching="(?s).+",
+        expected="the path of a catalogue",
     )
-    output: str = setting(help="folder of the data set to make")
-    title_field: str = setting("title", help="what the catalogue calls the title")
-    content_field: str = setting("content", help="what it calls the description")
-    id_field: str = setting("uid", help="what it calls the id; a record without one gets a hash of its text")
-    text_profile: str = setting("seed", help=f"how texts are cleaned, and which are filtered: {', '.join(PROFILES)}")
-    min_title_chars: int | None = setting(None, help="shorter cleaned titles are rejected as title_length")
-    max_title_chars: int | None = setting(None, help="longer ones, too")
-    min_content_chars: int | None = setting(None, help="shorter cleaned descriptions are rejected as content_length")
-    max_content_chars: int | None = setting(None, help="longer ones, too")
+    output: str = setting(
+        help="folder for the data set", changes="nothing", matching="(?s).+", expected="the path of a folder"
+    )
+    title_field: str = setting("title", help="name of the field that holds the title")
+    content_field: str = setting("content", help="name of the field that holds the description")
+    id_field: str = setting(
+        "uid", help="name of the field that holds the id; a record without one gets a hash of its text as its id"
+    )
+    text_profile: str = setting(
+        "seed", help=f"rules for cleaning texts, with the profile's own filters: {', '.join(PROFILES)}"
+    )
+    min_title_chars: int | None = setting(None, help="reject shorter cleaned titles, as title_length", least=1)
+    max_title_chars: int | None = setting(None, help="reject longer cleaned titles, as title_length", least=1)
+    min_content_chars: int | None = setting(
+        None, help="reject shorter cleaned descriptions, as content_length", least=1
+    )
+    max_content_chars: int | None = setting(None, help="reject longer cleaned descriptions, as content_length", least=1)
     drop_repeated_titles: bool | None = setting(
-        None, help="reject descriptions that only repeat the title, as repeats_title (profile natural: yes)"
+        None, help="reject descriptions that only repeat the title, as repeats_title (the profile sets the default)"
     )
     drop_repeated_phrases: bool | None = setting(
-        None, help="reject descriptions that are a phrase over and over, as repeated_phrase (profile natural: yes)"
+        None, help="reject descriptions that repeat a few phrases, as repeated_phrase (the profile sets the default)"
     )
     languages: str | None = setting(
-        None, help="keep only these, as in en,pt; others are rejected as language (needs the extra 'languages')"
+        None,
+        help="keep records in these languages only, such as en,pt; others are rejected as language (needs the extra"
+        " 'languages')",
+        matching="[a-z]{2,3}(,[a-z]{2,3})*",
+        expected="codes of languages with commas between, as in en,pt",
     )
     near_duplicates: float | None = setting(
         None,
-        help="of records whose words in runs of three agree by this share or more, as 0.8, keep one; the others are"
-        " rejected as near_duplicate",
+        help="similarity from which records are near duplicates, such as 0.8: the share of their runs of three words"
+        " that both have; one record of a group is kept, the others are rejected as near_duplicate",
+        least=0.5,
+        most=1,
     )
-    val_share: float = setting(0.01, help="share of the titles that go to val")
-    test_share: float = setting(0.01, help="share of the titles that go to test")
-    seed: int = setting(0, help="draws another split")
-    shard_rows: int = setting(100_000, help="records in a shard; the last of a split holds what remains")
-    max_line_bytes: int = setting(4 * MIB, help="longer lines are rejected as too_long")
-    overwrite: bool = setting(False, help="replace a finished data set; it stays readable until the new one is whole")
-    master: str = setting("local[*]", help="Spark master: local[N], spark://HOST:PORT, yarn, k8s://URL", also="on")
-    conf: tuple[str, ...] | None = setting(None, help="setting of Spark's own as NAME=VALUE; several times for several")
+    val_share: float = setting(0.01, help="share of the titles that go to val", least=0, below=1)
+    test_share: float = setting(0.01, help="share of the titles that go to test", least=0, below=1)
+    seed: int = setting(0, help="another seed gives another split", least=0, most=2**64 - 1)
+    shard_rows: int = setting(100_000, help="records in a shard; the last of a split holds what remains", least=1)
+    max_line_bytes: int = setting(4 * _MIB, help="reject longer lines, as too_long", least=1, most=256 * _MIB)
+    overwrite: bool = setting(
+        False,
+        help="replace a finished data set; it stays readable until the new one is whole",
+        changes="nothing",
+    )
+    master: str = setting(
+        "local[*]",
+        help="Spark master: local[N], spark://HOST:PORT, yarn, k8s://URL",
+        also="on",
+        changes="nothing",
+        matching=_MASTER,
+        expected="local, local[N] or local[*], spark://HOST:PORT, yarn, k8s://URL",
+    )
+    conf: tuple[str, ...] | None = setting(
+        None,
+        help="setting of Spark's own as NAME=VALUE; several times for several",
+        changes="nothing",
+        matching=r"spark\.[\w.-]+=.*",
+        expected="settings of Spark's own, as in spark.executor.memory=4g",
+    )
     environment: str | None = setting(
-        None, help="archive of the Python packages that a cluster's workers lack (docs/cluster.md makes one)"
+        None,
+        help="archive of the Python packages that a cluster's workers lack; docs/cluster.md shows how to make one",
+        changes="nothing",
     )
     partitions: int | None = setting(
         None,
-        help="buckets of the shuffle, each of which a task holds in memory; by default one for 64 MiB of input,"
-        " and never fewer than one for 512 MiB",
+        help="buckets of the shuffle; a task holds one bucket in memory; by default one for each 64 MiB of input, and"
+        " always at least one for each 512 MiB",
+        changes="nothing",
+        least=1,
+        most=100_000,
     )
     tokenizer: str | None = setting(
-        None, help="tokenizer.json, or a folder that holds one, to count tokens with for the data card"
+        None,
+        help="tokenizer.json, or a folder that holds one; the data card then counts tokens, too",
+        changes="nothing",
     )
 
     def __post_init__(self) -> None:
+        check_settings(self, *self._problems())
+
+    def _problems(self) -> list[str]:
+        """What is wrong with settings taken together, or with one in a way that no range can say."""
+        names, secrets = self.field_names(), [name for name in self.spark_conf() if _SECRET.search(name)]
         problems = [
-            f"{name} = {getattr(self, name)!r}, expected {expected}"
-            for name, is_right, expected in self._checks()
-            if not is_right
+            f"conf {name} would be shown: object stores find secrets in the environment, by profile or by role"
+            for name in secrets
         ]
-        names = [item.partition("=")[0] for item in self.conf or ()]
-        problems += [f"conf {name} would be shown: {_HIDE_SECRETS}" for name in names if _SECRET.search(name)]
+        if not all(names) or len(set(names)) < len(names):
+            problems.append(
+                f"title_field, content_field, id_field = {self.title_field!r}, {self.content_field!r},"
+                f" {self.id_field!r}, expected three different names of fields"
+            )
+        for kind in ("title", "content"):
+            least, most = getattr(self, f"min_{kind}_chars"), getattr(self, f"max_{kind}_chars")
+            if None not in (least, most) and least > most:
+                problems.append(f"min_{kind}_chars = {least!r}, expected at most max_{kind}_chars = {most!r}")
+        if self.val_share + self.test_share >= 1:
+            problems.append(
+                f"val_share + test_share = {self.val_share + self.test_share}, expected a sum below 1, or nothing is"
+                " left to train on"
+            )
+        if self.environment and self.master.startswith("local"):
+            problems.append(f"environment = {self.environment!r}, expected none on this machine")
         try:
             find_profile(self.text_profile)
         except UserError as error:
             problems.append(str(error))
-        if problems:
-            raise UserError("; ".join(problems))
+        return problems
 
-    def _checks(self) -> list[tuple[str, bool, str]]:
-        return [
-            ("input", bool(self.input), "the path of a catalogue"),
-            ("output", bool(self.output), "the path of a folder"),
-            *self._checks_of_filters(),
-            ("val_share", 0 <= self.val_share < 1, "a share from 0 to below 1"),
-            ("test_share", 0 <= self.test_share < 1, "a share from 0 to below 1"),
-            (
-                "test_share",
-                self.val_share + self.test_share < 1,
-                "val_share + test_share below 1, or nothing is left to learn",
-            ),
-            ("seed", 0 <= self.seed < 2**64, "a whole number from 0 to 2^64 - 1"),
-            ("shard_rows", self.shard_rows >= 1, "at least 1"),
-            ("max_line_bytes", 1 <= self.max_line_bytes <= 256 * MIB, "from 1 to 256 MiB"),
-            (
-                "master",
-                bool(_MASTER.fullmatch(self.master)),
-                "local, local[N] or local[*], spark://HOST:PORT, yarn, k8s://URL",
-            ),
-            (
-                "conf",
-                all(re.fullmatch(r"spark\.[\w.-]+=.*", item) for item in self.conf or ()),
-                "settings of Spark's own, as in spark.executor.memory=4g",
-            ),
-            ("environment", not (self.environment and self.master.startswith("local")), "none on this machine"),
-            ("partitions", self.partitions is None or 1 <= self.partitions <= 100_000, "from 1 to 100,000"),
-        ]
+    def spark_conf(self) -> dict[str, str]:
+        """Spark's own settings, by name."""
+        return {name: value for name, _, value in (item.partition("=") for item in self.conf or ())}
 
-    def _checks_of_filters(self) -> list[tuple[str, bool, str]]:
-        names = (self.title_field, self.content_field, self.id_field)
-        return [
-            ("title_field", all(names) and len(set(names)) == 3, "three different names of fields"),
-            *(
-                (name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
-                for name in ("min_title_chars", "max_title_chars", "min_content_chars", "max_content_chars")
-            ),
-            *(
-                (
-                    shortest,
-                    None in (least := getattr(self, shortest), most := getattr(self, longest)) or least <= most,
-                    f"at most {longest} = {most!r}",
-                )
-                for shortest, longest in (
-                    ("min_title_chars", "max_title_chars"),
-                    ("min_content_chars", "max_content_chars"),
-                )
-            ),
-            (
-                "languages",
-                self.languages is None or bool(re.fullmatch(r"[a-z]{2,3}(,[a-z]{2,3})*", self.languages)),
-                "codes of languages with commas between, as in en,pt",
-            ),
-            (
-                "near_duplicates",
-                self.near_duplicates is None or 0.5 <= self.near_duplicates <= 1,
-                "a share from 0.5 to 1",
-            ),
-        ]
-
-    def names(self) -> FieldNames:
-        """What the catalogue calls the fields."""
+    def field_names(self) -> FieldNames:
+        """The catalogue's names of the fields."""
         return FieldNames(uid=self.id_field, title=self.title_field, content=self.content_field)
 
     def filters(self) -> Filters:
-        """The profile's filters, and over them what was said here."""
-        said: dict[str, Any] = {
-            "min_title_chars": self.min_title_chars,
-            "max_title_chars": self.max_title_chars,
-            "min_content_chars": self.min_content_chars,
-            "max_content_chars": self.max_content_chars,
-            "repeated_titles": self.drop_repeated_titles,
-            "repeated_phrases": self.drop_repeated_phrases,
-            "languages": tuple(self.languages.split(",")) if self.languages else None,
-        }
-        return replace(
-            FILTERS_OF_PROFILE[self.text_profile], **{name: value for name, value in said.items() if value is not None}
-        )
-
-    def of_data(self) -> dict[str, Any]:
-        """The settings that change what the data set holds, for its manifest: no paths, nothing of the machine."""
-        return {name: getattr(self, name) for name in _CHANGE_THE_DATA}
+        """The filters of the profile; a setting of the same name, where it is given, takes its place."""
+        settings = {field.name: getattr(self, field.name) for field in fields(Filters)}
+        given = {name: value for name, value in settings.items() if value is not None}
+        return Filters(**{**find_profile(self.text_profile).filters, **given})

@@ -1,10 +1,14 @@
-"""Which records are worth learning, judged by their cleaned texts. Off by default; each has a reason of its own."""
+"""Which records are worth training on, judged by their cleaned texts. All filters are off by default.
+
+A new filter is a row of FILTERS and a field of Filters; its reason and its setting stand in contract/reasons.py and
+spark_jobs/config.py.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,61 +17,51 @@ import pyarrow.compute as pc
 from contract.errors import UserError, unknown_name
 from contract.reasons import KEPT, REASON_CODE
 
-# Phrases are runs of three words. Where less than this share of them are different ones, a content repeats itself:
-# ordinary descriptions have over 0.9, `test item not to bid` twenty times over has 0.05.
+# Phrases are runs of three words. A content whose share of different phrases is below this repeats itself: ordinary
+# descriptions have over 0.9, `test item not to bid` twenty times over has 0.05.
 MIN_DIFFERENT_PHRASES: Final = 0.4
 _PHRASE_WORDS: Final = 3
 _MIN_WORDS: Final = 12
-# Shorter texts do not tell their language.
+# The language of shorter texts cannot be known.
 MIN_LANGUAGE_CHARS: Final = 40
 _LANGUAGE_SAMPLE_CHARS: Final = 1_000
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What to reject beside what cannot be learnt from. Lengths are in characters of the cleaned text."""
+    """Which records to reject besides those without a text: settings of the same names. Lengths are in characters."""
 
-    min_title_chars: int = 1
+    min_title_chars: int | None = None
     max_title_chars: int | None = None
-    min_content_chars: int = 1
+    min_content_chars: int | None = None
     max_content_chars: int | None = None
-    repeated_titles: bool = False
-    repeated_phrases: bool = False
-    languages: tuple[str, ...] = ()  # ISO 639-1; none for all
+    drop_repeated_titles: bool = False
+    drop_repeated_phrases: bool = False
+    languages: str | None = None  # ISO 639-1, with commas between
 
 
 def filter_records(
     titles: pa.StringArray, contents: pa.StringArray, *, reasons: np.ndarray, filters: Filters
 ) -> np.ndarray:
-    """The reasons (int8), with those of the filters for records that were kept so far."""
-    checks: list[tuple[str, bool, Callable[[pa.StringArray, pa.StringArray], np.ndarray]]] = [
-        (
-            "title_length",
-            filters.min_title_chars > 1 or filters.max_title_chars is not None,
-            lambda titles, _: _has_wrong_length(titles, filters.min_title_chars, filters.max_title_chars),
-        ),
-        (
-            "content_length",
-            filters.min_content_chars > 1 or filters.max_content_chars is not None,
-            lambda _, contents: _has_wrong_length(contents, filters.min_content_chars, filters.max_content_chars),
-        ),
-        ("repeats_title", filters.repeated_titles, _each(repeats_title)),
-        ("repeated_phrase", filters.repeated_phrases, _each(lambda _, content: repeats_phrases(content))),
-        (
-            "language",
-            bool(filters.languages),
-            _each(lambda title, content: _is_foreign(f"{title} {content}", filters.languages)),
-        ),
-    ]
-    for reason, is_on, is_junk in checks:
-        if is_on:
-            places = np.flatnonzero(reasons == KEPT)
-            reasons[places[is_junk(titles.take(places), contents.take(places))]] = REASON_CODE[reason]
+    """The reasons (int8, changed in place), with those of the filters for records that were kept so far."""
+    for row in FILTERS:
+        if row.is_on(filters):
+            rows = np.flatnonzero(reasons == KEPT)
+            is_junk = row.is_junk(titles.take(rows), contents.take(rows), filters)
+            reasons[rows[is_junk]] = REASON_CODE[row.reason]
     return reasons
 
 
+class _Filter(NamedTuple):
+    """One filter: its reason, whether it is on, and which of some records (titles, contents) it rejects."""
+
+    reason: str
+    is_on: Callable[[Filters], object]
+    is_junk: Callable[[pa.StringArray, pa.StringArray, Filters], np.ndarray]
+
+
 def repeats_title(title: str, content: str) -> bool:
-    """Whether the content says nothing beyond the title: the same words, over and over or not all of them.
+    """Whether the content only repeats the title: all of its words, once or several times, or some in a row.
 
     >>> repeats_title("Red Mug", "red mug. Red mug"), repeats_title("Red Mug, large", "Red Mug")
     (True, True)
@@ -81,7 +75,7 @@ def repeats_title(title: str, content: str) -> bool:
 
 
 def repeats_phrases(content: str) -> bool:
-    """Whether a content is a few phrases over and over.
+    """Whether a content consists of a few phrases, repeated.
 
     >>> repeats_phrases("test item not to bid " * 20)
     True
@@ -90,13 +84,18 @@ def repeats_phrases(content: str) -> bool:
     if len(words) < _MIN_WORDS:
         return False
     most = MIN_DIFFERENT_PHRASES * (len(words) - _PHRASE_WORDS + 1)
-    if len(set(words)) >= most + _PHRASE_WORDS:  # each phrase adds one word at most to those of the first
+    if len(set(words)) >= most + _PHRASE_WORDS:  # each phrase adds at most one word to the words of the first
         return False
     return len(set(zip(words, words[1:], words[2:], strict=False))) < most
 
 
-def require_languages(languages: tuple[str, ...]) -> None:
-    """UserError where the language detector is not installed or does not know one of these."""
+def languages_of(filters: Filters) -> list[str]:
+    """The languages to keep, as ISO 639-1 codes; none for all."""
+    return filters.languages.split(",") if filters.languages else []
+
+
+def require_languages(languages: Sequence[str]) -> None:
+    """UserError where the language detector is not installed or does not know one of these languages."""
     try:
         known = _detector().labels
     except ImportError as error:
@@ -108,26 +107,29 @@ def require_languages(languages: tuple[str, ...]) -> None:
         raise UserError("; ".join(str(unknown_name("language", language, known)) for language in unknown))
 
 
-def _each(predicate: Callable[[str, str], bool]) -> Callable[[pa.StringArray, pa.StringArray], np.ndarray]:
-    def test(titles: pa.StringArray, contents: pa.StringArray) -> np.ndarray:
-        pairs = zip(titles.to_pylist(), contents.to_pylist(), strict=True)
-        return np.array([predicate(title, content) for title, content in pairs], bool)
-
-    return test
+def _each(predicate: Callable[[str, str], bool], titles: pa.StringArray, contents: pa.StringArray) -> np.ndarray:
+    pairs = zip(titles.to_pylist(), contents.to_pylist(), strict=True)
+    return np.array([predicate(title, content) for title, content in pairs], bool)
 
 
-def _has_wrong_length(texts: pa.StringArray, shortest: int, longest: int | None) -> np.ndarray:
+def _has_wrong_length(texts: pa.StringArray, least: int | None, most: int | None) -> np.ndarray:
     lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
-    return (lengths < shortest) | (lengths > (np.inf if longest is None else longest))
+    return (lengths < (least or 0)) | (lengths > (most or np.inf))
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _is_foreign(text: str, languages: tuple[str, ...]) -> bool:
-    text = text[:_LANGUAGE_SAMPLE_CHARS]
-    return len(text) >= MIN_LANGUAGE_CHARS and _detector().classify(text)[0] not in languages
+def _is_in_another_language(titles: pa.StringArray, contents: pa.StringArray, filters: Filters) -> np.ndarray:
+    """Whether the language of each text is none of those that are kept; the start of a long text decides."""
+    kept = languages_of(filters)
+
+    def is_another(title: str, content: str) -> bool:
+        text = f"{title} {content}"[:_LANGUAGE_SAMPLE_CHARS]
+        return len(text) >= MIN_LANGUAGE_CHARS and _detector().classify(text)[0] not in kept
+
+    return _each(is_another, titles, contents)
 
 
 @cache
@@ -136,3 +138,29 @@ def _detector() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE)
+
+
+# In the order of contract.reasons: a record is rejected for the first reason that applies.
+FILTERS: Final = (
+    _Filter(
+        "title_length",
+        lambda on: on.min_title_chars or on.max_title_chars,
+        lambda titles, _, on: _has_wrong_length(titles, on.min_title_chars, on.max_title_chars),
+    ),
+    _Filter(
+        "content_length",
+        lambda on: on.min_content_chars or on.max_content_chars,
+        lambda _, contents, on: _has_wrong_length(contents, on.min_content_chars, on.max_content_chars),
+    ),
+    _Filter(
+        "repeats_title",
+        lambda on: on.drop_repeated_titles,
+        lambda titles, contents, _: _each(repeats_title, titles, contents),
+    ),
+    _Filter(
+        "repeated_phrase",
+        lambda on: on.drop_repeated_phrases,
+        lambda titles, contents, _: _each(lambda _, content: repeats_phrases(content), titles, contents),
+    ),
+    _Filter("language", lambda on: on.languages, _is_in_another_language),
+)

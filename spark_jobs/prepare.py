@@ -29,6 +29,7 @@ from pyspark.sql import SparkSession
 from command.entry import exit_code
 from command.options import parse_settings, to_argv
 from command.progress import ProgressBar
+from command.settings import settings_of_result
 from contract import storage
 from contract.columns import REJECTED, SPLITS
 from contract.errors import UserError
@@ -40,7 +41,7 @@ from spark_jobs.card.content import card_json, make_card
 from spark_jobs.card.page import card_html
 from spark_jobs.config import PrepareConfig
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
-from spark_jobs.filters import require_languages
+from spark_jobs.filters import languages_of, require_languages
 from spark_jobs.input.source import list_sources
 from spark_jobs.near.steps import drop_near_duplicates
 from spark_jobs.publish import (
@@ -75,7 +76,7 @@ def prepare(config: PrepareConfig) -> Manifest:
     Beside it lie card.html and card.json, which tell what it holds and how it came about.
     UserError where the input cannot be read, or the output holds another data set and `overwrite` is not set.
     """
-    if languages := config.filters().languages:
+    if languages := languages_of(config.filters()):
         require_languages(languages)
     sources = list_sources(config.input)
     _require_output(config, sources)
@@ -92,7 +93,7 @@ def prepare(config: PrepareConfig) -> Manifest:
 
     progress = ProgressBar("prepare")
     command = ["vitrine", "prepare", *to_argv(config)]
-    session = open_session(config.master, conf=config.conf or (), environment=config.environment)
+    session = open_session(config.master, conf=config.spark_conf(), environment=config.environment)
     with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
         job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
         tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
@@ -185,7 +186,7 @@ def _manifest(job: Job, buckets: Sequence[StagedBucket], shards: Sequence[Shard]
     return Manifest(
         source=job.sources,
         text_profile=job.config.text_profile,
-        config=job.config.of_data(),
+        config=settings_of_result(job.config),
         rows=RowCounts(
             input=num_lines,
             kept=sum(shard.rows for split in SPLITS for shard in of_section[split]),

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from command.settings import settings_of_result
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
@@ -23,7 +24,7 @@ def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[S
     """Whether the output holds what these inputs and settings would make, every file of it."""
     return (
         manifest.source == sources
-        and dict(manifest.config) == config.of_data()
+        and dict(manifest.config) == settings_of_result(config)
         and set(manifest.files()) <= set(storage.list_files(config.output))
     )
 
@@ -41,7 +42,7 @@ def has_card(manifest: Manifest, output: str) -> bool:
 
 def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> UserError:
     """What to tell a user whose output is finished and other than what is asked for now."""
-    asked, found = config.of_data(), manifest.config
+    asked, found = settings_of_result(config), manifest.config
     changes = [
         f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
     ]

@@ -98,7 +98,7 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
 
     def rows_of_part(part: Part) -> Iterator[tuple[pa.RecordBatch, ReadStatistics]]:
         source = job.sources[part.source]
-        for fields in read_part(source, part, names=config.names(), max_line_bytes=config.max_line_bytes):
+        for fields in read_part(source, part, names=config.field_names(), max_line_bytes=config.max_line_bytes):
             yield rows_of_fields(fields, source=part.source, rules=rules)
             lines.add(len(fields.offsets))
 

@@ -1,7 +1,11 @@
-"""Profiles of cleaning: data that say what becomes of each character."""
+"""Profiles of cleaning: data that say what becomes of each character, and which records are filtered by default.
 
-from dataclasses import dataclass
-from typing import Final
+A new profile is an entry in _ROWS, and nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from contract.errors import unknown_name
 
@@ -11,41 +15,46 @@ PRIMES: Final = "\u2032\u2033\u2034\u2035\u2036\u2037\u2057"
 
 @dataclass(frozen=True)
 class Profile:
-    """Which characters survive cleaning, beside letters, marks, numbers and blanks.
+    """Which characters survive cleaning, besides letters, marks, numbers and blanks.
 
-    A character is looked up in `replace`, then in `delete` (it vanishes, its neighbours join), then in `keep`;
-    any other becomes a blank.
+    A character is looked up in `replace`, then in `delete` (it vanishes, and its neighbours join), then in `keep`; any
+    other becomes a blank.
     """
 
     name: str
     keep: str
     delete: str = ""
     replace: tuple[tuple[str, str], ...] = ()  # (any of these characters, becomes this text)
+    filters: Mapping[str, Any] = field(default_factory=dict, hash=False)  # settings of `vitrine prepare`, by name
 
     def __post_init__(self) -> None:
         for characters, text in self.replace:
             for character in characters:
                 if not character.isascii() and len(text.encode()) > len(character.encode()):
-                    raise ValueError(f"{text!r} takes more bytes than {character!r}, in whose place it would stand")
+                    raise ValueError(f"{text!r} takes more bytes than {character!r}, which it would replace")
 
 
-SEED: Final = Profile(name="seed", delete=QUOTES + PRIMES, keep=",.")
-
-NATURAL: Final = Profile(
-    name="natural",
-    keep=",.;:!?'\"()&%/+-#$€£@°*=_",
-    replace=(
-        ("`´‘’‚‹›\u2032\u2035", "'"),
-        ("“”„«»\u2033\u2036", '"'),
-        ("‐‑‒–—―−", "-"),
-        ("…", "..."),
-        ("•·", ","),
-        # A blank on either side, or the text that follows could read as an entity when cleaned again.
-        ("&", " & "),
+_ROWS: Final = (
+    Profile(name="seed", delete=QUOTES + PRIMES, keep=",."),
+    Profile(
+        name="natural",
+        keep=",.;:!?'\"()&%/+-#$€£@°*=_",
+        replace=(
+            ("`´‘’‚‹›\u2032\u2035", "'"),
+            ("“”„«»\u2033\u2036", '"'),
+            ("‐‑‒–—―−", "-"),
+            ("…", "..."),
+            ("•·", ","),
+            # With blanks: a text that follows at once could read as an entity when it is cleaned again.
+            ("&", " & "),
+        ),
+        filters={"drop_repeated_titles": True, "drop_repeated_phrases": True},
     ),
 )
 
-PROFILES: Final = {profile.name: profile for profile in (SEED, NATURAL)}
+PROFILES: Final = {profile.name: profile for profile in _ROWS}
+SEED: Final = PROFILES["seed"]
+NATURAL: Final = PROFILES["natural"]
 
 
 def find_profile(name: str) -> Profile:

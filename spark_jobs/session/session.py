@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -67,10 +67,12 @@ _LOCAL_SETTINGS: Final = {
 
 
 @contextmanager
-def open_session(master: str, *, conf: Sequence[str] = (), environment: str | None = None) -> Iterator[SparkSession]:
+def open_session(
+    master: str, *, conf: Mapping[str, str] | None = None, environment: str | None = None
+) -> Iterator[SparkSession]:
     """A Spark session of ours; one that runs already in this process is used and left running.
 
-    `conf` are settings of Spark's own as NAME=VALUE. `environment` is an archive of the Python packages that a
+    `conf` are settings of Spark's own, by name. `environment` is an archive of the Python packages that a
     cluster's workers need, where they do not have them. UserError where Spark cannot start. On an interrupt the Java
     that was started is ended, and nothing else is done. Spark's own messages are kept in a file, which is there to read
     only if the job fails.
@@ -81,7 +83,7 @@ def open_session(master: str, *, conf: Sequence[str] = (), environment: str | No
     if running is not None:
         yield running
     elif master.startswith("local"):
-        settings = _LOCAL_SETTINGS | _parse_conf(conf)
+        settings = {**_LOCAL_SETTINGS, **(conf or {})}
         with (
             _log_kept_on_failure() as log,
             ended_on_interrupt(),
@@ -90,7 +92,7 @@ def open_session(master: str, *, conf: Sequence[str] = (), environment: str | No
             yield spark
     else:
         packages = settings_of_environment(environment) if environment else {}
-        settings = _CLUSTER_SETTINGS | packages | _parse_conf(conf)
+        settings = {**_CLUSTER_SETTINGS, **packages, **(conf or {})}
         with (
             _log_kept_on_failure() as log,
             ended_on_interrupt(),
@@ -99,10 +101,6 @@ def open_session(master: str, *, conf: Sequence[str] = (), environment: str | No
         ):
             wait_for_executor(spark)
             yield spark
-
-
-def _parse_conf(conf: Sequence[str]) -> dict[str, str]:
-    return {name: value for name, _, value in (item.partition("=") for item in conf)}
 
 
 def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:

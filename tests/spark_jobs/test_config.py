@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from command.settings import settings_of_result
 from contract.errors import UserError
 from spark_jobs.config import PrepareConfig
 
@@ -11,7 +12,7 @@ from spark_jobs.config import PrepareConfig
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(UserError) as caught:
         PrepareConfig(input="", output="o", text_profile="sed", val_share=0.6, test_share=0.5, seed=-1, shard_rows=0)
-    for part in ("input = ''", "did you mean 'seed'", "val_share + test_share below 1", "seed = -1", "shard_rows = 0"):
+    for part in ("input = ''", "did you mean 'seed'", "expected a sum below 1", "seed = -1", "shard_rows = 0"):
         assert part in str(caught.value)
 
 
@@ -19,17 +20,17 @@ def test_limits_that_leave_nothing_are_refused() -> None:
     with pytest.raises(UserError, match=r"min_content_chars = 500, expected at most max_content_chars = 20"):
         PrepareConfig(input="i", output="o", min_content_chars=500, max_content_chars=20)
     assert PrepareConfig(input="i", output="o", min_title_chars=5, max_title_chars=5).filters().max_title_chars == 5
-    with pytest.raises(UserError, match=r"partitions = 99999999, expected from 1 to 100,000"):
+    with pytest.raises(UserError, match=r"partitions = 99999999, expected at least 1 and at most 100,000"):
         PrepareConfig(input="i", output="o", partitions=99_999_999)
 
 
 def test_only_settings_that_change_the_data_are_told_in_the_manifest() -> None:
     one = PrepareConfig(input="s3://key:secret@bucket/a", output="o", master="local[1]", partitions=3, overwrite=True)
     other = PrepareConfig(input="b", output="p")
-    assert one.of_data() == other.of_data()
+    assert settings_of_result(one) == settings_of_result(other)
     settings = {field.name for field in dataclasses.fields(PrepareConfig)}
     of_the_way = {"input", "output", "overwrite", "master", "conf", "environment", "partitions", "tokenizer"}
-    assert settings - set(one.of_data()) == of_the_way
+    assert settings - set(settings_of_result(one)) == of_the_way
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What each filter rejects, and that it rejects nothing else."""
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 
 from contract.errors import UserError
 from contract.reasons import KEPT, REASON_CODE, REASON_NAMES
-from spark_jobs.config import FILTERS_OF_PROFILE, PrepareConfig
-from spark_jobs.filters import Filters, filter_records, repeats_phrases, repeats_title, require_languages
+from contract.text.profiles import PROFILES
+from spark_jobs.config import PrepareConfig
+from spark_jobs.filters import FILTERS, Filters, filter_records, repeats_phrases, repeats_title, require_languages
 
 DESCRIPTION = "Hand thrown from red clay, glazed twice, this mug holds a quarter litre of tea and keeps it warm."
 
@@ -49,7 +52,7 @@ def test_lengths_are_in_characters_and_both_ends_are_allowed() -> None:
 )
 def test_a_content_repeats_the_title(title: str, content: str, expected: bool) -> None:
     assert repeats_title(title, content) == expected
-    assert judge(Filters(repeated_titles=True), (title, content)) == ["repeats_title" if expected else "kept"]
+    assert judge(Filters(drop_repeated_titles=True), (title, content)) == ["repeats_title" if expected else "kept"]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_a_content_repeats_the_title(title: str, content: str, expected: bool) -
 )
 def test_a_content_repeats_phrases(content: str, expected: bool) -> None:
     assert repeats_phrases(content) == expected
-    assert judge(Filters(repeated_phrases=True), ("Mug", content)) == ["repeated_phrase" if expected else "kept"]
+    assert judge(Filters(drop_repeated_phrases=True), ("Mug", content)) == ["repeated_phrase" if expected else "kept"]
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=60))
@@ -79,14 +82,22 @@ def test_languages_that_are_not_asked_for_are_rejected_and_short_texts_are_not()
     pytest.importorskip("py3langid")
     portuguese = "Caneca de barro vermelho feita à mão, esmaltada duas vezes, mantém o chá quente por muito tempo."
     pairs = [("Red clay mug", DESCRIPTION), ("Caneca de barro", portuguese), ("Tasse", "rouge")]
-    assert judge(Filters(languages=("en",)), *pairs) == ["kept", "language", "kept"]
-    assert judge(Filters(languages=("pt", "en")), *pairs) == ["kept", "kept", "kept"]
+    assert judge(Filters(languages="en"), *pairs) == ["kept", "language", "kept"]
+    assert judge(Filters(languages="pt,en"), *pairs) == ["kept", "kept", "kept"]
     with pytest.raises(UserError, match=r"unknown language 'xq'"):
         require_languages(("en", "xq"))
 
 
+def test_filters_stand_in_the_order_of_precedence_and_their_fields_are_settings() -> None:
+    codes = [REASON_CODE[row.reason] for row in FILTERS]
+    assert codes == sorted(set(codes))
+    settings = {field.name for field in dataclasses.fields(PrepareConfig)}
+    assert {field.name for field in dataclasses.fields(Filters)} <= settings
+    assert not any(row.is_on(Filters()) for row in FILTERS)
+
+
 def test_a_record_is_rejected_for_the_first_reason_in_order() -> None:
-    filters = Filters(min_title_chars=9, min_content_chars=9, repeated_titles=True, repeated_phrases=True)
+    filters = Filters(min_title_chars=9, min_content_chars=9, drop_repeated_titles=True, drop_repeated_phrases=True)
     junk = "ab " * 20
     assert judge(
         filters, ("ab", "ab"), ("ab ab ab ab", "ab"), ("ab ab ab ab", "ab ab ab ab"), ("Long enough", junk)
@@ -113,10 +124,11 @@ def test_the_profile_says_what_is_filtered_and_settings_win() -> None:
     seed = PrepareConfig(input="a", output="b")
     natural = PrepareConfig(input="a", output="b", text_profile="natural")
     assert seed.filters() == Filters()
-    assert natural.filters() == FILTERS_OF_PROFILE["natural"] != Filters()
+    assert natural.filters() == Filters(drop_repeated_titles=True, drop_repeated_phrases=True)
+    assert all(PrepareConfig(input="a", output="b", text_profile=name).filters() for name in PROFILES)
     assert (
         not PrepareConfig(input="a", output="b", text_profile="natural", drop_repeated_titles=False)
         .filters()
-        .repeated_titles
+        .drop_repeated_titles
     )
-    assert PrepareConfig(input="a", output="b", languages="en,pt").filters() == Filters(languages=("en", "pt"))
+    assert PrepareConfig(input="a", output="b", languages="en,pt").filters() == Filters(languages="en,pt")

@@ -36,7 +36,7 @@ from tests.spark_jobs.input.mutations import MAX_LINE_BYTES, mutated_lines
 NAMES: Final = FieldNames(uid="uid", title="title", content="content")
 PLAIN: Final = Rules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)
 FILTERS: Final = Filters(
-    min_title_chars=2, max_title_chars=60, min_content_chars=5, repeated_titles=True, repeated_phrases=True
+    min_title_chars=2, max_title_chars=60, min_content_chars=5, drop_repeated_titles=True, drop_repeated_phrases=True
 )
 OF_FILTERS: Final = ("title_length", "content_length", "repeats_title", "repeated_phrase")
 LINES: Final = int(os.environ.get("VITRINE_FUZZ_LINES", "0"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from command.settings import settings_of_result
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, RowCounts, Source, find_manifest, publish, read_manifest
@@ -26,7 +27,7 @@ def make(output: Path, mark: str, *, created_at: str = "2026-01-01", write_to: s
     return Manifest(
         source=SOURCES,
         text_profile="seed",
-        config=PrepareConfig(input="in.json", output=str(output)).of_data(),
+        config=settings_of_result(PrepareConfig(input="in.json", output=str(output))),
         rows=RowCounts(1, 1, {}),
         splits={"train": (shard_without_file(path, rows=1, bytes=4, sha256=mark * 64),), "val": (), "test": ()},
         rejected=(),
