@@ -8,14 +8,16 @@ import os
 import re
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import fsspec
 
 from contract.errors import UserError, first_line
+from contract.names import STAGING_PREFIX
 
 # What is read at once, and ahead, of an open file in a store; s3fs would take 50 MiB, of which most would be in vain.
 READ_BYTES: Final = 4 * 2**20
@@ -131,6 +133,34 @@ def require_answer(url: str) -> None:
     except read_errors() as error:
         if _code_of(error) != "AccessDenied":  # who may not list may still read or write
             raise UserError(f"cannot use {url}: {reason_of(error, url)}") from error
+
+
+def require_writable(url: str) -> None:
+    """UserError unless files can be written and deleted in this folder, which need not be there. Leaves no file behind.
+
+    On a local disk the nearest folder that is there is asked.
+    """
+    filesystem, path = open_promptly(url)
+    if is_local(filesystem):
+        nearest = next(folder for folder in (Path(path), *Path(path).parents) if os.path.lexists(folder))
+        try:
+            tempfile.TemporaryFile(dir=nearest).close()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {url}: {nearest} is no folder that may be written to ({error.strerror}); choose"
+                " another folder"
+            ) from error
+        return
+    probe = join(
+        path, f"{STAGING_PREFIX}{uuid.uuid4().hex}/probe"
+    )  # a preparation deletes it if this process is killed
+    try:
+        filesystem.pipe_file(probe, b"")
+        filesystem.rm_file(probe)
+    except read_errors() as error:
+        raise UserError(
+            f"cannot write to {url}: {reason_of(error, url)}; get permission and run again, or choose another folder"
+        ) from error
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:

@@ -15,14 +15,11 @@ from command.signals import code_of, exit_on_signals, raising_on_signals
 if __name__ == "__main__":
     exit_on_signals()  # the libraries below take a second or more to load
 
-import os
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
@@ -50,7 +47,6 @@ from spark_jobs.publish import (
     is_up_to_date,
     publish_over,
     refuse_to_replace,
-    require_writable,
     sweep,
     user_errors_of_writing,
 )
@@ -114,16 +110,8 @@ def prepare(config: PrepareConfig) -> Manifest:
 
 def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
     """UserError where the output is no folder to write to, or the input lies in it."""
+    storage.require_writable(config.output)
     filesystem, root = storage.open_filesystem(config.output)
-    if storage.is_local(filesystem):
-        nearest = next(path for path in (Path(root), *Path(root).parents) if os.path.lexists(path))
-        try:
-            tempfile.TemporaryFile(dir=nearest).close()
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {config.output}: {nearest} is no folder that may be written to ({error.strerror});"
-                " choose another output"
-            ) from error
     if root.startswith(f"{storage.open_filesystem(config.input)[1]}/"):
         raise UserError(f"the output {config.output} lies in the input folder {config.input}; choose another output")
     if not storage.is_local(filesystem):
@@ -131,8 +119,6 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
     inside = [source.path for source in sources if source.path.startswith(f"{root}/")]
     if inside:
         raise UserError(f"the input {inside[0]} lies in the output folder {config.output}; choose another output")
-    if not storage.is_local(filesystem):
-        require_writable(config.output)
 
 
 def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadStatistics]:

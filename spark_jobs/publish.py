@@ -6,7 +6,6 @@ left alone, they may belong to a job that is at work.
 """
 
 import json
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from command.settings import settings_of_result
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
-from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, STAGING_PREFIX, is_work_of_a_preparation
+from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig
 
 
@@ -53,15 +52,6 @@ def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tup
         f" and {'; '.join(changes) or 'some of its files are missing'};"
         " choose another output, or replace it with --overwrite"
     )
-
-
-def require_writable(output: str) -> None:
-    """UserError where the store lets us not write or not delete there; found before the work rather than after it."""
-    filesystem, root = storage.open_promptly(output)
-    probe = storage.join(root, f"{STAGING_PREFIX}{uuid.uuid4().hex}/probe")
-    with user_errors_of_writing(output):
-        filesystem.pipe_file(probe, b"")
-        filesystem.rm_file(probe)
 
 
 def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> None:

@@ -62,6 +62,31 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_can_be_written_is_left_as_it_was(root: str) -> None:
+    storage.require_writable(storage.join(root, "not/there"))
+    assert storage.list_files(root) == []
+
+    storage.write_bytes(storage.join(root, "kept"), b"")
+    storage.require_writable(root)
+    assert storage.list_files(root) == ["kept"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/out"):
+        with pytest.raises(UserError, match=rf"cannot write to \S+/{name}: \S+/file is no folder .*; choose another"):
+            storage.require_writable(str(tmp_path / name))
+    with pytest.raises(UserError, match="cannot write to /proc/x: /proc is no folder that may be written to"):
+        storage.require_writable("/proc/x")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Access Denied")
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "pipe_file", refuse)
+    with pytest.raises(UserError, match="cannot write to memory://x: Access Denied; get permission"):
+        storage.require_writable("memory://x")
+
+
 def test_a_folder_that_is_not_there_lists_as_empty(root: str) -> None:
     assert storage.list_files(storage.join(root, "none")) == []
 

@@ -37,9 +37,7 @@ def check_copy(config: TrainConfig) -> None:
                 f"{config.copy_to} is further than {config.run} (step {_last_step(files)}): go on from there, by"
                 " --resume with another --run"
             )
-        probe = storage.join(config.copy_to, ".probe")
-        storage.write_bytes(probe, b"")
-        storage.delete_files(config.copy_to, [".probe"])
+        storage.require_writable(config.copy_to)
 
 
 def copy_run(run: Path, url: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from command.locked_files import try_lock
+from contract import storage
 from contract.errors import UserError
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.plan.data_sets import DataSet
@@ -42,9 +43,7 @@ def check_run(config: TrainConfig) -> None:
         is_empty = not run.exists() or all(_is_left_over(path) for path in run.iterdir())
     except OSError as error:
         raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
-    nearest = next(path for path in (run, *run.absolute().parents) if path.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{run} cannot be the folder of a run: {nearest} is not writable")
+    storage.require_writable(str(run))
     has_run = is_run(run)
     if config.resume and not has_run:
         raise_nothing_to_resume(run)

@@ -17,7 +17,6 @@ import hashlib
 import logging
 import os
 import re
-import tempfile
 import threading
 import time
 import weakref
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from command.locked_files import delete_unused, is_at, open_file, sha256_of, size_and_time, try_lock
+from contract import storage
 from contract.errors import UserError, first_line
 from contract.shard import Shard
 from trainer.config import TrainConfig, parse_size
@@ -73,15 +73,6 @@ class Cache:
                     f"the disk of the cache {self.folder} is full: shard {shard.path} needs {shard.bytes} bytes;"
                     f" make room, or give a smaller --cache-limit than {self.limit} bytes"
                 ) from error
-            raise UserError(f"the cache {self.folder} cannot be used: {first_line(error)}") from error
-
-    def make(self) -> None:
-        """Makes the folder, if it is not there; UserError where it cannot be written."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with self._locked(), tempfile.TemporaryFile(dir=self.folder):
-                return
-        except OSError as error:
             raise UserError(f"the cache {self.folder} cannot be used: {first_line(error)}") from error
 
     def _open(self, shard: Shard, fetch: Fetch, *, stop: threading.Event) -> "CachedShard | None":
@@ -200,10 +191,10 @@ class CachedShard:
 
 
 def open_cache(config: TrainConfig, data: Sequence[DataSet]) -> Cache | None:
-    """The cache that is asked for, if one is, with its folder made.
+    """The cache of these settings, or None where they ask for none.
 
-    UserError where it cannot be of use: not even the largest shard fits, the folder cannot be written, or it lies in
-    that of a data set or of the run.
+    UserError where not even the largest shard fits, the folder cannot be written, or it lies in the folder of a data
+    set or of the run.
     """
     if config.cache is None:
         return None
@@ -219,7 +210,7 @@ def open_cache(config: TrainConfig, data: Sequence[DataSet]) -> Cache | None:
     for what, folder in (*local, (f"run {config.run}", config.run)):
         if cache.folder.resolve().is_relative_to(Path(folder).resolve()):
             raise UserError(f"cache = {config.cache} lies in the folder of the {what}, expected one of its own")
-    cache.make()
+    storage.require_writable(config.cache)
     return cache
 
 
