@@ -1,4 +1,4 @@
-"""The data card: what came in, what went and why, as a page and as JSON.
+"""The data card: the lines read, rejected and kept, as a page and as JSON.
 
-Counting belongs to spark_jobs.counts; here counts are put into words and pictures.
+Nothing is counted here; that belongs to spark_jobs.counts.
 """

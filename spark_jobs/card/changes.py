@@ -1,4 +1,4 @@
-"""What cleaning changed in a text, piece by piece."""
+"""The changes that cleaning made in a text, piece by piece."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,12 +6,12 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(r"&#?\w{1,31};|</?[A-Za-z][^<>]{0,300}>|\w+|\s+|.", re.DOTALL)
-_MAX_CELLS: Final = 400_000  # of the table of an alignment, some 0.1 us each; prose of 1,000 characters needs 100,000
+_MAX_CELLS: Final = 400_000  # in the table of an alignment, some 0.1 us each; prose of 1,000 characters needs 100,000
 _MAX_REFINED: Final = 60  # characters of a changed piece that is compared character by character
 
 
 class Change(NamedTuple):
-    """A piece of a text before and after; equal where nothing was changed, and either may be empty."""
+    """A piece of a text before and after cleaning: equal where nothing was changed; one of the two may be empty."""
 
     before: str
     after: str
@@ -23,17 +23,17 @@ class Change(NamedTuple):
 
 
 def changes(before: str, after: str) -> list[Change]:
-    """Pieces that make up both texts, in order; never two in a row that are both changed, or both not.
+    """The pieces of both texts, in order. Changed and unchanged pieces alternate.
 
-    As many characters as can be stay the same, word by word; then the characters of short pieces that differ are
-    compared. Texts that would take long, of a thousand words, are compared at their ends only.
+    The texts are compared word by word, so that as many characters as possible are unchanged. Then short pieces that
+    differ are compared character by character. Of long texts, some thousand words, only the ends are compared.
     """
     pieces = _joined(_aligned(_TOKEN.findall(before), _TOKEN.findall(after)))
     return _joined(fine for piece in pieces for fine in _refined(piece))
 
 
 def _refined(piece: Change) -> list[Change]:
-    """By characters, where the piece is short and most of what it became was there before: else it is no help."""
+    """The piece cut by characters, if it is short and at least half of its text after cleaning was there before."""
     if piece.is_same or max(map(len, piece)) > _MAX_REFINED:
         return [piece]
     fine = list(_aligned(list(piece.before), list(piece.after)))
@@ -42,7 +42,7 @@ def _refined(piece: Change) -> list[Change]:
 
 
 def _aligned(before: list[str], after: list[str]) -> Iterator[Change]:
-    """Tokens that are the same at both ends, and between them an alignment, unless that would take long."""
+    """The tokens that are equal at both ends, and between them an alignment, unless that would take long."""
     start = _num_equal(before, after)
     end = _num_equal(before[start:][::-1], after[start:][::-1])
     last = before[len(before) - end :]
@@ -56,11 +56,11 @@ def _aligned(before: list[str], after: list[str]) -> Iterator[Change]:
 
 
 def _longest_in_common(before: Sequence[str], after: Sequence[str]) -> Iterator[Change]:
-    """Tokens that are the same, or on one side only: the longest common subsequence, counted in characters.
+    """An alignment by the longest common subsequence, measured in characters: each token is in both texts or in one.
 
-    Not difflib's matching blocks, which go astray where a text repeats itself.
+    difflib's matching blocks would not do: they mark too much where a text repeats itself.
     """
-    # best[i][j]: characters that before[i:] and after[j:] can have in common.
+    # best[i][j]: the most characters that before[i:] and after[j:] can have in common.
     best = [[0] * (len(after) + 1)]
     for token in reversed(before):
         below, row = best[-1], [0] * (len(after) + 1)

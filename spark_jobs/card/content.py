@@ -39,7 +39,7 @@ NUM_SOURCES: Final = 20  # shown: the first ones
 NUM_EXAMPLES: Final = 10
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-_KINDS: Final = {"named": "&amp;", "decimal": "&#38;", "hex": "&#x26;"}  # with the `&` itself as an example
+_KINDS: Final = {"named": "&amp;", "decimal": "&#38;", "hex": "&#x26;"}  # each with the entity for `&` as an example
 _URL_USER: Final = re.compile(r"(?<=://)[^/\s]*@")
 _SECRET_NAMES: Final = r"secret|passw(?:or)?d|credential|access[._-]?key|session[._-]?token|signature|[?&]sig"
 _SECRET: Final = re.compile(rf"(?is)((?:{_SECRET_NAMES})[\w.-]*=).+")
@@ -94,7 +94,7 @@ def _bins(numbers: Histogram) -> tuple[Bin, ...]:
     """From the first bin that is not empty to the last. The last edge begins no bin, as no line is that long."""
     filled = np.flatnonzero(numbers.counts)
     shown = range(filled[0], filled[-1] + 1) if len(filled) else ()
-    return tuple(Bin(int(EDGES[bin]), int(EDGES[bin + 1]) - 1, numbers.counts[bin]) for bin in shown)
+    return tuple(Bin(int(EDGES[index]), int(EDGES[index + 1]) - 1, numbers.counts[index]) for index in shown)
 
 
 def _all_lengths(kept: KeptStatistics) -> tuple[Lengths, ...]:

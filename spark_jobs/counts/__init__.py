@@ -1,4 +1,4 @@
-"""What is counted of lines and records while they are prepared.
+"""The counts of lines and records that tasks make while they prepare a catalogue.
 
-Counts can be added up in any order, so that they do not depend on how the work was divided.
+Counts of parts can be added in any order, so the sum does not depend on how the work was divided.
 """

@@ -1,4 +1,4 @@
-"""Histograms of whole numbers, with bins that are the same whatever the numbers."""
+"""Histograms of whole numbers. All of them have the same bins, so they can be added."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-# Where bins begin: at 0, then twenty to a decade, up to more characters than a line can have.
+# The first number of each bin: 0, then twenty bins to a decade, up to more characters than a line can have.
 EDGES: Final = np.unique([0, *(round(10 ** (step / 20)) for step in range(170))])
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """Whole numbers, counted by bins that begin at EDGES. `total`, `least`, `most` are exact; all is 0 if empty."""
+    """Numbers counted by bins that begin at EDGES. `total`, `least` and `most` are exact; all fields are 0 if empty."""
 
     counts: tuple[int, ...] = (0,) * len(EDGES)
     total: int = 0
@@ -20,12 +20,12 @@ class Histogram(msgspec.Struct, frozen=True):
 
     @property
     def num(self) -> int:
-        """How many numbers there are."""
+        """The number of values."""
         return sum(self.counts)
 
 
 def histogram(values: np.ndarray) -> Histogram:
-    """The histogram of whole numbers that are not negative."""
+    """The histogram of these whole numbers, none of which is negative."""
     if not len(values):
         return Histogram()
     bins = np.searchsorted(EDGES, values, side="right") - 1
@@ -34,7 +34,7 @@ def histogram(values: np.ndarray) -> Histogram:
 
 
 def add_histograms(parts: Iterable[Histogram]) -> Histogram:
-    """The histogram of all the numbers that the parts are of."""
+    """The histogram of the numbers of all parts together."""
     parts = [part for part in parts if part.num]
     if not parts:
         return Histogram()
@@ -47,10 +47,10 @@ def add_histograms(parts: Iterable[Histogram]) -> Histogram:
 
 
 def quantile(numbers: Histogram, share: float) -> int:
-    """A number that about this share of all do not exceed, read off the bins as if each was filled evenly."""
+    """The number that about this share of all numbers does not exceed, as if each bin was filled evenly."""
     rank = share * numbers.num
     ends = np.cumsum(numbers.counts)
-    place = int(np.searchsorted(ends, rank))
-    inside = 1 - (ends[place] - rank) / numbers.counts[place]
-    number = EDGES[place] + inside * (EDGES[place + 1] - 1 - EDGES[place])
+    index = int(np.searchsorted(ends, rank))
+    inside = 1 - (ends[index] - rank) / numbers.counts[index]
+    number = EDGES[index] + inside * (EDGES[index + 1] - 1 - EDGES[index])
     return int(np.clip(round(number), numbers.least, numbers.most))

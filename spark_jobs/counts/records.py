@@ -1,7 +1,7 @@
-"""What the data card tells, as two records that tasks fill and anybody may add up in any order.
+"""The statistics behind the data card, in two classes: each task makes one, and they can be merged in any order.
 
-`ReadStatistics` is of the raw lines of a map task, `KeptStatistics` of a settled bucket. Sums over parts equal the
-statistics of the whole, however it was cut. A record's size has a bound that does not depend on the data.
+`ReadStatistics` describes the raw lines of a map task, `KeptStatistics` the records kept of a bucket. Merged statistics
+of parts equal those of the whole, however it was cut. Their size has a bound that does not depend on the data.
 """
 
 from collections import Counter
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 NUM_SAMPLES: Final = 20
 SHOWN_CHARACTERS: Final = 1_000  # of a sample's raw title and raw content
-_GROWTH: Final = 3  # no character becomes more than three by cleaning
-INPUT_BYTES_PER_SAMPLED: Final = 32 * 2**20
+_GROWTH: Final = 3  # cleaning turns a character into three at most
+INPUT_BYTES_PER_SAMPLED: Final = 32 * 2**20  # see sampling_rate
 
 
 class Sample(msgspec.Struct, frozen=True, order=True):
-    """A record before and after cleaning. Texts are cut, but hold all that became of what is left of the raw ones.
+    """A record before and after cleaning. Texts are cut; a cleaned text holds at least what the cut raw one became.
 
-    The first four fields are the order that decides which of several equal records is kept.
+    Samples are ordered by the first four fields, which decide which one of several equal records is kept.
     """
 
     key: bytes
@@ -47,10 +47,10 @@ class Sample(msgspec.Struct, frozen=True, order=True):
 
 
 class ReadStatistics(msgspec.Struct, frozen=True):
-    """Of lines as they were read, kept or not.
+    """Statistics of all lines that were read.
 
-    `samples` are records with the smallest keys of all. As keys are hashes, that is a random choice. Some may turn out
-    to be near duplicates; those that are kept have their keys in the `first_keys` of `KeptStatistics`.
+    `samples` are the records with the smallest keys. As keys are hashes, that is a random choice. Some samples may be
+    rejected later as near duplicates; the keys of those that are kept are in `KeptStatistics.first_keys`.
     """
 
     num_lines: int = 0
@@ -64,7 +64,7 @@ class ReadStatistics(msgspec.Struct, frozen=True):
 
 
 class KeptStatistics(msgspec.Struct, frozen=True):
-    """Of records that are kept, each once. Token counts are of sampled records only."""
+    """Statistics of the records that are kept, each counted once. Tokens are counted of sampled records only."""
 
     title_lengths: Histogram = Histogram()  # in characters
     content_lengths: Histogram = Histogram()
@@ -76,7 +76,7 @@ class KeptStatistics(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ReadBatch:
-    """Lines of one input file, a row of each array being one line. Texts of lines that could not be read are empty."""
+    """Lines of one input file, one row of each array a line. The texts of a line that could not be read are empty."""
 
     raw_titles: pa.StringArray
     raw_contents: pa.StringArray
@@ -85,12 +85,12 @@ class ReadBatch:
     keys: pa.FixedSizeBinaryArray
     uids: pa.StringArray
     offsets: np.ndarray
-    is_kept: np.ndarray  # duplicates included, as one cannot know yet
+    is_kept: np.ndarray  # true of duplicates too, which are not known yet
     source: int
 
 
 def sampling_rate(input_bytes: int) -> int:
-    """n, where characters and tokens are counted of one record in n: some ten thousand records of a large catalogue.
+    """The n for which characters and tokens are counted of one record in n: about ten thousand of a large catalogue.
 
     >>> sampling_rate(5_000_000), sampling_rate(1_800_000_000)
     (1, 53)
@@ -99,7 +99,7 @@ def sampling_rate(input_bytes: int) -> int:
 
 
 def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
-    """Statistics of a batch of lines. 0.7 us a line of 800 bytes, if characters are counted of few records."""
+    """The statistics of a batch of lines. 0.7 us a line of 800 bytes, if characters are counted of few records."""
     titles, entities = traits_of(batch.raw_titles)
     contents, more_entities = traits_of(batch.raw_contents)
     is_sampled = pa.array(batch.is_kept & _is_sampled(batch.keys, one_in))
@@ -128,9 +128,10 @@ def count_kept(
     one_in: int,
     tokenizer: "Tokenizer | None" = None,
 ) -> KeptStatistics:
-    """Statistics of kept records (cleaned) and of the keys of their duplicates, all of a key at once.
+    """The statistics of kept records, whose texts are cleaned. `duplicate_keys`: a key for each duplicate of them.
 
-    About 0.2 us a record; a tokenizer costs some 300 us for each record that is sampled.
+    All records and duplicates of one key must be in the same call. About 0.2 us a record; a tokenizer costs some 300 us
+    for each sampled record.
     """
     title_tokens = content_tokens = Histogram()
     if tokenizer is not None:
@@ -148,7 +149,7 @@ def count_kept(
 
 
 def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
-    """Statistics of all the lines that the parts are of; of no parts, those of no line."""
+    """The statistics of the lines of all parts together; without parts, those of no line."""
     parts = list(parts)
     return ReadStatistics(
         num_lines=sum(part.num_lines for part in parts),
@@ -163,7 +164,7 @@ def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
 
 
 def merge_kept(parts: Iterable[KeptStatistics]) -> KeptStatistics:
-    """Statistics of all the records that the parts are of; right if no key is in two parts."""
+    """The statistics of the records of all parts together. No key may be in two parts."""
     parts = list(parts)
     return KeptStatistics(
         title_lengths=add_histograms(part.title_lengths for part in parts),
@@ -187,7 +188,7 @@ def _add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _first_samples(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """The samples of the smallest keys, and of each key the first, which is the one that stays a record."""
+    """The first sample of each of the smallest keys: the one that is kept of several equal records."""
     of_key: dict[bytes, Sample] = {}
     for sample in sorted(samples):
         of_key.setdefault(sample.key, sample)
@@ -199,7 +200,7 @@ def _first_keys(keys: Iterable[bytes]) -> tuple[bytes, ...]:
 
 
 def _with_small_first_word(keys: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryArray:
-    """Few of the keys, the smallest ones among them: sorting all would cost more than all else that is counted."""
+    """A few of the keys, with the smallest ones among them. To sort all keys would cost more than all other counts."""
     if len(keys) <= NUM_SAMPLES:
         return keys
     words = key_words(keys)[:, 0].astype(np.uint64)
@@ -209,7 +210,7 @@ def _with_small_first_word(keys: pa.FixedSizeBinaryArray) -> pa.FixedSizeBinaryA
 def _samples(batch: ReadBatch) -> tuple[Sample, ...]:
     first_words = key_words(batch.keys)[:, 0]
     kept_words = first_words[batch.is_kept]
-    smallest = np.unique(kept_words[kept_words < 2**64 // 64])  # in most batches enough, and much less to sort
+    smallest = np.unique(kept_words[kept_words < 2**64 // 64])  # enough in most batches, and much faster to sort
     if len(smallest) < NUM_SAMPLES:
         smallest = np.unique(kept_words)
     if not len(smallest):
@@ -239,12 +240,12 @@ def _sample(batch: ReadBatch, row: int) -> Sample:
 
 
 def _cut(text: str) -> str:
-    """At most SHOWN_CHARACTERS, and where there is more, no half of a word if that can be."""
+    """At most SHOWN_CHARACTERS, cut at the end of a word if there is one."""
     if len(text) <= SHOWN_CHARACTERS:
         return text
     return text[:SHOWN_CHARACTERS].rpartition(" ")[0] or text[:SHOWN_CHARACTERS]
 
 
 def _is_sampled(keys: pa.FixedSizeBinaryArray, one_in: int) -> np.ndarray:
-    """One record in n by the end of its key: the start decides on the bucket, and no bucket shall have all the work."""
+    """Marks one record in n, by the end of its key: the start decides its bucket, and all buckets share this work."""
     return key_words(keys, ">u4")[:, -1] < 2**32 // one_in

@@ -1,4 +1,4 @@
-"""Token counts, given a tokenizer.json; the `tokenizers` package is imported only then."""
+"""Token counts by a tokenizer.json. The package `tokenizers` is imported only when there is one."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -16,9 +16,9 @@ _FILE_NAME: Final = "tokenizer.json"
 
 
 def read_tokenizer(path: str) -> str:
-    """The text of a tokenizer.json, for `load_tokenizer` here or in a task; `path` is the file or the folder of it.
+    """The text of a tokenizer.json, to be loaded by `load_tokenizer` in a task. `path` is the file or its folder.
 
-    UserError where there is none, it cannot be read, or `tokenizers` is not installed.
+    UserError where there is no such file, it cannot be read, or `tokenizers` is not installed.
     """
     if not path.endswith(".json"):
         path = storage.join(path, _FILE_NAME)
@@ -26,22 +26,26 @@ def read_tokenizer(path: str) -> str:
         text = storage.read_bytes(path).decode()
     except FileNotFoundError as error:
         raise UserError(
-            f"no tokenizer at {path}; expected a {_FILE_NAME}, as a model's folder has it, or such a folder"
+            f"no tokenizer at {path}; expected a {_FILE_NAME}, or the folder of a model that holds one"
         ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no {_FILE_NAME}: it is not even UTF-8") from error
+        raise UserError(
+            f"{path} is no {_FILE_NAME}, as it is not UTF-8; expected the {_FILE_NAME} of a model"
+        ) from error
     try:
         load_tokenizer(text)
     except ImportError as error:
-        raise UserError("counting tokens needs the package tokenizers; pip install tokenizers") from error
+        raise UserError("to count tokens, the package tokenizers is needed; pip install tokenizers") from error
     except Exception as error:
-        raise UserError(f"{path} is no {_FILE_NAME} that tokenizers can read: {error}") from error
+        raise UserError(
+            f"{path} is no {_FILE_NAME} that tokenizers can read: {error}; expected the {_FILE_NAME} of a model"
+        ) from error
     return text
 
 
 @lru_cache(maxsize=1)
 def load_tokenizer(text: str) -> "Tokenizer":
-    """The tokenizer of this text, without truncation and padding; made once a process, in some 0.1 s."""
+    """The tokenizer of this text, without truncation and padding. Made once in each process, in some 0.1 s."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(text)
@@ -51,8 +55,8 @@ def load_tokenizer(text: str) -> "Tokenizer":
 
 
 def count_tokens(texts: pa.StringArray, tokenizer: "Tokenizer") -> np.ndarray:
-    """Number of tokens of each text, without special tokens. About 200 us a text of 600 characters.
+    """The number of tokens of each text, without special tokens. About 200 us a text of 600 characters.
 
-    One by one: a batch would be spread over all cores, of which a task has but one.
+    Texts are encoded one by one, since tokenizers spreads a batch over all cores, and a task has one of them.
     """
     return np.array([len(tokenizer.encode(text.as_py(), add_special_tokens=False)) for text in texts], np.int64)

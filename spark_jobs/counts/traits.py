@@ -1,6 +1,6 @@
-"""Traits of texts: entities, tags, kinds of characters, counted over the bytes of a whole batch at once.
+"""Traits of texts: entities, tags and classes of characters, counted over the bytes of a whole batch at once.
 
-Whatever the data, few distinct things are counted: entities by a bounded set of spellings, characters by class.
+The number of distinct counts has a bound: entities are counted by a limited set of spellings, characters by class.
 """
 
 import html.entities
@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from contract.text.profiles import PRIMES, QUOTES
 
-# Numeric entities are told apart below this code point: all of Latin, Greek, Cyrillic, Arabic, Hebrew, punctuation.
+# Numeric entities below this code point are counted one by one: Latin, Greek, Cyrillic, Arabic, Hebrew, punctuation.
 NUM_CODE_POINTS: Final = 0x3000
 OTHER_DECIMAL: Final = "&#…;"
 OTHER_HEX: Final = "&#x…;"
 
 _PIECE: Final = 2**17  # bytes
-_WINDOW: Final = 12  # bytes after an `&` that are looked at without Python; they hold nearly all entities and their `;`
-_LONGEST: Final = 64  # bytes after an `&` that are looked at in any case; no name is longer than 32
+_WINDOW: Final = 12  # bytes after an `&` that numpy searches; they hold nearly all entities with their `;`
+_LONGEST: Final = 64  # bytes after an `&` that are searched at most; no name of an entity is longer than 32
 _HEX: Final = re.compile(rb"#[xX]([0-9a-fA-F]+)")
 _DECIMAL: Final = re.compile(rb"#([0-9]+)")
 _NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9]*;?")
@@ -49,45 +49,45 @@ _OF_CATEGORY: Final = {
 
 
 class TextTraits(msgspec.Struct, frozen=True):
-    """How many texts hold what."""
+    """Numbers of texts, and of those that hold an entity, a tag, a character beyond ASCII."""
 
     num_texts: int = 0  # that are not empty
     num_with_entity: int = 0
     num_with_tag: int = 0
-    num_beyond_ascii: int = 0  # that hold a character beyond ASCII
+    num_beyond_ascii: int = 0
 
 
 def traits_of(texts: pa.StringArray) -> tuple[TextTraits, Counter[str]]:
-    """How many texts hold what, and how often each entity occurs (see `spelling_of`). 0.6 us a text of 600 bytes."""
+    """The traits of these texts, and how often each entity occurs, by `spelling_of`. 0.6 us a text of 600 bytes."""
     data, offsets = _bytes_of(texts)
-    places = _places(data)
-    is_ampersand = data[places] == ord("&")
-    entities, num_with_entity = _count_entities(data, offsets, places[is_ampersand])
+    marks = _marks(data)
+    is_ampersand = data[marks] == ord("&")
+    entities, num_with_entity = _count_entities(data, offsets, marks[is_ampersand])
     starts = offsets[:-1][np.diff(offsets) > 0]
     traits = TextTraits(
         num_texts=len(starts),
         num_with_entity=num_with_entity,
-        num_with_tag=_num_with_tag(data, offsets, places[~is_ampersand]),
-        # Bytes of characters beyond ASCII are negative as signed ones.
+        num_with_tag=_num_with_tag(data, offsets, marks[~is_ampersand]),
+        # The bytes of a character beyond ASCII are negative when read as signed.
         num_beyond_ascii=int((np.minimum.reduceat(data.view(np.int8), starts) < 0).sum()) if len(starts) else 0,
     )
     return traits, entities
 
 
-def _places(data: np.ndarray) -> np.ndarray:
-    """Where `&`, `<` and `>` stand. Piece by piece, so that what is in between stays in the cache."""
-    places = []
+def _marks(data: np.ndarray) -> np.ndarray:
+    """The indices of `&`, `<` and `>`. Searched piece by piece, so that intermediate arrays stay in the CPU's cache."""
+    marks = []
     for first in range(0, len(data), _PIECE):
         piece = data[first : first + _PIECE]
         is_wanted = (piece | 2) == ord(">")  # `<` is `>` without that bit
         is_wanted |= piece == ord("&")
-        places.append(np.flatnonzero(is_wanted) + first)
-    return np.concatenate(places) if places else np.zeros(0, np.intp)
+        marks.append(np.flatnonzero(is_wanted) + first)
+    return np.concatenate(marks) if marks else np.zeros(0, np.intp)
 
 
 @lru_cache(maxsize=10_000)
 def spelling_of(after_ampersand: bytes) -> str | None:
-    """The entity that HTML5 sees in an `&` and the bytes after it, in one spelling for each; None where it sees none.
+    """The entity that HTML5 reads from an `&` and the bytes after it, in one spelling for each; None if there is none.
 
     >>> [spelling_of(text) for text in (b"amp;", b"copyright", b"#X2019; s", b"#0151;", b"#x1F600;", b"mdash")]
     ['&amp;', '&copy;', '&#x2019;', '&#151;', '&#x…;', None]
@@ -100,7 +100,7 @@ def spelling_of(after_ampersand: bytes) -> str | None:
         return f"&#{code};" if code < NUM_CODE_POINTS else OTHER_DECIMAL
     if found := _NAME.match(after_ampersand):
         name = found[0].decode()
-        # Old names need no semicolon, nor an end: `&copyright` begins with `&copy`.
+        # Old names need no semicolon, and letters may follow: `&copyright` begins with `&copy`.
         for end in range(len(name), 1, -1):
             if name[:end] in html.entities.html5:
                 return f"&{name[:end].removesuffix(';')};"
@@ -108,22 +108,22 @@ def spelling_of(after_ampersand: bytes) -> str | None:
 
 
 def kind_of(spelling: str) -> str:
-    """Whether an entity is a name or a number: "named", "decimal" or "hex"."""
+    """The kind of an entity: "named", "decimal" or "hex"."""
     if spelling.startswith("&#"):
         return "hex" if spelling[2] == "x" else "decimal"
     return "named"
 
 
-def _count_entities(data: np.ndarray, offsets: np.ndarray, places: np.ndarray) -> tuple[Counter[str], int]:
-    """How often each entity occurs, and the number of texts that hold one, from where each `&` stands."""
-    starts = places[places < len(data) - 1] + 1
+def _count_entities(data: np.ndarray, offsets: np.ndarray, ampersands: np.ndarray) -> tuple[Counter[str], int]:
+    """How often each entity occurs, and the number of texts that hold one. `ampersands`: the indices of each `&`."""
+    starts = ampersands[ampersands < len(data) - 1] + 1
     starts = starts[_MAY_BEGIN_ENTITY[data[starts]]]
     rows = _rows_of(starts - 1, offsets)
     ends = offsets[rows + 1]
-    tokens, is_settled = _up_to_semicolon(data, starts, ends)
-    for start, end in zip(starts[~is_settled].tolist(), ends[~is_settled].tolist(), strict=True):
+    tokens, has_end = _up_to_semicolon(data, starts, ends)
+    for start, end in zip(starts[~has_end].tolist(), ends[~has_end].tolist(), strict=True):
         tokens.append(data[start : min(end, start + _LONGEST)].tobytes())
-    rows = np.concatenate([rows[is_settled], rows[~is_settled]])
+    rows = np.concatenate([rows[has_end], rows[~has_end]])
 
     counts: Counter[str] = Counter()
     for token, count in Counter(tokens).items():
@@ -135,18 +135,18 @@ def _count_entities(data: np.ndarray, offsets: np.ndarray, places: np.ndarray) -
 
 
 def _up_to_semicolon(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[list[bytes], np.ndarray]:
-    """The bytes up to a semicolon that follows soon and within the text, and at which of the starts there is one."""
-    is_settled = starts + _WINDOW <= ends
-    heads = np.ndarray(max(len(data) - _WINDOW + 1, 0), f"V{_WINDOW}", data, strides=(1,))[starts[is_settled]]
+    """The bytes before the next semicolon, for starts that have one within _WINDOW and the text; and which have one."""
+    has_end = starts + _WINDOW <= ends
+    heads = np.ndarray(max(len(data) - _WINDOW + 1, 0), f"V{_WINDOW}", data, strides=(1,))[starts[has_end]]
     heads = heads.view(np.uint8).reshape(-1, _WINDOW)
     lengths = (heads == ord(";")).argmax(axis=1)
-    is_settled[is_settled] = lengths > 0
+    has_end[has_end] = lengths > 0
     heads[np.arange(_WINDOW) > lengths[:, None]] = 0
-    return heads[lengths > 0].view(f"S{_WINDOW}").ravel().tolist(), is_settled
+    return heads[lengths > 0].view(f"S{_WINDOW}").ravel().tolist(), has_end
 
 
 def _num_with_tag(data: np.ndarray, offsets: np.ndarray, angles: np.ndarray) -> int:
-    """Texts that hold what `</?[A-Za-z][^<>]*>` finds: a `<`, a name, and no other angle before a `>`."""
+    """The number of texts that match `</?[A-Za-z][^<>]*>`: a `<`, a name, and no other angle bracket before a `>`."""
     is_pair = (data[angles[:-1]] == ord("<")) & (data[angles[1:]] == ord(">"))
     opening, closing = angles[:-1][is_pair], angles[1:][is_pair]
     first, second = data[opening + 1], data[np.minimum(opening + 2, closing)]
@@ -155,9 +155,9 @@ def _num_with_tag(data: np.ndarray, offsets: np.ndarray, angles: np.ndarray) -> 
     return _num_distinct(rows[rows == _rows_of(closing[is_tag], offsets)], len(offsets))
 
 
-def _rows_of(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The text that each byte belongs to."""
-    return np.searchsorted(offsets, places, side="right") - 1
+def _rows_of(indices: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """For each index of a byte, the row of its text."""
+    return np.searchsorted(offsets, indices, side="right") - 1
 
 
 def _num_distinct(rows: np.ndarray, num_rows: int) -> int:
@@ -167,7 +167,7 @@ def _num_distinct(rows: np.ndarray, num_rows: int) -> int:
 
 
 def count_characters(texts: pa.StringArray) -> Counter[str]:
-    """Number of characters of each class. About 2 us a text of 600 bytes."""
+    """The number of characters of each class. About 2 us a text of 600 bytes."""
     data, _ = _bytes_of(texts)
     counts: Counter[str] = Counter()
     for code, count in enumerate(np.bincount(data, minlength=128)[:128].tolist()):
@@ -180,7 +180,7 @@ def count_characters(texts: pa.StringArray) -> Counter[str]:
 
 @lru_cache(maxsize=100_000)
 def class_of(character: str) -> str:
-    """The class under which a character is counted; there are about thirty.
+    """The class of a character; there are about thirty.
 
     >>> [class_of(character) for character in "aé茶’&"]
     ['letters a to z', 'Latin letters beyond ASCII', 'Chinese characters', 'quotation marks', 'other ASCII signs']

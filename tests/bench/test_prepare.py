@@ -1,4 +1,4 @@
-"""The contestants do the same work, and the benchmark sees it where they do not."""
+"""The contestants do the same work, and the benchmark reports it where they do not."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ Rows = list[tuple[str, str, str]]
 
 
 def run_peer(peer: str, input: Path, output: Path) -> Rows:
-    """What a peer makes of a file: (uid, title, content), in order."""
+    """The records that a peer makes of a file: (uid, title, content), in order."""
     if peer == "datatrove":
         pytest.importorskip("datatrove")
     command = [sys.executable, "-m", f"bench.prepare.peers.by_{peer}", "--input", str(input), "--output", str(output)]
@@ -48,7 +48,7 @@ def plain_texts(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 
 
 def texts(rows: Rows) -> list[tuple[str, str]]:
-    """Which of some duplicates is kept, and so its uid, is left to each contestant."""
+    """Texts without uids: each contestant may keep another one of several duplicates."""
     return sorted((title, content) for _, title, content in rows)
 
 
@@ -132,7 +132,7 @@ def runs_of(variant_kept: int, wall_s: Sequence[float] = (1.0,), peak_memory_byt
         ({"DuckDB": [*runs_of(1000), *runs_of(1001)]}, "DuckDB kept [1000, 1001]"),
     ],
 )
-def test_differences_are_told(runs: dict[str, list[Run]], said: str | None) -> None:
+def test_differences_are_reported(runs: dict[str, list[Run]], said: str | None) -> None:
     found = differences(runs, truth={"kept": 1000})
 
     assert (said is None) == (not found)
@@ -231,7 +231,7 @@ def test_aims_are_between_variants_that_exist(tmp_path: Path) -> None:
     assert all(variant.input.exists() for variant in variants)
 
 
-def test_what_only_names_is_told_where_it_is_unknown() -> None:
+def test_an_unknown_name_for_only_is_an_error_that_lists_the_known_ones() -> None:
     command = [sys.executable, "-m", "bench.prepare", "--only", "ours,spark"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 

@@ -1,4 +1,4 @@
-"""The peers that do all of our steps make what `vitrine prepare` makes, but for what they say they leave out."""
+"""The peers with all of our steps make what `vitrine prepare` makes, except for the steps that they leave out."""
 
 import hashlib
 import html
@@ -35,7 +35,7 @@ QUERIES = {
 
 @dataclass(frozen=True)
 class Output:
-    """What a peer has written."""
+    """The output of a peer."""
 
     folder: Path
 
@@ -103,7 +103,7 @@ def unescape(text: str) -> str:
     return text
 
 
-def test_every_line_is_a_record_or_rejected_with_its_reason_and_place(
+def test_every_line_is_a_record_or_rejected_with_its_reason_and_line(
     output: Output, catalogue: Path, lines: list[dict[str, Any]]
 ) -> None:
     truth = truth_of(catalogue)
@@ -161,7 +161,7 @@ def test_the_manifest_lists_every_file_with_its_hash(output: Output) -> None:
 
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("shard_rows", [1, 7, 2_050, 20_000])
-def test_files_hold_exactly_as_many_rows_as_they_shall(
+def test_files_hold_exactly_as_many_rows_as_they_should(
     peer: str, shard_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     num_lines = min(5_000, 40 * shard_rows)
@@ -217,7 +217,7 @@ def test_duckdb_counts_broken_lines(tmp_path: Path) -> None:
     assert [(row["reason"], row["line"]) for row in output.rows(REJECTED)] == [("not_json", 1), ("no_title", 2)]
 
 
-def test_what_may_compose_is_seen() -> None:
+def test_characters_that_may_compose_are_found() -> None:
     every = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
     is_seen = pc.match_substring_regex(pa.array(every), MAY_COMPOSE).to_pylist()
     unseen = [character for character, seen in zip(every, is_seen, strict=True) if not seen]

@@ -1,4 +1,4 @@
-"""What is measured of a process tree is what its processes do, however they are related."""
+"""The figures of a process tree are the sums over its processes, however these are related."""
 
 import subprocess
 import sys
@@ -97,7 +97,7 @@ def test_peaks_of_processes_at_different_times_do_not_add_up() -> None:
     assert 100 * MB < usage.peak_memory_bytes < 190 * MB
 
 
-def test_a_command_that_fails_is_told_with_what_it_said() -> None:
+def test_a_failed_command_gives_its_exit_code_and_output() -> None:
     usage = measure([sys.executable, "-c", "print('so far', flush=True); raise SystemExit('and no further')"], cwd=ROOT)
 
     assert usage.exit_code == 1

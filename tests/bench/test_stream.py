@@ -1,4 +1,4 @@
-"""The contestants of the stream's benchmark do the same work, and its aims are held against what was measured."""
+"""The contestants of bench.stream do the same work, and its aims are compared with the figures."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What bench.train does around the measured processes."""
+"""How bench.train runs the measured processes, and compares their losses."""
 
 import argparse
 import itertools
@@ -47,7 +47,7 @@ def test_peers_and_ours_are_measured_in_one_run(only: str | None, num_ours: int,
     assert (modules.count("bench.train.ours"), modules.count("bench.train.peers")) == (num_ours, num_peers)
 
 
-def test_losses_in_fp8_are_held_against_those_in_nf4_step_by_step() -> None:
+def test_losses_in_fp8_are_compared_with_those_in_nf4_step_by_step() -> None:
     nf4, fp8 = {"variant": "ours, nf4", "losses": [4.0, 2.0]}, {"variant": "ours, fp8", "losses": [4.0, 2.01]}
 
     assert fp8_difference([nf4]) is None

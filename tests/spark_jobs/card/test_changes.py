@@ -1,4 +1,4 @@
-"""What is told to have changed makes up both texts, whatever they are, and is what a reader would mark."""
+"""The pieces make up both texts, whatever these are, and the changed ones are those that a reader would mark."""
 
 import random
 
@@ -17,7 +17,7 @@ def test_pieces_make_up_both_texts_and_take_turns(before: str, after: str) -> No
     assert "".join(piece.before for piece in pieces) == before
     assert "".join(piece.after for piece in pieces) == after
     is_same = [piece.before == piece.after for piece in pieces]
-    assert all(is_same[place] != is_same[place + 1] for place in range(len(pieces) - 1))
+    assert all(is_same[index] != is_same[index + 1] for index in range(len(pieces) - 1))
     assert all(piece.before or piece.after for piece in pieces)
 
 
@@ -31,7 +31,7 @@ def num_common(before: str, after: str) -> int:
 
 
 @given(*[st.lists(st.sampled_from("!?,;-+")).map("".join)] * 2)
-def test_as_much_as_can_be_stays_the_same(before: str, after: str) -> None:
+def test_as_many_characters_as_possible_are_unchanged(before: str, after: str) -> None:
     same = sum(len(piece.after) for piece in changes(before, after) if piece.is_same)
     assert same == num_common(before, after)
 

@@ -28,5 +28,5 @@ def test_bins_are_narrow() -> None:
 @given(st.lists(st.integers(1, 3_000), min_size=1, max_size=200), st.sampled_from([0.05, 0.25, 0.5, 0.75, 0.95]))
 def test_quantiles_are_right_to_the_width_of_a_bin(values: list[int], share: float) -> None:
     exact = np.quantile(values, share, method="inverted_cdf")
-    place = np.searchsorted(EDGES, exact, side="right")
-    assert EDGES[place - 1] <= quantile(histogram(np.array(values)), share) <= EDGES[place]
+    index = np.searchsorted(EDGES, exact, side="right")
+    assert EDGES[index - 1] <= quantile(histogram(np.array(values)), share) <= EDGES[index]

@@ -1,4 +1,4 @@
-"""Statistics of parts add up to those of the whole, and those of the whole are what plain Python counts."""
+"""Statistics of parts merge to those of the whole, which are equal to counts by plain Python."""
 
 import doctest
 import random
@@ -53,21 +53,21 @@ def lines_of(count: int, *, seed: int = 0) -> list[Line]:
     ]
 
 
-def cut(lines: Sequence[Line], places: Sequence[int]) -> list[Sequence[Line]]:
-    return [lines[start:end] for start, end in pairwise([0, *sorted(places), len(lines)])]
+def cut(lines: Sequence[Line], cuts: Sequence[int]) -> list[Sequence[Line]]:
+    return [lines[start:end] for start, end in pairwise([0, *sorted(cuts), len(lines)])]
 
 
 CUTS = st.lists(st.integers(0, 60), max_size=6)
 
 
 @settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 9), one_in=st.sampled_from([1, 3]), places=CUTS, order=st.randoms())
+@given(seed=st.integers(0, 9), one_in=st.sampled_from([1, 3]), cuts=CUTS, order=st.randoms())
 def test_statistics_of_read_lines_do_not_depend_on_the_cut(
-    seed: int, one_in: int, places: list[int], order: random.Random
+    seed: int, one_in: int, cuts: list[int], order: random.Random
 ) -> None:
     lines = lines_of(60, seed=seed)
     whole = count_read(batch_of(lines), one_in=one_in)
-    parts = [count_read(batch_of(part), one_in=one_in) for part in cut(lines, places)]
+    parts = [count_read(batch_of(part), one_in=one_in) for part in cut(lines, cuts)]
     order.shuffle(parts)
     middle = len(parts) // 2
     assert merge_read(parts) == whole
@@ -192,7 +192,7 @@ def test_tokens_are_counted_of_sampled_records(word_tokenizer: Tokenizer, tmp_pa
 
 
 @pytest.mark.parametrize("content", [None, b"{}", b"\xff\xfe", b"not JSON"])
-def test_what_is_no_tokenizer_is_told(content: bytes | None, tmp_path: Path) -> None:
+def test_a_file_that_is_no_tokenizer_is_a_user_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     if content is not None:
         path.write_bytes(content)
