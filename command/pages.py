@@ -10,10 +10,11 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from command.quantities import format_bytes
+
 # Controls, formats (direction marks among them), halves of surrogate pairs, private and unassigned code points, line
 # separators: a browser would show nothing for them, or show their neighbours in another order.
 _INVISIBLE: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def render(package: str, template: str, **values: Any) -> str:
@@ -95,9 +96,7 @@ def size(num_bytes: int) -> Markup:
     >>> size(1803000000)
     Markup('<data value="1803000000">1.8 GB</data>')
     """
-    power = min((len(str(num_bytes)) - 1) // 3, len(_BYTE_UNITS) - 1)
-    scaled = f"{num_bytes / 1000**power:.1f}" if power else str(num_bytes)
-    return _data(num_bytes, f"{scaled} {_BYTE_UNITS[power]}")
+    return _data(num_bytes, format_bytes(num_bytes))
 
 
 def amount(count: int, noun: str, plural: str = "") -> Markup:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from command.quantities import format_bytes
 from command.settings import check_settings, setting
 from contract import storage
 from contract.columns import CONTENT, KEY, SHARD_SCHEMA, TITLE, UID
 from contract.errors import UserError
 from contract.manifest import Manifest, manifest_in, read_text
 from contract.shard import NOT_A_SHARD, FilePart, Shard, read_footer, read_row_group
-from launch.terminal import WIDTH, columns, cut, printable, size, wrap
+from launch.terminal import WIDTH, columns, cut, printable, wrap
 
 _MARGIN: Final = 12  # columns before the text
 _MAX_SOURCES: Final = 8
@@ -99,10 +100,10 @@ def _row(name: str, *cells: str) -> str:
 def _sources(manifest: Manifest) -> Iterator[str]:
     yield "source"
     for source in manifest.source[:_MAX_SOURCES]:
-        yield _row(f"  {source.path}", size(source.bytes))
+        yield _row(f"  {source.path}", format_bytes(source.bytes))
     others = manifest.source[_MAX_SOURCES:]
     if others:
-        yield _row(f"  … and {len(others):,} more", size(sum(source.bytes for source in others)))
+        yield _row(f"  … and {len(others):,} more", format_bytes(sum(source.bytes for source in others)))
 
 
 def _funnel(manifest: Manifest) -> Iterator[str]:
@@ -118,7 +119,7 @@ def _splits(manifest: Manifest) -> Iterator[str]:
     yield _row("split", "rows", "shards", "size")
     for name, shards in {**manifest.splits, "rejected": manifest.rejected}.items():
         num_rows, num_bytes = sum(shard.rows for shard in shards), sum(shard.bytes for shard in shards)
-        yield _row(f"  {name}", f"{num_rows:,}", f"{len(shards):,}", size(num_bytes))
+        yield _row(f"  {name}", f"{num_rows:,}", f"{len(shards):,}", format_bytes(num_bytes))
 
 
 def _records(manifest: Manifest, config: InspectConfig) -> Iterator[str]:

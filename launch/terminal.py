@@ -67,17 +67,3 @@ def _fitting(text: str, width: int) -> int:
         if taken > width:
             return position
     return len(text)
-
-
-def size(num_bytes: int) -> str:
-    """Bytes as people say them.
-
-    >>> size(999), size(1_799_999_999)
-    ('999 B', '1.8 GB')
-    """
-    amount = float(num_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.terminal import columns, cut, printable, size, wrap
+from launch.terminal import columns, cut, printable, wrap
 
 TEXTS = st.text(st.sampled_from("ab  é茶\u0301\u3000🫖,.") | st.characters(), max_size=60)
 
@@ -34,15 +34,3 @@ def test_wide_letters_take_two_columns_and_marks_none() -> None:
     assert [cut("茶茶茶", width) for width in (5, 4, 2)] == ["茶茶…", "茶…", "…"]
     assert wrap("a red mug for tea", 7, max_lines=9) == ["a red", "mug for", "tea"]
     assert wrap("unbreakable", 4, max_lines=2) == ["unbr", "eak…"]
-
-
-def test_sizes_are_told_as_people_say_them() -> None:
-    assert [size(num) for num in (0, 999, 1_000, 999_499, 999_500, 1_799_999_999, 2 * 10**15)] == [
-        "0 B",
-        "999 B",
-        "1.0 kB",
-        "999.5 kB",
-        "1.0 MB",
-        "1.8 GB",
-        "2000.0 TB",
-    ]
