@@ -102,7 +102,7 @@ def _value(field: "Field[Any]", kind: Any, translate: Callable[[str], str]) -> s
     several = next((choice for choice in (kind, *choices) if typing.get_origin(choice) is tuple), None)
     words = [translate(_KINDS[typing.get_args(several)[0] if several else choices[0]])]
     bounds = field.metadata["bounds"]
-    if bounds != Bounds():
+    if bounds != Bounds() and not bounds.matching:
         words.append(translate(str(bounds)))
     return ", ".join([*words, *([translate(_SEVERAL)] if several else [])])
 
