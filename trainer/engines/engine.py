@@ -138,8 +138,8 @@ def check_engine(config: TrainConfig) -> None:
 def choose_engine(
     load: Callable[[], PeftModel],
     config: TrainConfig,
-    sample: Callable[[], Sequence[Pack]],
     *,
+    sample: Callable[[], Sequence[Pack]],
     base: str,
     device: torch.device,
 ) -> tuple[Engine, str]:
@@ -154,12 +154,12 @@ def choose_engine(
     if config.engine == "plain":
         return PlainEngine(model), "as asked for"
     if config.engine == "native":
-        return _named(_native(model, config, sample), "as asked for")
+        return _named(_native(model, config, sample=sample), "as asked for")
     stays = "; the base stays in nf4" if config.base_precision != "nf4" else ""
     if device.type != "cuda":
         return PlainEngine(model), f"there is no GPU{stays}"
     try:
-        return _named(_native(model, config, sample), "this GPU and this base can do it")
+        return _named(_native(model, config, sample=sample), "this GPU and this base can do it")
     except UserError as error:
         why = f"the native engine cannot: {error}{stays}"
     del model
@@ -197,7 +197,7 @@ def _unsloth(base: str, config: TrainConfig, *, device: torch.device) -> Unsloth
     return load_unsloth(base, config, device=device)
 
 
-def _native(model: PeftModel, config: TrainConfig, sample: Callable[[], Sequence[Pack]]) -> NativeEngine:
+def _native(model: PeftModel, config: TrainConfig, *, sample: Callable[[], Sequence[Pack]]) -> NativeEngine:
     if config.lora_dropout:
         raise UserError(f"the native engine has no dropout, and lora_dropout = {config.lora_dropout}")
     max_length, most = config.max_length, config.tokens_per_step

@@ -70,7 +70,7 @@ def make_tiny_base(
         pad_token_id=tokenizer.pad_token_id,
     )
     model = LlamaForCausalLM(config)
-    _pretrain(model, tokenizer, records, shape=shape, seed=seed)
+    _pretrain(model, tokenizer, records=records, shape=shape, seed=seed)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -96,8 +96,8 @@ def _train_tokenizer(records: Sequence[Record], *, vocabulary: int) -> PreTraine
 def _pretrain(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    records: Sequence[Record],
     *,
+    records: Sequence[Record],
     shape: TinyShape,
     seed: int,
 ) -> None:

@@ -38,17 +38,11 @@ class AdapterLayout:
     @property
     def num_values(self) -> int:
         """P."""
-        return sum(
-            self.rank * (len(projection.names) * projection.num_in + projection.num_out)
-            for projection in self.shape.projections
-        )
+        return sum(self._sizes())
 
     def split(self, values_P: Tensor) -> list[Lora]:
         """The matrices of a layer's four projections, as views."""
-        sizes = []
-        for projection in self.shape.projections:
-            sizes += [len(projection.names) * self.rank * projection.num_in, projection.num_out * self.rank]
-        parts = values_P.split(sizes)
+        parts = values_P.split(self._sizes())
         return [
             Lora(down.view(-1, projection.num_in), up.view(-1, self.rank))
             for projection, down, up in zip(self.shape.projections, parts[::2], parts[1::2], strict=True)
@@ -65,8 +59,13 @@ class AdapterLayout:
                     yield f"{prefix}.lora_A.weight", down_RK
                     yield f"{prefix}.lora_B.weight", up_NR
 
+    def _sizes(self) -> list[int]:
+        """Values of A and of B, projection after projection."""
+        sizes = [(len(each.names) * each.num_in, each.num_out) for each in self.shape.projections]
+        return [self.rank * size for pair in sizes for size in pair]
 
-def write_state(values_LP: Tensor, state: Mapping[str, Tensor], layout: AdapterLayout) -> None:
+
+def write_state(values_LP: Tensor, state: Mapping[str, Tensor], *, layout: AdapterLayout) -> None:
     """Sets the flat tensor from a PEFT state; UserError unless that is an adapter on exactly all linear layers."""
     matrices = dict(layout.named(values_LP))
     problems = [f"lacks {name}" for name in matrices if name not in state]

@@ -5,9 +5,9 @@ Shapes: T tokens, padding included; A answer tokens, padding included; B blocks 
 
 import itertools
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -39,14 +39,16 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device. Does not wait for the copy if the memory is pinned."""
-        tensors = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if _is_tensor(value)}
-        return replace(self, **tensors)
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "Batch":
         """The batch in pinned memory; the same batch where there is no GPU."""
-        if not torch.cuda.is_available():
-            return self
-        return replace(self, **{name: value.pin_memory() for name, value in vars(self).items() if _is_tensor(value)})
+        return self._with_tensors(Tensor.pin_memory) if torch.cuda.is_available() else self
+
+    def _with_tensors(
+        self, change: Callable[[Tensor], Any]
+    ) -> "Batch":  # Any: mypy cannot know which fields are replaced
+        return replace(self, **{name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)})
 
 
 def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None = None) -> Iterator[Batch]:
@@ -85,14 +87,14 @@ def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
     num_answers = padded_size(len(indices), max_tokens=max_tokens)
     starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
     return Batch(
-        ids_T=_padded(ids, size, 0),
+        ids_T=_padded(ids, size, filling=0),
         positions_T=torch.cat([torch.arange(length, dtype=torch.int32) for length in lengths]),
         blocks_B3=_blocks(starts.tolist()),
         starts=starts,
         longest=max(lengths),
         lengths=tuple(lengths),
-        answer_indices_A=_padded(indices, num_answers, 0),
-        targets_A=_padded(targets, num_answers, IGNORED),
+        answer_indices_A=_padded(indices, num_answers, filling=0),
+        targets_A=_padded(targets, num_answers, filling=IGNORED),
         num_tokens=len(ids),
         num_answer_tokens=len(indices),
     )
@@ -125,12 +127,8 @@ def _blocks(starts: list[int]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int32).reshape(-1, 3)
 
 
-def _padded(values: Ids, size: int, filling: int) -> Tensor:
+def _padded(values: Ids, size: int, *, filling: int) -> Tensor:
     padded_S = torch.full((size,), filling, dtype=torch.int64)
     if values:  # torch reads no empty buffer
         padded_S[: len(values)] = torch.frombuffer(values, dtype=torch.int32)
     return padded_S
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)

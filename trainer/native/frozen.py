@@ -38,20 +38,18 @@ class DenseWeight:
     weight_NK: Tensor
 
     def product(self, x_TK: Tensor | Fp8Matrix, *, factor: float = 1.0) -> Tensor:
-        """x W^T * factor; cuBLAS applies the factor before it rounds."""
         assert isinstance(x_TK, Tensor)
         if factor == 1:
             return x_TK @ self.weight_NK.T
+        # cuBLAS applies the factor before it rounds.
         return torch.addmm(x_TK.new_empty(1), x_TK, self.weight_NK.T, beta=0, alpha=factor)
 
     def product_32(self, x_TK: Tensor) -> Tensor:
-        """x W^T in float32."""
         if x_TK.device.type == "cuda" and x_TK.dtype != torch.float32:
             return torch.mm(x_TK, self.weight_NK.T, out_dtype=torch.float32)
         return x_TK.float() @ self.weight_NK.float().T
 
     def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
-        """grad W."""
         assert isinstance(grad_TN, Tensor)
         return grad_TN @ self.weight_NK
 
@@ -65,15 +63,12 @@ class Nf4Weight:
     factor_K: Tensor | None = None  # multiplies the columns of W
 
     def product(self, x_TK: Tensor | Fp8Matrix, *, factor: float = 1.0) -> Tensor:
-        """x W^T * factor."""
         return DenseWeight(self.dense()).product(x_TK, factor=factor)
 
     def product_32(self, x_TK: Tensor) -> Tensor:
-        """x W^T in float32."""
         return DenseWeight(self.dense()).product_32(x_TK)
 
     def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
-        """grad W."""
         return DenseWeight(self.dense()).product_back(grad_TN)
 
     def dense(self) -> Tensor:
@@ -107,7 +102,6 @@ class Fp8Weight:
         return self.product(x_TK, factor=OFF_GRID).float() / OFF_GRID
 
     def product_back(self, grad_TN: Tensor | Fp8Matrix) -> Tensor:
-        """grad W."""
         return _scaled_product(grad_TN, self.weight_KN, dtype=self.dtype)
 
 

@@ -60,7 +60,7 @@ class NativeModel:
 
     def load_peft_state(self, state: Mapping[str, Tensor]) -> None:
         """Sets the adapter from a PEFT state; UserError unless that is an adapter on exactly all linear layers."""
-        write_state(self.adapter_LP, state, self.layout)
+        write_state(self.adapter_LP, state, layout=self.layout)
 
     def _hidden(self, batch: Batch) -> Tensor:
         tables = make_tables(batch, self.rope)
@@ -85,14 +85,17 @@ def build_native(
     base = model.get_base_model()
     device = base.model.embed_tokens.weight.device
     if precision == "fp8" and device.type == "cuda" and not has_fp8(device):
-        raise UserError(f"base precision fp8 needs a GPU of compute capability 9.0, this is {_capability(device)}")
+        capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        raise UserError(f"base precision fp8 needs a GPU of compute capability 9.0, this is {capability}")
     shape = read_shape(base)
     rank, scaling = lora_settings(model.active_peft_config)
     layout = AdapterLayout(shape, rank)
     layers = tuple(make_layer(module, layout, scaling=scaling, precision=precision) for module in base.model.layers)
     adapter_LP = nn.Parameter(torch.empty(shape.num_layers, layout.num_values, device=device))
-    write_state(adapter_LP, get_peft_model_state_dict(model, save_embedding_layers=False), layout)
-    is_fused = layer_function is None and can_fuse(layers[0], device)
+    write_state(adapter_LP, get_peft_model_state_dict(model, save_embedding_layers=False), layout=layout)
+    entropy: loss.EntropyInPlace = loss.cross_entropy_in_place
+    if layer_function is None:
+        layer_function, entropy = _fused() if can_fuse(shape, device) else (reference_layer, entropy)
     return NativeModel(
         shape=shape,
         layout=layout,
@@ -101,32 +104,22 @@ def build_native(
         layers=layers,
         head=loss.Head(base.model.norm.weight.detach(), shape.eps, base.lm_head.weight.detach()),
         adapter_LP=adapter_LP,
-        layer_function=_fused_layer() if is_fused else layer_function or reference_layer,
-        entropy=_fused_entropy() if is_fused else loss.cross_entropy_in_place,
+        layer_function=layer_function,
+        entropy=entropy,
         num_recomputed=num_recomputed,
     )
 
 
-def can_fuse(layer: Layer, device: torch.device) -> bool:
+def can_fuse(shape: Shape, device: torch.device) -> bool:
     """Whether the kernels run on this device with this model's sizes."""
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 0):
         return False
-    shape = layer.shape
     is_regular = all(size % 32 == 0 for size in (shape.hidden, shape.mlp))
     return is_regular and shape.head_dim in (32, 64, 128, 256)
 
 
-def _fused_layer() -> LayerFunction:
+def _fused() -> tuple[LayerFunction, loss.EntropyInPlace]:
     from trainer.native.fused import fused_layer  # Triton is loaded only where it runs
-
-    return fused_layer
-
-
-def _fused_entropy() -> loss.EntropyInPlace:
     from trainer.native.kernels.entropy import cross_entropy_in_place
 
-    return cross_entropy_in_place
-
-
-def _capability(device: torch.device) -> str:
-    return ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return fused_layer, cross_entropy_in_place

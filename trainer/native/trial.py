@@ -53,7 +53,7 @@ def fit_to_memory(native: NativeModel, *, max_length: int, most: int) -> tuple[N
     if device.type != "cuda":
         return native, max(max_length, min(most, _CPU_TOKENS))
     fit = find_fit(
-        lambda tokens, num_recomputed: pass_bytes(native, tokens, num_recomputed, max_length=max_length),
+        lambda tokens, num_recomputed: pass_bytes(native, tokens, num_recomputed=num_recomputed, max_length=max_length),
         room=memory_room(device) - 2 * native.adapter_LP.nbytes,  # for the optimizer's state
         max_length=max_length,
         most=most,
@@ -88,7 +88,7 @@ def find_fit(measure: Measure, *, room: int, max_length: int, most: int, num_lay
     )
 
 
-def pass_bytes(native: NativeModel, tokens: int, num_recomputed: int, *, max_length: int) -> int | None:
+def pass_bytes(native: NativeModel, tokens: int, *, num_recomputed: int, max_length: int) -> int | None:
     """Bytes that a forward and backward pass takes beyond those already allocated; None where memory ran out."""
     examples = [Example(row, [1] * max_length, 1, 0) for row in range(tokens // max_length)]
     tried = replace(native, num_recomputed=num_recomputed)
@@ -129,7 +129,7 @@ def try_precisions(
     for precision in _PRECISIONS:
         try:
             native, tokens = fit_to_memory(build_native(model, precision=precision), max_length=max_length, most=most)
-            trials.append(_try(native, precision, packs, tokens=tokens, learning_rate=learning_rate))
+            trials.append(_try(native, precision, packs=packs, tokens=tokens, learning_rate=learning_rate))
         except UserError as error:
             trials.append(Trial(precision, None, None, str(error)))
         except torch.OutOfMemoryError:
@@ -159,7 +159,7 @@ def _verdict(losses: Sequence[float], reference: Sequence[float]) -> str:
 
 
 def _try(
-    native: NativeModel, precision: Precision, packs: Sequence[Pack], *, tokens: int, learning_rate: float
+    native: NativeModel, precision: Precision, *, packs: Sequence[Pack], tokens: int, learning_rate: float
 ) -> Trial:
     batches = list(make_batches(packs, max_tokens=tokens))
     device = native.embedding_VC.device
