@@ -99,7 +99,7 @@ def size(num_bytes: int) -> Markup:
     return _data(num_bytes, format_bytes(num_bytes))
 
 
-def amount(count: int, noun: str, plural: str = "") -> Markup:
+def amount(count: int, noun: str, *, plural: str = "") -> Markup:
     """A number of things; the plural ends in s where none is given."""
     return Markup("{} {}").format(number(count), noun if count == 1 else plural or noun + "s")
 

@@ -92,9 +92,9 @@ def precisions(config: TrainConfig, folder: str) -> Iterator[Run]:
     for precision, gpus in itertools.product(("nf4", "fp8"), sorted({1, most})):
         changed = replace(config, run=f"{folder}/{precision}-{gpus}", base_precision=precision)
         yield Run(f"{precision}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, changed)
-    once = cut_at(third, replace(config, run=f"{folder}/nf4-1"), f"{folder}/changed-once")
+    once = cut_at(third, replace(config, run=f"{folder}/nf4-1"), copy=f"{folder}/changed-once")
     yield Run(f"nf4, 1 GPU for a third of the steps, then {most}", most, once, third)
-    twice = cut_at(2 * third, once, f"{folder}/changed-twice")
+    twice = cut_at(2 * third, once, copy=f"{folder}/changed-twice")
     yield Run(f"nf4, 1 GPU for a third of the steps, {most} for another, then 1", 1, twice, 2 * third)
 
 
@@ -107,13 +107,13 @@ def engines(config: TrainConfig, folder: str) -> Iterator[Run]:
         yield Run(f"engine {engine}, {gpus} GPU{'s' if gpus > 1 else ''}", gpus, changed)
 
 
-def cut_at(step: int, config: TrainConfig, run: str) -> TrainConfig:
+def cut_at(step: int, config: TrainConfig, *, copy: str) -> TrainConfig:
     """A copy of the run as it was after this step, set to resume."""
-    shutil.copytree(config.run, run)
-    for folder in (Path(run) / names.CHECKPOINTS).iterdir():
+    shutil.copytree(config.run, copy)
+    for folder in (Path(copy) / names.CHECKPOINTS).iterdir():
         if (names.checkpoint_step(folder.name) or 0) > step:
             shutil.rmtree(folder)
-    return replace(config, run=run, resume=True)
+    return replace(config, run=copy, resume=True)
 
 
 def launch(run: Run) -> None:

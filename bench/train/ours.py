@@ -56,13 +56,13 @@ def main(arguments: list[str]) -> None:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
             marks[0].record()
-        losses.append(train_step(native, optimizer, batch))
+        losses.append(train_step(native, batch, optimizer=optimizer))
         if step >= 0:
             real.append(batch.num_tokens)
             marks[step + 1].record()
     torch.cuda.synchronize()
     if options.profile:
-        write_profile(options.profile, native, optimizer, batches)
+        write_profile(options.profile, batches, native=native, optimizer=optimizer)
     times_s = [first.elapsed_time(second) / 1000 for first, second in itertools.pairwise(marks)]
     report = {
         "variant": variant(options),
@@ -127,7 +127,7 @@ def batches_of(examples: list[Example], *, tokens: int, max_length: int) -> Iter
                     yield batch.pinned()
 
 
-def train_step(native: NativeModel, optimizer: torch.optim.Optimizer, batch: Batch) -> torch.Tensor:
+def train_step(native: NativeModel, batch: Batch, *, optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """One step of the training loop: mean loss, clipped gradient, update."""
     loss = native.loss(batch) / batch.num_answer_tokens
     loss.backward()
@@ -137,11 +137,13 @@ def train_step(native: NativeModel, optimizer: torch.optim.Optimizer, batch: Bat
     return loss.detach()
 
 
-def write_profile(path: Path, native: NativeModel, optimizer: torch.optim.Optimizer, batches: Iterator[Batch]) -> None:
+def write_profile(
+    path: Path, batches: Iterator[Batch], *, native: NativeModel, optimizer: torch.optim.Optimizer
+) -> None:
     """Writes the milliseconds and the calls a step of the kernels that take longest."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(2):
-            train_step(native, optimizer, next(batches))
+            train_step(native, next(batches), optimizer=optimizer)
         torch.cuda.synchronize()
     averages = [event for event in profile.key_averages() if event.self_device_time_total]
     averages.sort(key=lambda event: -event.self_device_time_total)

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> None:
             row = {"variant": name, "first": at[0], "later": at[1]}
             report["gradients"].append(row)
             options.out.write_text(json.dumps(report, indent=1) + "\n")
-            print(line(row, losses[name], losses[_REFERENCE]), flush=True)
+            print(line(row, losses=losses[name], exact=losses[_REFERENCE]), flush=True)
 
 
 def variants(packed: PreTrainedModel, folder: str) -> dict[str, Callable[[], Engine]]:
@@ -190,9 +190,9 @@ def put_adapter(engine: Engine, state: dict[str, Tensor]) -> None:
     engine.import_adapter()
 
 
-def line(row: dict[str, Any], losses: list[tuple[float, float]], right: list[tuple[float, float]]) -> str:
+def line(row: dict[str, Any], *, losses: list[tuple[float, float]], exact: list[tuple[float, float]]) -> str:
     """The figures of one variant as a line."""
-    apart = [loss / exact - 1 for (loss, _), (exact, _) in zip(losses, right, strict=True)]
+    apart = [loss / right - 1 for (loss, _), (right, _) in zip(losses, exact, strict=True)]
     steps = [index for index in (0, 1, 4, 9, 19, len(apart) - 1) if index < len(apart)]
     cosines = "  ".join(
         f"{row[at]['cosine_least']:.5f} {row[at]['cosine_median']:.5f}"

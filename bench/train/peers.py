@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     # Unsloth patches the other libraries, so it is imported first.
     is_unsloth = options.library == "unsloth"
     model, tokenizer = load_unsloth(options) if is_unsloth else load_trl(options.model)
-    trainer = make_trainer(model, tokenizer, options)
+    trainer = make_trainer(model, tokenizer, options=options)
     counted, marks = count_tokens(trainer), []
 
     from transformers import TrainerCallback
@@ -108,7 +108,7 @@ def load_trl(folder: str) -> tuple[Any, Any]:
     return model, AutoTokenizer.from_pretrained(folder)
 
 
-def make_trainer(model: Any, tokenizer: Any, options: argparse.Namespace) -> Any:
+def make_trainer(model: Any, tokenizer: Any, *, options: argparse.Namespace) -> Any:
     """An SFTTrainer with the batches of the recipe, 2 x 4 padded rows, or with batches of packs."""
     from datasets import Dataset
     from peft import LoraConfig

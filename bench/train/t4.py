@@ -51,12 +51,14 @@ def main(arguments: list[str]) -> None:
         make_model(folder, tokenizer=options.tokenizer)
         for base, tokens_per_step, steps in ((folder, 8 * MAX_LENGTH, 20), (None, MAX_LENGTH, 10)):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                report["results"].append(process.submit(train_small, base, tokens_per_step, steps).result())
+                report["results"].append(
+                    process.submit(train_small, base, tokens_per_step=tokens_per_step, steps=steps).result()
+                )
             options.out.write_text(json.dumps(report, indent=1) + "\n")
             print(json.dumps(report["results"][-1]), flush=True)
 
 
-def train_small(base: str | None, tokens_per_step: int, steps: int) -> dict[str, Any]:
+def train_small(base: str | None, *, tokens_per_step: int, steps: int) -> dict[str, Any]:
     """Trains the base of this folder, or Llama-3.1-8B's shape, in 15 GiB. Returns engine, memory, times and losses."""
     answer_as_a_t4()
     config = TrainConfig(data=("-",), run="-", tokens_per_step=tokens_per_step)

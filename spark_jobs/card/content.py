@@ -105,10 +105,10 @@ def _all_lengths(kept: KeptStatistics) -> tuple[Lengths, ...]:
         ("titles", "tokens", kept.title_tokens),
         ("contents", "tokens", kept.content_tokens),
     ]
-    return tuple(_lengths(of, unit, lengths) for of, unit, lengths in measured if lengths.num)
+    return tuple(_lengths(lengths, of=of, unit=unit) for of, unit, lengths in measured if lengths.num)
 
 
-def _lengths(of: str, unit: str, lengths: Histogram) -> Lengths:
+def _lengths(lengths: Histogram, *, of: str, unit: str) -> Lengths:
     return Lengths(
         of=of,
         unit=unit,

@@ -62,12 +62,12 @@ def traits_of(texts: pa.StringArray) -> tuple[TextTraits, Counter[str]]:
     data, offsets = _bytes_of(texts)
     marks = _marks(data)
     is_ampersand = data[marks] == ord("&")
-    entities, num_with_entity = _count_entities(data, offsets, marks[is_ampersand])
+    entities, num_with_entity = _count_entities(data, offsets, ampersands=marks[is_ampersand])
     starts = offsets[:-1][np.diff(offsets) > 0]
     traits = TextTraits(
         num_texts=len(starts),
         num_with_entity=num_with_entity,
-        num_with_tag=_num_with_tag(data, offsets, marks[~is_ampersand]),
+        num_with_tag=_num_with_tag(data, offsets, angles=marks[~is_ampersand]),
         # The bytes of a character beyond ASCII are negative when read as signed.
         num_beyond_ascii=int((np.minimum.reduceat(data.view(np.int8), starts) < 0).sum()) if len(starts) else 0,
     )
@@ -114,13 +114,13 @@ def kind_of(spelling: str) -> str:
     return "named"
 
 
-def _count_entities(data: np.ndarray, offsets: np.ndarray, ampersands: np.ndarray) -> tuple[Counter[str], int]:
+def _count_entities(data: np.ndarray, offsets: np.ndarray, *, ampersands: np.ndarray) -> tuple[Counter[str], int]:
     """How often each entity occurs, and the number of texts that hold one. `ampersands`: the indices of each `&`."""
     starts = ampersands[ampersands < len(data) - 1] + 1
     starts = starts[_MAY_BEGIN_ENTITY[data[starts]]]
     rows = _rows_of(starts - 1, offsets)
     ends = offsets[rows + 1]
-    tokens, has_end = _up_to_semicolon(data, starts, ends)
+    tokens, has_end = _up_to_semicolon(data, starts, ends=ends)
     for start, end in zip(starts[~has_end].tolist(), ends[~has_end].tolist(), strict=True):
         tokens.append(data[start : min(end, start + _LONGEST)].tobytes())
     rows = np.concatenate([rows[has_end], rows[~has_end]])
@@ -134,7 +134,7 @@ def _count_entities(data: np.ndarray, offsets: np.ndarray, ampersands: np.ndarra
     return counts, _num_distinct(rows, len(offsets))
 
 
-def _up_to_semicolon(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[list[bytes], np.ndarray]:
+def _up_to_semicolon(data: np.ndarray, starts: np.ndarray, *, ends: np.ndarray) -> tuple[list[bytes], np.ndarray]:
     """The bytes before the next semicolon, for starts that have one within _WINDOW and the text; and which have one."""
     has_end = starts + _WINDOW <= ends
     heads = np.ndarray(max(len(data) - _WINDOW + 1, 0), f"V{_WINDOW}", data, strides=(1,))[starts[has_end]]
@@ -145,7 +145,7 @@ def _up_to_semicolon(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> 
     return heads[lengths > 0].view(f"S{_WINDOW}").ravel().tolist(), has_end
 
 
-def _num_with_tag(data: np.ndarray, offsets: np.ndarray, angles: np.ndarray) -> int:
+def _num_with_tag(data: np.ndarray, offsets: np.ndarray, *, angles: np.ndarray) -> int:
     """The number of texts that match `</?[A-Za-z][^<>]*>`: a `<`, a name, and no other angle bracket before a `>`."""
     is_pair = (data[angles[:-1]] == ord("<")) & (data[angles[1:]] == ord(">"))
     opening, closing = angles[:-1][is_pair], angles[1:][is_pair]

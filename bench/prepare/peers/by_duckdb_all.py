@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> None:
         connection.execute("DROP TABLE cleaned")
         files: dict[str, int] = {}
         for section in (*PERCENT_OF_SPLIT, REJECTED):
-            files |= copy(connection, section, work)
+            files |= copy(connection, section, work=work)
         reasons = connection.execute(f"SELECT reason, count(*) FROM {REJECTED} GROUP BY reason ORDER BY reason")
         write_manifest(work, files=files, rejected=dict(reasons.fetchall()))
 
@@ -118,15 +118,15 @@ def cleaning(lines: str) -> str:
 def steps(name: str) -> Iterator[str]:
     """The steps that clean a text, in order, each as an SQL expression."""
     yield f"CASE WHEN contains({name}, '&') THEN unescape({name}) ELSE {name} END"
-    without_tags = replaced(replaced(name, COMMENT, COMMENT_BECOMES), TAG, " ")
+    without_tags = replaced(replaced(name, COMMENT, by=COMMENT_BECOMES), TAG, by=" ")
     yield f"CASE WHEN contains({name}, '<') THEN {without_tags} ELSE {name} END"
     yield f"CASE WHEN regexp_matches({name}, {quoted(MAY_COMPOSE)}) THEN nfc_normalize({name}) ELSE {name} END"
-    yield f"trim({replaced(replaced(replaced(name, VANISHES, ''), NOT_KEPT, ' '), BLANKS, ' ')})"
+    yield f"trim({replaced(replaced(replaced(name, VANISHES, by=''), NOT_KEPT, by=' '), BLANKS, by=' ')})"
 
 
-def replaced(expression: str, pattern: str, text: str) -> str:
+def replaced(expression: str, pattern: str, *, by: str) -> str:
     """The SQL expression that replaces every match of the pattern."""
-    return f"regexp_replace({expression}, {quoted(pattern)}, {quoted(text)}, 'g')"
+    return f"regexp_replace({expression}, {quoted(pattern)}, {quoted(by)}, 'g')"
 
 
 def quoted(text: str) -> str:
@@ -151,7 +151,7 @@ def _unescaped(entity: bytes) -> bytes:
     return html.unescape(entity.decode()).encode()
 
 
-def copy(connection: duckdb.DuckDBPyConnection, table: str, work: Work) -> dict[str, int]:
+def copy(connection: duckdb.DuckDBPyConnection, table: str, *, work: Work) -> dict[str, int]:
     """Writes files of SHARD_ROWS rows each; returns the number of rows by path."""
     (work.output / table).mkdir()
     [(num_rows,)] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()

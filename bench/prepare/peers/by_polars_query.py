@@ -32,10 +32,10 @@ def prepare(work: Work) -> None:
         part.select("reason", "line", "uid", title="raw_title") for part in (rejected, duplicates)
     ).sort("line")
     records = records.filter(~pl.col("is_duplicate"))
-    files = dict(write(rejected, REJECTED, work))
+    files = dict(write(rejected, REJECTED, work=work))
     for split, percent in PERCENT_OF_SPLIT.items():
         is_of_split = pl.col("percent").is_between(percent.start, percent.stop - 1)
-        files |= write(records.filter(is_of_split).select(*COLUMNS, "key"), split, work)
+        files |= write(records.filter(is_of_split).select(*COLUMNS, "key"), split, work=work)
     write_manifest(work, files=files, rejected=dict(rejected["reason"].value_counts().iter_rows()))
 
 
@@ -103,7 +103,7 @@ def marked(records: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def write(rows: pl.DataFrame, section: str, work: Work) -> Iterator[tuple[str, int]]:
+def write(rows: pl.DataFrame, section: str, *, work: Work) -> Iterator[tuple[str, int]]:
     """Writes files of SHARD_ROWS rows each; yields the path of each and its number of rows."""
     for number, piece in enumerate(rows.iter_slices(SHARD_ROWS)):
         path = f"{section}/part-{number:05d}.parquet"
