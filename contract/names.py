@@ -30,7 +30,7 @@ def shard_path(section: str, *, number: int, sha256: str) -> str:
 
 
 def is_work_of_a_preparation(name: str) -> bool:
-    """Whether a preparation writes files of such names, finished or not; those that no manifest names are left behind.
+    """Whether a preparation writes files with this name, finished or not. If no manifest names it, it was left over.
 
     >>> [is_work_of_a_preparation(name) for name in ("val/part-00000-1f2e3d4c.parquet", ".staging-0a/x", "val/mine")]
     [True, True, False]

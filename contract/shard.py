@@ -137,7 +137,7 @@ def read_footer(data: bytes, shard: Shard) -> Footer:
 
 
 def read_row_group(data: bytes, footer: Footer, row_group: RowGroup, *, columns: Sequence[str]) -> pa.Table:
-    """Columns of a row group, from the bytes of its part, whose digest was checked; one of NOT_A_SHARD as above."""
+    """Columns of a row group, from the bytes of its part, whose digest was checked; raises as `read_footer`."""
     window = pa.PythonFile(_Window(data, start=row_group.part.offset, size=footer.file_bytes), mode="r")
     file = pq.ParquetFile(window, metadata=footer.metadata)
     table = file.read_row_groups([row_group.number], columns=list(columns), use_threads=False)
@@ -146,7 +146,7 @@ def read_row_group(data: bytes, footer: Footer, row_group: RowGroup, *, columns:
 
 
 class _Window:
-    """A file of which only one part is there; Arrow asks for no other."""
+    """A file object that holds one part of a shard; Arrow reads no other part."""
 
     closed = False
 
@@ -166,7 +166,7 @@ class _Window:
         return self._position
 
     def read(self, size: int) -> bytes:
-        """As of any file; OSError outside of the part."""
+        """As of any file; OSError outside the part."""
         data: bytes = self.read_buffer(size).to_pybytes()
         return data
 

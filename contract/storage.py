@@ -19,16 +19,16 @@ import fsspec
 from contract.errors import UserError, first_line
 from contract.names import STAGING_PREFIX
 
-# What is read at once, and ahead, of an open file in a store; s3fs would take 50 MiB, of which most would be in vain.
+# Bytes that one request reads of an open file in a store. s3fs would read 50 MiB, most of them for nothing.
 READ_BYTES: Final = 4 * 2**20
 # For clients of S3: seconds until a connection counts as stalled, and how often a request is made in all.
 _ONE_TRY: Final = {"connect_timeout": 10, "read_timeout": 20, "retries": {"total_max_attempts": 1}}
 _PROMPT: Final = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
 # Pauses of up to 20 s, 75 s in all.
 _PATIENT: Final = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 12}}
-_TRIES_OF_A_BODY: Final = 3  # that breaks off while it is read
+_TRIES_OF_A_BODY: Final = 3  # of reading an answer whose connection breaks
 
-# What clients of object stores raise that is no OSError. They are optional, and loaded by fsspec where they are used.
+# Errors of object stores' clients that are no OSError. The clients are optional; fsspec loads those that it needs.
 _CLIENT_ERRORS: Final = (
     ("botocore.exceptions", "BotoCoreError"),
     ("botocore.exceptions", "ClientError"),
@@ -45,7 +45,7 @@ _GIVE_CREDENTIALS: Final = (
     "give credentials in a usual place: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the machine's role"
 )
 
-_PATTERN: Final = re.compile(r"[*?[]")  # what fsspec expands in a list of paths
+_PATTERN: Final = re.compile(r"[*?[]")  # characters that fsspec expands in a list of paths
 _WITH_SECRET: Final = re.compile(r"(s3|gs|gcs)://[^/]*@")
 
 
@@ -59,7 +59,7 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def open_promptly(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """As `open_filesystem`, but a request to S3 fails within half a minute: for the first one, which may be in vain."""
+    """As `open_filesystem`, but a request to S3 fails within half a minute: for a command's first request."""
     return _open(url, _PROMPT, tries_of_a_body=1)
 
 
@@ -71,7 +71,7 @@ def open_to_read(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple[fsspec.AbstractFileSystem, str]:
     if url.startswith("s3a://"):
         url = "s3" + url.removeprefix("s3a")
-    if _WITH_SECRET.match(url):  # which would be kept with what is made, and told in errors
+    if _WITH_SECRET.match(url):  # they would be stored in manifests and printed in errors
         raise UserError(f"{url.partition(':')[0]}:// takes no credentials in the URL; {_GIVE_CREDENTIALS}")
     options = {}
     if url.startswith("s3://"):
@@ -89,33 +89,33 @@ def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple
 
 
 def read_errors() -> tuple[type[Exception], ...]:
-    """What reading may raise that is not for this project to mend; to be asked when something was raised.
+    """The errors of reading and writing that come from a disk or a store: OSError, and those of loaded clients.
 
-    OSError, and what clients of object stores raise beside it, if they are loaded.
+    Call it in the `except` clause: a client may have been loaded only just before.
     """
     loaded = ((sys.modules.get(module), name) for module, name in _CLIENT_ERRORS)
     return OSError, *(getattr(module, name) for module, name in loaded if module is not None)
 
 
 def is_hopeless(error: Exception) -> bool:
-    """Whether it is of no use to try again: no right to read, no credentials, no such bucket."""
+    """Whether trying again is of no use: no right to read, no credentials, no such bucket."""
     forbidden = isinstance(error, PermissionError) or getattr(error, "code", None) in (401, 403)
     return forbidden or type(error).__name__ in _HOPELESS_ERRORS or is_missing_bucket(error)
 
 
 def is_missing_bucket(error: Exception) -> bool:
-    """Whether S3 says that there is no such bucket; s3fs makes a FileNotFoundError of it."""
+    """Whether S3 says that there is no such bucket, which s3fs reports as a FileNotFoundError."""
     return _code_of(error) == "NoSuchBucket"
 
 
 def _code_of(error: Exception) -> str:
-    """What S3 calls it; empty where it did not answer."""
+    """S3's name for an error; empty where it did not answer."""
     response = getattr(error.__cause__, "response", None) or getattr(error, "response", None) or {}
     return response.get("Error", {}).get("Code", "")
 
 
 def reason_of(error: Exception, url: str) -> str:
-    """Why the storage of this URL did not do what it was asked, in one line, and what may help."""
+    """Why a read or write at this URL failed, in one line, and what may help."""
     if is_missing_bucket(error):
         return f"there is no bucket {url.split('/')[2]}"
     reason = getattr(error, "strerror", None) or first_line(error)
@@ -123,7 +123,7 @@ def reason_of(error: Exception, url: str) -> str:
 
 
 def require_answer(url: str) -> None:
-    """UserError within half a minute where S3 does not answer, does not know who asks, or has no such bucket."""
+    """UserError within half a minute where S3 does not answer, refuses the credentials, or has no such bucket."""
     filesystem, path = open_promptly(url)
     if "s3" not in filesystem.protocol:
         return
@@ -131,14 +131,14 @@ def require_answer(url: str) -> None:
     try:
         filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except read_errors() as error:
-        if _code_of(error) != "AccessDenied":  # who may not list may still read or write
+        if _code_of(error) != "AccessDenied":  # a user who may not list may still read or write
             raise UserError(f"cannot use {url}: {reason_of(error, url)}") from error
 
 
 def require_writable(url: str) -> None:
-    """UserError unless files can be written and deleted in this folder, which need not be there. Leaves no file behind.
+    """UserError unless files can be written and deleted in this folder, which need not exist. Leaves no file behind.
 
-    On a local disk the nearest folder that is there is asked.
+    On a local disk the nearest existing folder is tried.
     """
     filesystem, path = open_promptly(url)
     if is_local(filesystem):
@@ -174,13 +174,13 @@ def join(root: str, name: str) -> str:
 
 
 def read_bytes(url: str, *, open: Callable[[str], tuple[fsspec.AbstractFileSystem, str]] = open_filesystem) -> bytes:
-    """The whole of a small file; FileNotFoundError where there is none."""
+    """All bytes of a small file; FileNotFoundError where there is none."""
     filesystem, path = open(url)
     return filesystem.cat_file(path)
 
 
 def version_of(url: str) -> str | None:
-    """What S3 calls the present version of an object; None elsewhere, and where there is no such object."""
+    """S3's tag of an object's present version; None in other stores, and where there is no such object."""
     filesystem, path = open_filesystem(url)
     return _version(filesystem, path) if "s3" in filesystem.protocol else None
 
@@ -189,8 +189,8 @@ def write_bytes(url: str, data: bytes, *, replace: bool = True, version: str | N
     """Writes a file that appears whole or not at all. Without `replace`, FileExistsError if it is there already.
 
     On a local disk: a temporary file, flushed to the disk, then one rename. On an object store: one PUT, without
-    `replace` on the condition that there is no such object, with a `version` (`version_of`) that it is still that one:
-    FileExistsError if not. A store that knows no conditions writes.
+    `replace` on the condition that there is no such object, with a `version` (`version_of`) that this version still
+    stands: FileExistsError if not. A store that knows no conditions writes anyway.
     """
     filesystem, path = open_filesystem(url)
     if is_local(filesystem):
@@ -204,13 +204,13 @@ def write_bytes(url: str, data: bytes, *, replace: bool = True, version: str | N
 
 
 def _write_over(filesystem: fsspec.AbstractFileSystem, path: str, data: bytes, *, version: str | None) -> None:
-    """One PUT on the condition that this version stands there, or nothing; FileExistsError where it is otherwise."""
+    """One PUT on the condition that this version stands, or no object where None; FileExistsError if not."""
     try:
         filesystem.pipe_file(path, data, **({"IfMatch": version} if version else {"mode": "create"}))
     except (OSError, ValueError, NotImplementedError) as error:
         standing = _version(filesystem, path)
         if standing is not None and filesystem.cat_file(path) == data:
-            return  # a try before the last one has arrived, and its answer was lost
+            return  # an earlier try succeeded, and its answer was lost
         if standing != version:
             raise FileExistsError(path) from error
         if isinstance(error, OSError) and error.errno != errno.ENOSYS:
@@ -256,9 +256,9 @@ def list_files(url: str) -> list[str]:
 
 
 def delete_files(url: str, names: list[str]) -> None:
-    """Deletes those of these files below a folder that are there, and on a local disk the folders that are empty then.
+    """Deletes these files below a folder, and on a local disk the folders that become empty.
 
-    Other processes may be deleting the same ones.
+    Files may be missing: other processes may delete the same ones.
     """
     filesystem, root = open_filesystem(url)
     paths = [join(root, name) for name in names]

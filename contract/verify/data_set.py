@@ -49,7 +49,7 @@ class Report:
 
 
 def verify(root: str, *, num_processes: int = 1, on_progress: OnProgress = lambda *_: None) -> Report:
-    """What breaks the contract in a data set; UserError where there is none.
+    """Every broken law of a data set; UserError where there is no data set.
 
     Some 20 us of one core for a record of 700 bytes. A few thousand rows a process are held in memory.
     """
@@ -93,7 +93,7 @@ def _check_card(root: str, manifest: Manifest) -> Iterator[Discrepancy]:
 
 
 def _notes(manifest: Manifest, listed: Sequence[str]) -> list[str]:
-    """Files that nothing names, by what they are."""
+    """Files that neither the manifest nor the contract names."""
     known = {*manifest.files(), CARD_HTML, CARD_JSON}
     stray = [name for name in listed if name not in known]
     left_behind = [name for name in stray if is_work_of_a_preparation(name)]
@@ -142,7 +142,7 @@ def _mapping(num_processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
         return
     pool = ProcessPoolExecutor(
         num_processes,
-        mp_context=get_context("spawn"),  # a fork would take over Arrow's threads in whatever state they are
+        mp_context=get_context("spawn"),  # a fork would copy the locks of Arrow's threads in any state
         initializer=_end_with_the_parent,
     )
     others = set(active_children())
@@ -152,7 +152,7 @@ def _mapping(num_processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
         raise UserError("a checking process was killed, perhaps for want of memory; try --num-processes 1") from error
     except BaseException:
         for process in set(active_children()) - others:
-            process.terminate()  # or a stop would wait for the files that are being read
+            process.terminate()  # otherwise a stop would wait until the open files are read
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -174,8 +174,8 @@ def _end_with_the_parent() -> None:
 def _check_seams(manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[Discrepancy]:
     """The order of keys from file to file.
 
-    Strict order in each split, a right key and a right split for every record: then no key is in two splits either, as
-    its record's title would have to be in both.
+    With strict order in each split, and the right key and split of every record, no key is in two splits either: its
+    record's title would have to be in both.
     """
     for section, shards in sections_of(manifest).items():
         last: bytes | None = None

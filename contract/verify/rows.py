@@ -123,7 +123,7 @@ def _ascii_kept(profile: Profile) -> bytes:
 
 @cache
 def _forbidden(profile: Profile) -> str:
-    """RE2 for what no text of this profile holds."""
+    """A regex (RE2) that finds whatever no text of this profile may hold."""
     return rf"[^\p{{L}}\p{{M}}\p{{N}} {re.escape(profile.keep)}]|^ | $|  "
 
 

@@ -23,7 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from contract.errors import UserError
+from contract.errors import UserError, first_line
 from trainer.config import TrainConfig
 from trainer.examples.encoder import Pack
 from trainer.examples.tensors import IGNORED, pack_tensors
@@ -164,12 +164,6 @@ def logit_leakage(
     alone = logits(ids_T[17:], positions_T[17:], (31,)).float()
     model.train(was_training)
     return ((together - alone).abs().max() / alone.abs().max()).item()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type where the message is empty."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _require_hub(base: str) -> None:

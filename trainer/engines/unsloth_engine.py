@@ -23,9 +23,9 @@ from peft import PeftModel
 from torch import Tensor
 from torch.nn import Parameter
 
-from contract.errors import UserError
+from contract.errors import UserError, first_line
 from trainer.config import TrainConfig
-from trainer.engines.base import compute_dtype_of, first_line, logit_leakage
+from trainer.engines.base import compute_dtype_of, logit_leakage
 from trainer.examples.encoder import Example, Pack
 from trainer.examples.tensors import pack_tensors
 from trainer.native.trial import find_fit, measured_bytes, memory_room

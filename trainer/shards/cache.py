@@ -1,13 +1,13 @@
 """Whole shards in a local folder, which several processes and several jobs of a machine share.
 
-A file is named by its sha256 and has that content, which is checked at every open. The folder never holds more than its
-limit: a file is given its whole size before it is fetched, and a file that somebody reads is not deleted, since its
-room would not come free. Whoever finds no room reads that shard where it lies.
+A file is named by its sha256, which is checked at every open. The folder never holds more than its limit: a file gets
+its whole size before its bytes are fetched. A file that a process reads is not deleted, since its room would not become
+free. A process that finds no room reads the shard from the data set instead.
 
-All is held by locks of open files, which end with their process, however it ends:
-- `lock`, exclusive: somebody counts, deletes or renames.
-- `SHA256.part`, exclusive: somebody fetches it. Without a lock it is left over, and goes before anything else does.
-- `SHA256.parquet`, shared: somebody reads it.
+Locks of open files keep processes apart. They end with their process, however it ends:
+- `lock`, exclusive: a process counts, deletes or renames.
+- `SHA256.part`, exclusive: a process fetches this shard. Without a lock the file is left over, and is deleted first.
+- `SHA256.parquet`, shared: a process reads this shard.
 """
 
 import errno
@@ -48,7 +48,7 @@ Fetch = Callable[[int, int], bytes]
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder and how many bytes it may hold."""
+    """A folder and the number of bytes that it may hold."""
 
     folder: Path
     limit: int
@@ -56,16 +56,18 @@ class Cache:
     def open(self, shard: Shard, fetch: Fetch, *, stop: threading.Event) -> "CachedShard | None":
         """A whole and checked copy of a shard.
 
-        None where there is no room as long as others read what there is, or where a process that fetches it hangs.
-        `fetch(start, stop)` gives bytes of the shard. A copy that is not what the manifest says is fetched again once;
-        DamagedShardError if that is not either. UserError where the folder cannot be written.
+        None where the other copies are in use and leave no room, or where the process that fetches the shard hangs.
+        `fetch(start, stop)` returns bytes of the shard. A damaged copy is fetched again once; DamagedShardError if the
+        second copy is damaged, too. UserError where the folder cannot be written.
         """
         if not _SHA256.fullmatch(shard.sha256):
-            raise UserError(f"the manifest gives shard {shard.path} the sha256 {shard.sha256!r}, which is none")
+            raise UserError(
+                f"the manifest gives shard {shard.path} the sha256 {shard.sha256!r}, expected 64 hexadecimal digits"
+            )
         try:
             return self._open(shard, fetch, stop=stop)
         except TimeoutError as error:
-            log.warning("%s; it is read where it lies", error)
+            log.warning("%s; it is read from the data set instead", error)
             return None
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -78,7 +80,7 @@ class Cache:
     def _open(self, shard: Shard, fetch: Fetch, *, stop: threading.Event) -> "CachedShard | None":
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            self._delete_down_to(self.limit)  # which may have been larger
+            self._delete_down_to(self.limit)  # the limit of an earlier job may have been larger
         fetched: list[str] = []
         while len(fetched) < _FETCH_TRIES:
             if (copy := self._find(shard, stop=stop)) is not None:
@@ -96,7 +98,7 @@ class Cache:
         raise damaged(shard, found=f"sha256 {found} where it comes from", expected=f"{shard.sha256[:16]}…")
 
     def _find(self, shard: Shard, *, stop: threading.Event) -> "CachedShard | None":
-        """What is there, if it is sound; what is not is deleted."""
+        """The copy in the folder, if it is sound; a damaged one is deleted."""
         path = self._path(shard, "parquet")
         while (descriptor := open_file(path, os.O_RDONLY)) is not None:
             copy = CachedShard(descriptor, shard, stop)
@@ -114,29 +116,32 @@ class Cache:
 
     @contextmanager
     def _claimed(self, shard: Shard, *, stop: threading.Event) -> Iterator[int | None]:
-        """An open file to fetch into, which nobody else does meanwhile; None where somebody else just did.
+        """A locked file to fetch into; None where another process has fetched the shard meanwhile.
 
-        It is deleted in the end, unless it was renamed.
+        The file is deleted at the end, unless it was renamed.
         """
+        path, descriptor = self._path(shard, "part"), self._claim(shard, stop=stop)
+        try:
+            yield None if self._path(shard, "parquet").exists() else descriptor
+        finally:
+            if is_at(path, descriptor):
+                path.unlink()
+            os.close(descriptor)
+
+    def _claim(self, shard: Shard, *, stop: threading.Event) -> int:
+        """The open and locked file to fetch into; TimeoutError where another process has it locked for too long."""
         path, began = self._path(shard, "part"), time.monotonic()
         while time.monotonic() - began < PATIENCE_S:
             descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
             assert descriptor is not None
-            try:
-                if try_lock(descriptor) and is_at(path, descriptor):
-                    try:
-                        yield None if self._path(shard, "parquet").exists() else descriptor
-                    finally:
-                        if is_at(path, descriptor):
-                            path.unlink()
-                    return
-            finally:
-                os.close(descriptor)
+            if try_lock(descriptor) and is_at(path, descriptor):
+                return descriptor
+            os.close(descriptor)
             wait(_LOOK_AGAIN_S, stop)
         raise TimeoutError(f"another process has been fetching shard {shard.path} for {PATIENCE_S:.0f} s")
 
     def _make_room(self, part: int, shard: Shard) -> bool:
-        """Gives a file its whole size, if that fits beside what is read or fetched."""
+        """Gives a file its whole size, if it fits beside the files that are read or fetched."""
         with self._locked():
             os.ftruncate(part, 0)
             has_room = self._delete_down_to(self.limit - shard.bytes)
@@ -145,7 +150,7 @@ class Cache:
             return has_room
 
     def _delete_down_to(self, num_bytes: int) -> bool:
-        """Deletes what is left over, then what was not used longest; whether no more is left. Under the lock."""
+        """Deletes left-over files, then the least recently used; whether at most `num_bytes` remain. Needs the lock."""
         own = [path for path in self.folder.iterdir() if _OWN_NAME.fullmatch(path.name)]
         found = {path: size_and_time(path) for path in own if path.is_file() and not path.is_symlink()}
         total = sum(size for size, _ in found.values())
@@ -157,7 +162,7 @@ class Cache:
     def _keep(self, part: int, shard: Shard, *, stop: threading.Event) -> "CachedShard":
         with self._locked():
             self._path(shard, "part").rename(self._path(shard, "parquet"))
-            copy = CachedShard(os.dup(part), shard, stop)  # which has the same lock
+            copy = CachedShard(os.dup(part), shard, stop)  # with the same lock
             fcntl.flock(part, fcntl.LOCK_SH)
         return copy
 
@@ -218,13 +223,13 @@ def open_cache(config: TrainConfig, data: Sequence[DataSet]) -> Cache | None:
 def _tell_full(cache: Cache) -> None:
     """Once a process."""
     log.warning(
-        "the cache %s is full of shards that are in use; others are read where they lie (limit: %d bytes)",
+        "the cache %s is full of shards that are in use; others are read from the data set (limit: %d bytes)",
         *(cache.folder, cache.limit),
     )
 
 
 def _fetch_into(part: int, shard: Shard, fetch: Fetch) -> str:
-    """The sha256 of what came."""
+    """Fetches a shard into a file; the sha256 of the bytes that came."""
     digest = hashlib.sha256()
     for start in range(0, shard.bytes, _PART_BYTES):
         data = memoryview(fetch(start, min(start + _PART_BYTES, shard.bytes)))

@@ -1,4 +1,4 @@
-"""Shards as files, wherever they lie: any part of them, read by several threads at once."""
+"""Shards as files on a disk or in a store; several threads may read parts of one at the same time."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ class ShardFile(Protocol):
 
 
 def damaged(shard: Shard, *, found: str, expected: str) -> DamagedShardError:
-    """An error that says what to do."""
+    """The error for a damaged shard, with advice."""
     return DamagedShardError(
         f"shard {shard.path} is damaged: found {found}, expected {expected}; fetch the file again or prepare the data"
         " set again, or leave out its records with --skip-damaged"
@@ -51,7 +51,7 @@ def open_shard(root: str, shard: Shard, *, stop: threading.Event) -> ShardFile:
 
 @dataclass(frozen=True)
 class LocalShard:
-    """A shard on a disk of this machine. It is opened for each read: no number of shards is too many."""
+    """A shard on a disk of this machine. It is opened for each read, so the number of shards has no limit."""
 
     path: str
     shard: Shard
@@ -91,7 +91,7 @@ class RemoteShard:
     _has_size: bool = False
 
     def read(self, start: int, stop: int) -> bytes:
-        """See ShardFile. One request, and before the first one another that asks for the size."""
+        """See ShardFile. One request; the first read makes another before it, for the size."""
 
         def request() -> bytes:
             if not self._has_size:
@@ -102,7 +102,7 @@ class RemoteShard:
                 if len(data) != stop - start:
                     raise OSError(errno.EIO, f"{len(data)} of {stop - start} bytes came")
             except OSError:
-                self._has_size = False  # it may have been cut since
+                self._has_size = False  # the file may have been cut since
                 raise
             return data
 
@@ -118,7 +118,7 @@ def _insist(file: LocalShard | RemoteShard, request: Callable[[], Answer]) -> An
     except NotADirectoryError:
         raise damaged(shard, found="no file", expected=f"{shard.bytes} bytes") from None
     except FileNotFoundError:
-        # Where all is gone, storage is not there: that passes, or is for the user to see to.
+        # If the manifest is gone, too, the storage is missing, not one file: the user must see to it.
         filesystem, path = storage.open_to_read(file.manifest)
         if not insist(lambda: filesystem.exists(path), what=what, stop=file.stop):
             raise UserError(f"{what} cannot be read: {file.manifest} is not there any more either") from None

@@ -5,7 +5,6 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -30,35 +29,32 @@ from trainer.shards.retries import is_awaited
 
 __all__ = ["DamagedShardError", "RowGroups"]
 
-_NUM_THREADS: Final = 8  # that read at the same time: enough to hide the latency of an object store
-_AHEAD_BYTES: Final = 2**27  # announced and not yet taken, estimated; what goes beyond is read when it is asked for
-_EXPANSION: Final = 3  # bytes in memory for one in the shard, about
-_MAX_OPEN: Final = 128  # shards: more than lanes read at a time, also of several data sets
+_NUM_THREADS: Final = 8  # reading at the same time: enough to hide the latency of an object store
+_AHEAD_BYTES: Final = 2**27  # limit of units announced and not yet read, estimated; further ones are not read ahead
+_EXPANSION: Final = 3  # bytes of a table in memory for a byte of its shard, about
+_MAX_OPEN: Final = 128  # shards: more than all lanes read at a time, also with several data sets
 _READ_TRIES: Final = 2  # of a part whose digest is wrong
 _COLUMNS: Final = (TITLE, CONTENT)
 
 
-@dataclass
 class RowGroups:
     """The row groups of these data sets, for one consumer. It reads ahead in threads, which `close` ends."""
 
-    data: Sequence[DataSet]
-    cache: Cache | None = None
-    _open: "OrderedDict[tuple[int, int], _OpenShard]" = field(default_factory=OrderedDict, init=False)
-    _ahead: dict[Unit, Future[pa.Table]] = field(default_factory=dict, init=False)
-    _ahead_bytes: int = field(default=0, init=False)
-    _announced: deque[tuple[Unit, Future[pa.Table]]] = field(default_factory=deque, init=False)
-    _threads: set[threading.Thread] = field(default_factory=set, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    def __init__(self, data: Sequence[DataSet], cache: Cache | None = None) -> None:
+        self.data = data
+        self._cache = cache
+        self._ahead: dict[Unit, Future[pa.Table]] = {}  # announced and not yet read; the consumer's alone
+        self._stop = threading.Event()
+        self._lock = threading.Lock()  # of all below
+        self._announced: deque[tuple[Unit, Future[pa.Table]]] = deque()  # and not yet begun by a thread
+        self._threads: set[threading.Thread] = set()
+        self._open: OrderedDict[tuple[int, int], _OpenShard] = OrderedDict()  # least recently read first
 
     def announce(self, unit: Unit) -> None:
         """Begins to read a unit, which will be asked for soon, if memory allows; does not wait."""
-        num_bytes = self._estimate(unit)
-        if unit in self._ahead or self._ahead_bytes + num_bytes > _AHEAD_BYTES:
+        if unit in self._ahead or sum(map(self._estimate, (unit, *self._ahead))) > _AHEAD_BYTES:
             return
         self._ahead[unit] = Future()
-        self._ahead_bytes += num_bytes
         with self._lock:
             self._announced.append((unit, self._ahead[unit]))
             if len(self._threads) < _NUM_THREADS:
@@ -70,11 +66,10 @@ class RowGroups:
     def read(self, unit: Unit) -> pa.Table:
         """Titles and contents of a unit's rows, in stored order.
 
-        DamagedShardError where they are not what was written; UserError where the storage cannot be reached.
+        DamagedShardError where the shard is damaged; UserError where the storage cannot be reached.
         """
         if (future := self._ahead.pop(unit, None)) is None:
             return self._read(unit)
-        self._ahead_bytes -= self._estimate(unit)
         return self._read(unit) if future.cancel() else future.result()
 
     def close(self) -> None:
@@ -108,7 +103,7 @@ class RowGroups:
         with self._lock:
             if key not in self._open:
                 data_set = self.data[unit.source]
-                self._open[key] = _OpenShard(data_set.root, self._entry(unit), self.cache, self._stop)
+                self._open[key] = _OpenShard(data_set.root, self._entry(unit), self._cache, self._stop)
             self._open.move_to_end(key)
             if len(self._open) > _MAX_OPEN:
                 self._open.popitem(last=False)
@@ -177,7 +172,7 @@ class _OpenShard:
 
     @contextmanager
     def _damaged_if_not_a_shard(self) -> Iterator[None]:
-        """Of a shard whose digests are right, but that another program has written."""
+        """DamagedShardError where the digests are right, but another program has written the shard."""
         try:
             yield
         except NOT_A_SHARD as error:

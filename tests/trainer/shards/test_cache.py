@@ -194,7 +194,7 @@ def test_only_its_own_files_are_counted_and_deleted(tmp_path: Path, shards, sour
 
 @pytest.mark.parametrize("sha256", ["../../x", "", "0" * 63, "A" * 64])
 def test_a_hash_that_is_none_is_refused(tmp_path: Path, shards, source: Source, sha256: str) -> None:
-    with pytest.raises(UserError, match="which is none"):
+    with pytest.raises(UserError, match="expected 64 hexadecimal digits"):
         open_copy(Cache(tmp_path, LARGE), structs.replace(shards[0], sha256=sha256), source)
 
 
