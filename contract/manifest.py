@@ -17,6 +17,7 @@ from contract.shard import Count, Shard
 FORMAT: Final = "vitrine/2"
 _ID_PREFIX: Final = b"vitrine/1"  # the format in which ids were introduced: equal shards keep their id in later formats
 _FIRST_LINE: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
+_OLDER_FORMAT: Final = re.compile(rb'^\{\s*"format": "(vitrine/1)"')
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,8 +79,7 @@ class Manifest:
 
     def check(self) -> None:
         """Raises UserError with every statement about rows and bytes that contradicts another."""
-        if problems := self.contradictions():
-            raise UserError("the manifest does not add up: " + "; ".join(problems))
+        _require_none(self.contradictions())
 
     def contradictions(self) -> list[str]:
         """Every statement about rows and bytes that contradicts another, in words."""
@@ -98,6 +98,11 @@ class Manifest:
             if not shard.is_covered()
         ]
         return found
+
+
+def _require_none(problems: list[str]) -> None:
+    if problems:
+        raise UserError("the manifest does not add up: " + "; ".join(problems))
 
 
 def _num_rows(shards: tuple[Shard, ...]) -> int:
@@ -155,8 +160,7 @@ def with_digest(document: Mapping[str, Any]) -> bytes:
 def from_json(text: bytes) -> Manifest:
     """The manifest in this text, checked; UserError where the text is no manifest, is damaged or does not add up."""
     manifest, problems = parse_json(text)
-    if problems:
-        raise UserError("the manifest does not add up: " + "; ".join(problems))
+    _require_none(problems)
     return manifest
 
 
@@ -189,27 +193,14 @@ def _check_digest(text: bytes) -> None:
     first_line, _, body = text.partition(b"\n")
     stated, found = _FIRST_LINE.fullmatch(first_line), hashlib.sha256(body).hexdigest()
     if stated is None:
-        raise UserError(_why_not_a_manifest(text))
+        older = _OLDER_FORMAT.search(text)
+        reason = f"its format is {older[1].decode()}" if older else "its first line is not the sha256 of the others"
+        raise UserError(f"not a manifest of {FORMAT}: {reason}; prepare the data set again, into another folder")
     if stated[1].decode() != found:
         raise UserError(
-            f"the manifest is damaged: the sha256 of what follows its first line is {found[:16]}…, expected"
-            f" {stated[1].decode()[:16]}…; restore the file or prepare the data set again"
+            f"the manifest is damaged: the sha256 of the lines after the first is {found[:16]}…, the first says"
+            f" {stated[1].decode()[:16]}…; restore the file or prepare the data set again, into another folder"
         )
-
-
-class _Format(msgspec.Struct):
-    format: str
-
-
-def _why_not_a_manifest(text: bytes) -> str:
-    try:
-        found = msgspec.json.decode(text, type=_Format).format
-    except (ValueError, RecursionError):
-        return f"not a manifest of {FORMAT}: its first line does not hold the sha256 of the other lines"
-    return (
-        f"not a manifest of {FORMAT}: its format is {found!r}, which this version does not read; prepare the data set"
-        " again, into another folder"
-    )
 
 
 def _wrong_statements(manifest: Manifest, document: _Document) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.columns import CONTENT, KEY, RAW_PREFIX_BYTES, SPLITS, TITLE, UID
+from contract.columns import CONTENT, KEY, OFFSET, RAW, RAW_PREFIX_BYTES, REASON, SOURCE, SPLITS, TITLE, UID
 from contract.keys import offset_keys, record_keys
 from contract.reasons import REASON_NAMES, REASONS
 from contract.text.clean import clean_array
@@ -151,13 +151,13 @@ def _check_order(keys: pa.BinaryArray, law: str, *, checked: Checked, rows: np.n
 
 def check_rejected(batch: pa.RecordBatch, *, rules: VerifyRules, checked: Checked) -> None:
     """The laws of rejected lines: reason, source and offset, what the reason refers to, order."""
-    reasons, raw, titles = batch["reason"], batch["raw"], batch[TITLE]
+    reasons, raw, titles = batch[REASON], batch[RAW], batch[TITLE]
     checked.reasons.update(reasons.to_pylist())
     is_parsed = pc.invert(_is_in(reasons, _NOT_PARSED))
     laws = [
         (pc.invert(_is_in(reasons, REASON_NAMES)), f"one of {', '.join(REASONS)}"),
-        (pc.invert(_is_in(batch["source"], rules.sources)), "a source that the manifest names"),
-        (pc.less(batch["offset"], 0), "an offset in its source"),
+        (pc.invert(_is_in(batch[SOURCE], rules.sources)), "a source that the manifest names"),
+        (pc.less(batch[OFFSET], 0), "an offset in its source"),
         (pc.and_(is_parsed, raw.is_valid()), "no raw bytes of a line that was parsed"),
         (pc.and_not(raw.is_null(), is_parsed), "the start of a line that was not parsed"),
         (pc.greater(pc.binary_length(raw), RAW_PREFIX_BYTES), f"at most {RAW_PREFIX_BYTES} raw bytes"),
@@ -182,8 +182,8 @@ def _is_in(values: pa.StringArray, known: tuple[str, ...]) -> pa.BooleanArray:
 
 def _describe_rejected(batch: pa.RecordBatch, expected: str, row: int) -> tuple[object, object]:
     values = {name: batch[name][row].as_py() for name in batch.schema.names}
-    texts = (f"{name} {quote(values[name])}" for name in ("source", UID, TITLE, "raw"))
-    return f"{quote(values['reason'])}, offset {values['offset']}, {', '.join(texts)}", expected
+    texts = (f"{name} {quote(values[name])}" for name in (SOURCE, UID, TITLE, RAW))
+    return f"{quote(values[REASON])}, offset {values[OFFSET]}, {', '.join(texts)}", expected
 
 
 def _check_rejected_order(batch: pa.RecordBatch, *, rules: VerifyRules, checked: Checked) -> None:
@@ -192,9 +192,9 @@ def _check_rejected_order(batch: pa.RecordBatch, *, rules: VerifyRules, checked:
     A line without a record has the key of its source and offset, and is checked. A duplicate has the key of its texts,
     which cannot be computed here: only its title is stored, uncleaned.
     """
-    sources = pc.index_in(batch["source"], value_set=pa.array(rules.sources, pa.string()))
-    has_place = pc.and_(sources.is_valid(), _is_in(batch["reason"], _WITHOUT_RECORD))
-    rows = np.flatnonzero(has_place)
-    words = offset_keys(batch["offset"].to_numpy()[rows], source=sources.fill_null(0).to_numpy()[rows])
+    sources = pc.index_in(batch[SOURCE], value_set=pa.array(rules.sources, pa.string()))
+    has_offset_key = pc.and_(sources.is_valid(), _is_in(batch[REASON], _WITHOUT_RECORD))
+    rows = np.flatnonzero(has_offset_key)
+    words = offset_keys(batch[OFFSET].to_numpy()[rows], source=sources.fill_null(0).to_numpy()[rows])
     keys = pa.array([word.tobytes() for word in words], pa.binary())
     _check_order(keys, "rejected order", rows=rows, checked=checked)

@@ -106,7 +106,7 @@ def test_a_value_of_another_type_is_named_with_its_path() -> None:
 def test_a_manifest_of_the_first_format_is_to_be_prepared_again(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text(json.dumps({"format": "vitrine/1", "dataset_id": "0" * 32}, indent=1))
 
-    with pytest.raises(UserError, match=r"manifest.json: .*format is 'vitrine/1'.*prepare the data set again"):
+    with pytest.raises(UserError, match=r"manifest.json: .*format is vitrine/1; prepare the data set again"):
         read_manifest(str(tmp_path))
 
 
