@@ -1,11 +1,11 @@
-"""The adapter as one flat tensor, and its way from and to the names of PEFT.
+"""The adapter as one flat tensor, and its conversion from and to a PEFT state.
 
 Shapes: L layers, P trained values of a layer, K input and N output columns of a projection, R rank, M ranks of all
 linear layers of a projection together.
 
-A row of the flat tensor holds, projection after projection, first the matrices A of its linear layers (M x K), then the
-matrices B one below the other (N x R). One tensor makes casting, clipping, the optimizer's step and the sum over ranks
-one kernel each.
+A row of the flat tensor is one layer. For each projection in turn it holds the matrices A of its linear layers (M x K),
+then their matrices B (N x R), each one below the other. With one tensor, casting, clipping, the optimizer's step and
+the sum over ranks are one kernel each.
 """
 
 from collections.abc import Iterator, Mapping

@@ -24,7 +24,7 @@ _SIZES: Final = 16  # different T that batches of one stream can have: few, so t
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents one after the other, then padding, cut into documents of at most one block without answer tokens."""
+    """Documents one after the other, then padding: documents of at most one block, without answer tokens."""
 
     ids_T: Tensor
     positions_T: Tensor  # within the document

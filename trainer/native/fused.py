@@ -1,7 +1,7 @@
 """A decoder layer by hand: products by cuBLAS, everything between them in a kernel each, gradients written out.
 
-The same function as `reference.py`, which says what it computes. A stage writes what the next product reads, in FP8
-where the base is in FP8, and along with it the thin LoRA product that would otherwise be a pass of its own.
+The same function as in `reference.py`, which shows it in plain PyTorch. Each stage writes the input of the next
+product, in FP8 where the base is in FP8, and in the same pass that input's thin LoRA product.
 Shapes: T tokens, C hidden columns, F columns of the MLP, N columns of queries, keys and values, Q columns of queries,
 P values of the adapter in this layer, M and R as in `adapter.py`.
 """

@@ -154,7 +154,7 @@ def test_a_base_stored_in_4_bit_computes_in_our_type_whatever_it_was_stored_with
     assert {m.compute_dtype for m in untouched.modules() if isinstance(m, Linear4bit)} == {torch.float32}
 
 
-def test_weights_that_are_cut_off_are_told_in_a_line(micro_base: Path, lora: PeftModel, tmp_path: Path) -> None:
+def test_weights_that_are_cut_off_are_reported_in_a_line(micro_base: Path, lora: PeftModel, tmp_path: Path) -> None:
     base, adapter = tmp_path / "base", tmp_path / "adapter"
     shutil.copytree(micro_base, base)
     lora.save_pretrained(adapter)
@@ -167,7 +167,7 @@ def test_weights_that_are_cut_off_are_told_in_a_line(micro_base: Path, lora: Pef
         load_adapter(str(micro_base), str(adapter), device=CPU)
 
 
-def test_a_hub_that_is_out_of_reach_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_is_out_of_reach_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setattr(unit.constants, "ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")

@@ -1,4 +1,4 @@
-"""The tiny base learns batches that take about as long for any catalogue."""
+"""The tiny base trains on batches that take about the same time for any catalogue."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Unsloth as an engine: when it is taken, what is said when it cannot be, and, where it is installed, that it is right.
+"""Unsloth as an engine: when it is chosen, the message when it cannot run, and, where it is installed, its losses.
 
 On a machine without a GPU Unsloth trains with the layers of transformers; on one with a GPU, with its own kernels.
 """
@@ -46,10 +46,10 @@ def test_where_it_is_not_installed_a_run_that_asks_for_it_is_refused_before_a_ba
     run = tmp_path / "run"
     code = main(["--data", prepared.root, "--run", str(run), "--base", "tiny", "--engine", "unsloth"])
 
-    told = capfd.readouterr().err.strip().splitlines()
+    printed = capfd.readouterr().err.strip().splitlines()
     assert code == 2
-    assert len(told) == 1
-    assert told[-1].endswith("Unsloth is not installed; from the project's folder: pip install '.[unsloth]'")
+    assert len(printed) == 1
+    assert printed[-1].endswith("Unsloth is not installed; from the project's folder: pip install '.[unsloth]'")
     assert not run.exists()
 
 

@@ -1,4 +1,4 @@
-"""Trials find what fits, and choose the fastest precision that is right."""
+"""Trials find the largest pass that fits, and choose the fastest precision that is right."""
 
 import json
 from dataclasses import replace
@@ -100,7 +100,7 @@ def test_precisions_are_tried_on_the_loaded_base(micro_base: Path) -> None:
 
     assert [trial.precision for trial in trials] == ["nf4", "bf16", "fp8"]
     nf4, bf16, fp8 = (trial.losses for trial in trials)
-    assert list(nf4) == sorted(nf4, reverse=True), "the same packs are learnt again and again"
+    assert list(nf4) == sorted(nf4, reverse=True), "the same packs are trained on again and again"
     assert bf16 == pytest.approx(nf4, rel=1e-5)
     assert fp8 == pytest.approx(nf4, rel=trial.LARGEST_LOSS_DIFFERENCE)
     assert all(trial.tokens_per_s > 0 for trial in trials)
@@ -136,9 +136,9 @@ def test_a_run_keeps_the_precision_that_its_trial_chose(
     )  # fmt: skip
     train(config)
     first = chosen_precision(run)
-    told = capsys.readouterr().out
-    assert f"engine native: as asked for; base in {first}, 256 tokens at once" in told
-    assert [word in told for word in ("nf4: ", "bf16: ", "fp8: ", "tokens/s, right (chosen)")] == [True] * 4
+    printed = capsys.readouterr().out
+    assert f"engine native: as asked for; base in {first}, 256 tokens at once" in printed
+    assert [word in printed for word in ("nf4: ", "bf16: ", "fp8: ", "tokens/s, right (chosen)")] == [True] * 4
     document = json.loads((run / names.TRIALS).read_text())
     assert [trial["precision"] for trial in document["trials"] if trial["is_chosen"]] == [first]
 

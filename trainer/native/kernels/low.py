@@ -8,7 +8,7 @@ from trainer.native.kernels.records import LowRank, Normed
 from trainer.native.kernels.sizes import ROWS, block, rank_block
 from trainer.native.rounding import OFF_GRID, Fp8Matrix, parts
 
-_TOKENS_A_PROGRAM = 1024  # of a gradient's sum: fewer give more sums to add, more leave processors idle
+_TOKENS_A_PROGRAM = 1024  # summed by one program: fewer would mean more atomic sums, more would leave processors idle
 
 
 def add_low(x_TN: Tensor, base_TN: Tensor, *, low: LowRank) -> Tensor:
