@@ -9,6 +9,7 @@ from contract.errors import UserError
 from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
 from spark_jobs.input.fields import FieldNames
+from spark_jobs.input.formats import SUFFIXES
 
 _MIB: Final = 2**20
 _COUNT: Final = r"(\*|[1-9]\d*)"
@@ -24,7 +25,7 @@ class PrepareConfig:
 
     input: str = setting(
         help="catalogue: a file, a folder or a glob, or several with commas between; JSON lines (also .gz, .zst, .bz2),"
-        " .csv, .tsv or .parquet; local or s3://, gs://, hdfs://",
+        f" {', '.join(SUFFIXES)}; local or s3://, gs://, hdfs://",
         changes="nothing",
         matching="(?s).+",
         expected="the path of a catalogue",

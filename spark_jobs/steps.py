@@ -17,8 +17,9 @@ from spark_jobs.buckets import PIECE_COLUMNS, pieces_of_rows, rows_of_pieces
 from spark_jobs.config import PrepareConfig
 from spark_jobs.counts.records import ReadStatistics, sampling_rate
 from spark_jobs.counts.tokens import read_tokenizer
+from spark_jobs.input.fields import Part
+from spark_jobs.input.parts import estimate_bytes, plan_parts
 from spark_jobs.input.readers import read_part
-from spark_jobs.input.source import Part, estimate_bytes, plan_parts
 from spark_jobs.rows import Rules, rows_of_fields
 from spark_jobs.shards import OPEN_SCHEMAS, SCHEMAS, ShardPlan, TokenSampling, stage_bucket, write_shard
 

@@ -1,13 +1,28 @@
-"""What readers of all formats make of a catalogue: the three fields of each line or row."""
+"""What the readers of all formats take and give: a part of a file, and the three fields of each line or row."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one task reads of a file: all that begins in [start, end), and again every `every` further on.
+
+    These count bytes of the decompressed file, or rows where the format is cut by rows. `end` is None for the rest of
+    the file.
+    """
+
+    source: int  # index of the file in the sorted list of inputs
+    start: int
+    end: int | None
+    every: int | None = None
+
+
 class FieldNames(NamedTuple):
-    """What the catalogue calls the fields."""
+    """The catalogue's names of the fields."""
 
     uid: str
     title: str
@@ -20,6 +35,17 @@ class Fields(NamedTuple):
     uids: pa.StringArray  # null where there is none
     titles: pa.StringArray  # empty where there is none
     contents: pa.StringArray
-    reasons: np.ndarray  # int8: why a line could not be read, as its REASON_CODE, or KEPT
+    reasons: np.ndarray  # int8: the REASON_CODE of a line that could not be read, or KEPT
     offsets: np.ndarray  # int64: of a line's first byte; of a row, its number
     raws: pa.BinaryArray  # start of a line that could not be read, null where it could
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether the bytes are UTF-8."""
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

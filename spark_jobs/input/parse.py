@@ -1,10 +1,10 @@
-"""Lines of JSON become fields. Pure functions, no Spark."""
+"""Lines of JSON become fields, without Spark."""
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from typing import IO, Any, Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
 import numpy as np
@@ -13,14 +13,14 @@ import pyarrow as pa
 from contract.columns import CONTENT, RAW_PREFIX_BYTES, TITLE, UID
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import replace_lone_surrogates
-from spark_jobs.input.fields import FieldNames, Fields
-from spark_jobs.input.lines import Lines
+from spark_jobs.input.fields import FieldNames, Fields, Part, is_utf8
+from spark_jobs.input.lines import Lines, iter_lines
 
 _BOM: Final = b"\xef\xbb\xbf"
 _GROUP_LINES: Final = 256  # parsed in one call; where one of them is broken, all are parsed again one by one
 
 
-class Product(Protocol):
+class LineFields(Protocol):
     """The fields of a line that are used; all others are skipped unread."""
 
     uid: str | int | None
@@ -28,45 +28,56 @@ class Product(Protocol):
     content: str | None
 
 
-@dataclass
-class Read:
-    """Fields as they were read."""
-
-    uid: str | int | None = None
-    title: str | None = None
-    content: str | None = None
-
-
 class Unreadable(NamedTuple):
-    """A line that holds no product."""
+    """A line that holds no record."""
 
     reason: str
+
+
+def read_json_lines(
+    file: IO[bytes],
+    part: Part,
+    *,
+    path: str,  # noqa: ARG001  # all readers take it, for their messages
+    names: FieldNames,
+    max_line_bytes: int,
+) -> Iterator[Fields]:
+    """The fields of the lines that begin in this part."""
+    start, end = part.start, part.end
+    while True:
+        for lines in iter_lines(file, start=start, end=end, max_line_bytes=max_line_bytes):
+            yield fields_of_lines(lines, names)
+        if part.every is None or end is None:
+            return
+        start, end = start + part.every, end + part.every
+        if file.seek(start - 1) < start - 1:  # the file has ended before
+            return
 
 
 def fields_of_lines(lines: Lines, names: FieldNames) -> Fields:
     """The fields of each line, in order. About 4 us a line of 800 bytes."""
     decoder = _decoder(names)
     reasons = np.full(len(lines), KEPT, np.int8)
-    products: list[Product] = []
+    all_fields: list[LineFields] = []
     for first in range(0, len(lines), _GROUP_LINES):
         end = min(first + _GROUP_LINES, len(lines))
         group = _parse_together(lines, first, end, decoder)
         if group is None:
             group = []
             for position in range(first, end):
-                product = _parse_one(lines, position, decoder, names)
-                if isinstance(product, Unreadable):
-                    reasons[position] = REASON_CODE[product.reason]
-                    product = Read()
-                group.append(product)
-        products += group
+                fields = _parse_one(lines, position, decoder, names)
+                if isinstance(fields, Unreadable):
+                    reasons[position] = REASON_CODE[fields.reason]
+                    fields = decoder.type()
+                group.append(fields)
+        all_fields += group
     raws: list[bytes | None] = [None] * len(lines)
     for position in np.flatnonzero(reasons != KEPT).tolist():
         raws[position] = lines.line(position)[:RAW_PREFIX_BYTES]
     return Fields(
-        uids=pa.array([None if product.uid is None else str(product.uid) for product in products], pa.string()),
-        titles=pa.array([product.title or "" for product in products], pa.string()),
-        contents=pa.array([product.content or "" for product in products], pa.string()),
+        uids=pa.array([None if fields.uid is None else str(fields.uid) for fields in all_fields], pa.string()),
+        titles=pa.array([fields.title or "" for fields in all_fields], pa.string()),
+        contents=pa.array([fields.content or "" for fields in all_fields], pa.string()),
         reasons=reasons,
         offsets=lines.offsets,
         raws=pa.array(raws, pa.binary()),
@@ -75,18 +86,20 @@ def fields_of_lines(lines: Lines, names: FieldNames) -> Fields:
 
 @cache
 def _decoder(names: FieldNames) -> "msgspec.json.Decoder[Any]":
-    """Of the type that has these fields, made from their names."""
+    """A decoder of the type with these fields, whose names are those of the catalogue."""
     fields: list[Any] = [(UID, str | int | None, None), (TITLE, str | None, None), (CONTENT, str | None, None)]
     rename = {UID: names.uid, TITLE: names.title, CONTENT: names.content}
-    # They hold no references in circles, and there are so many that looking for circles took a tenth of the time.
-    return msgspec.json.Decoder(msgspec.defstruct("Product", fields, rename=rename, gc=False))
+    # gc=False: they hold no references in circles, and looking for circles among so many took a tenth of the time.
+    return msgspec.json.Decoder(msgspec.defstruct("LineFields", fields, rename=rename, gc=False))
 
 
-def _parse_together(lines: Lines, first: int, end: int, decoder: "msgspec.json.Decoder[Any]") -> list[Product] | None:
-    """The products of these lines; None if one of them, or more, is not as it should be.
+def _parse_together(
+    lines: Lines, first: int, end: int, decoder: "msgspec.json.Decoder[Any]"
+) -> list[LineFields] | None:
+    """The fields of these lines; None if one or more of the lines cannot be read this way.
 
-    Where every line begins with `{` and ends with `}` no value goes on from one line to the next: a line feed is
-    allowed in no string, and between `}` and `{` in no other value. So as many values as lines are one for each.
+    Where every line begins with `{` and ends with `}`, no value extends over two lines: no string may hold a line feed,
+    and no other value may hold `}`, a line feed and `{`. So if there are as many values as lines, each line has one.
     """
     data = np.frombuffer(lines.data, np.uint8)
     text = lines.data[lines.starts[first] : lines.ends[end - 1]]
@@ -95,7 +108,7 @@ def _parse_together(lines: Lines, first: int, end: int, decoder: "msgspec.json.D
         or (lines.starts[first:end] >= lines.ends[first:end]).any()
         or (data[lines.starts[first:end]] != ord("{")).any()
         or (data[lines.ends[first:end] - 1] != ord("}")).any()
-        or not _is_utf8(text)  # msgspec skips fields that are not used, so it does not see what is in them
+        or not is_utf8(text)  # msgspec does not look into fields that are not used
     ):
         return None
     try:
@@ -105,34 +118,24 @@ def _parse_together(lines: Lines, first: int, end: int, decoder: "msgspec.json.D
     return products if len(products) == end - first else None
 
 
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _parse_one(
     lines: Lines, position: int, decoder: "msgspec.json.Decoder[Any]", names: FieldNames
-) -> Product | Unreadable:
+) -> LineFields | Unreadable:
     if lines.is_too_long[position]:
         return Unreadable("too_long")
     text = lines.line(position)
     if lines.offsets[position] == 0:
         text = text.removeprefix(_BOM)
-    if not _is_utf8(text):
+    if not is_utf8(text):
         return Unreadable("not_json")
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return _parse_slowly(text, names)
+        return _parse_slowly(text, decoder, names)
 
 
-def _parse_slowly(text: bytes, names: FieldNames) -> Product | Unreadable:
-    r"""What the standard library makes of a line: it knows lone surrogates (`\ud800`), and whether the rest is JSON.
+def _parse_slowly(text: bytes, decoder: "msgspec.json.Decoder[Any]", names: FieldNames) -> LineFields | Unreadable:
+    r"""The fields by the standard library, which accepts lone surrogates (`\ud800`) and knows whether the rest is JSON.
 
     A line nested deeper than Python's recursion limit (some 1,000 brackets), even in a field that is not used, counts
     as not_json, though it may be valid: neither parser can read it safely.
@@ -150,7 +153,7 @@ def _parse_slowly(text: bytes, names: FieldNames) -> Product | Unreadable:
     uid, title, content = (
         replace_lone_surrogates(text) if isinstance(text, str) else text for text in (uid, title, content)
     )
-    return Read(uid, title, content)
+    return decoder.type(uid, title, content)
 
 
 def _is_id(value: object) -> bool:
@@ -162,7 +165,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _whole_number(digits: str) -> int | float:
-    """The number; infinity, which is no id, where it has more digits than Python is willing to read."""
+    """The number; infinity, which is no id, if it has more digits than Python converts."""
     try:
         return int(digits)
     except ValueError:

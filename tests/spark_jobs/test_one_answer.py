@@ -81,7 +81,7 @@ def test_one_answer(
     partitions: int | None,
     master: str,
 ) -> None:
-    monkeypatch.setattr("spark_jobs.input.source.MIN_RANGE_BYTES", 10_000)  # so that a small file has several ranges
+    monkeypatch.setattr("spark_jobs.input.parts.MIN_RANGE_BYTES", 10_000)  # so that a small file has several ranges
     lines = catalogue(1_000) + [line for line, reason in nasty.NASTY.values() if reason in ("no_title", nasty.KEPT)]
     source = write_input(tmp_path, lines)  # type: ignore[operator]
     manifest = run(source, tmp_path / "out", master=master, partitions=partitions, shard_rows=70)

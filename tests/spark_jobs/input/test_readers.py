@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from contract.errors import UserError
 from contract.manifest import Source
 from contract.reasons import KEPT, REASON_NAMES
-from spark_jobs.input import source as source_module
-from spark_jobs.input.fields import FieldNames, Fields
-from spark_jobs.input.readers import ForwardStream, read_part
-from spark_jobs.input.source import Part, list_sources, plan_parts
+from spark_jobs.input import parts
+from spark_jobs.input.fields import FieldNames, Fields, Part
+from spark_jobs.input.formats import COMPRESSIONS, FORMATS, MAGIC_BYTES
+from spark_jobs.input.opening import ForwardStream
+from spark_jobs.input.parts import plan_parts
+from spark_jobs.input.readers import READERS, read_part
+from spark_jobs.input.source import list_sources
 
 NAMES = FieldNames(uid="sku", title="name", content="text")
 MAX_LINE_BYTES = 300
@@ -93,9 +96,9 @@ WRITERS: dict[str, Callable[[list[dict]], bytes]] = {
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("parallelism", [1, 2, 3, 16])
 def test_each_row_comes_out_once(name: str, parallelism: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "MIN_RANGE_BYTES", 700)
-    monkeypatch.setattr(source_module, "MAX_RANGE_BYTES", 5_000)
-    monkeypatch.setattr(source_module, "BLOCK_ROWS", 37)
+    monkeypatch.setattr(parts, "MIN_RANGE_BYTES", 700)
+    monkeypatch.setattr(parts, "MAX_RANGE_BYTES", 5_000)
+    monkeypatch.setattr(parts, "BLOCK_ROWS", 37)
     monkeypatch.setattr("spark_jobs.input.lines._OVERRUN_BYTES", 100)
     (tmp_path / name).write_bytes(WRITERS[name](ROWS))
 
@@ -236,3 +239,10 @@ def test_parts_beyond_the_end_of_a_short_stream_are_empty(tmp_path: Path) -> Non
     source = Source(str(tmp_path / "a.gz"), (tmp_path / "a.gz").stat().st_size, "")
     part = Part(0, 10**6, 2 * 10**6, every=3 * 10**6)
     assert list(read_part(source, part, names=NAMES, max_line_bytes=MAX_LINE_BYTES)) == []
+
+
+def test_every_format_has_a_reader_and_suffixes_of_its_own() -> None:
+    assert list(READERS) == [row.name for row in FORMATS]
+    suffixes = [suffix for row in FORMATS for suffix in row.suffixes]
+    assert len(set(suffixes)) == len(suffixes)
+    assert all(len(row.magic) <= MAGIC_BYTES for row in (*FORMATS, *COMPRESSIONS))

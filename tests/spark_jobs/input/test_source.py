@@ -8,8 +8,10 @@ import pytest
 
 from contract.errors import UserError
 from contract.manifest import Source
-from spark_jobs.input.readers import open_source
-from spark_jobs.input.source import MAX_RANGE_BYTES, MAX_TASKS_A_FILE, Part, list_sources, plan_parts
+from spark_jobs.input.fields import Part
+from spark_jobs.input.opening import open_source
+from spark_jobs.input.parts import MAX_RANGE_BYTES, MAX_TASKS_A_FILE, plan_parts
+from spark_jobs.input.source import list_sources
 
 
 def names(sources: tuple[Source, ...]) -> list[str]:
@@ -47,7 +49,7 @@ def test_no_such_file_is_the_users_error(tmp_path: Path) -> None:
 
 def test_a_data_set_is_no_catalogue(folder: Path) -> None:
     (folder / "sub" / "manifest.json").write_text("{}")
-    with pytest.raises(UserError, match=r"holds a data set that is prepared already: .*sub/manifest\.json"):
+    with pytest.raises(UserError, match=r"holds a prepared data set: .*sub/manifest\.json"):
         list_sources(str(folder))
 
 

@@ -1,0 +1,92 @@
+"""Formats of input files: one row each.
+
+A new format is a row here and its reader in spark_jobs/input/readers.py.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from contract.errors import UserError
+from contract.manifest import Source
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format, and what has to be known of its files before one is opened."""
+
+    name: str
+    suffixes: tuple[str, ...]  # of file names
+    magic: bytes = b""  # first bytes of every file, where the format has such
+    can_seek: bool = True  # whether a task can begin in the middle of a file, rather than read all that comes before
+    is_cut_by_rows: bool = False  # parts are counted in rows, not in bytes
+    is_compressed: bool = False  # within
+
+
+JSON_LINES: Final = Format("JSON lines", suffixes=())  # also the format of all names that end in no known suffix
+FORMATS: Final = (
+    JSON_LINES,
+    Format("CSV", suffixes=(".csv", ".tsv"), can_seek=False, is_cut_by_rows=True),
+    Format("Parquet", suffixes=(".parquet",), magic=b"PAR1", is_compressed=True),
+)
+SUFFIXES: Final = tuple(suffix for row in FORMATS for suffix in row.suffixes)
+
+
+class Compression(NamedTuple):
+    """A compression of whole files."""
+
+    name: str
+    suffix: str
+    magic: bytes
+
+
+COMPRESSIONS: Final = (
+    Compression("gzip", ".gz", b"\x1f\x8b"),
+    Compression("zstd", ".zst", b"\x28\xb5\x2f\xfd"),
+    Compression("bz2", ".bz2", b"BZh"),
+)
+MAGIC_BYTES: Final = 4  # the longest of all
+
+
+class FileKind(NamedTuple):
+    """How a file is read, as its name says."""
+
+    format: Format
+    compression: str | None
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether a task can begin in the middle of the file."""
+        return self.compression is None and self.format.can_seek
+
+
+def kind_of(source: Source) -> FileKind:
+    """How a file is read. UserError for a compressed file of a format that is compressed within.
+
+    >>> [(kind.format.name, kind.compression) for kind in (kind_of(Source("trn.json.gz", 1, "")),)]
+    [('JSON lines', 'gzip')]
+    """
+    name, suffix = os.path.splitext(source.path.lower())
+    compression = next((row.name for row in COMPRESSIONS if row.suffix == suffix), None)
+    if compression:
+        suffix = os.path.splitext(name)[1]
+    found = next((row for row in FORMATS if suffix in row.suffixes), JSON_LINES)
+    if found.is_compressed and compression:
+        raise UserError(
+            f"{source.path} is a compressed {found.name} file: decompress it; {found.name} is compressed within"
+        )
+    return FileKind(found, compression)
+
+
+def require_kind(start: bytes, source: Source) -> None:
+    """UserError where a file of these first MAGIC_BYTES is of another kind than its name says."""
+    kind = kind_of(source)
+    if kind.format.magic:  # its reader finds out
+        return
+    for row in FORMATS:
+        if row.magic and start.startswith(row.magic):
+            suffixes = " or ".join(row.suffixes)
+            raise UserError(f"{source.path} is a {row.name} file, but its name does not end in {suffixes}; rename it")
+    for name, suffix, magic in COMPRESSIONS:
+        if start.startswith(magic) and kind.compression is None:
+            raise UserError(f"{source.path} is compressed by {name}, but its name does not end in {suffix}; rename it")
