@@ -12,6 +12,7 @@ from contract.errors import UserError
 
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
+DEFAULT_WORDING: Final = "english"
 
 _HOST_AND_PORT: Final = re.compile(r"\w+://[^/]*:\d+")
 _WEIGHT: Final = re.compile(r"\d+(\.\d*)?|\.\d+")

@@ -1,4 +1,7 @@
-"""The only wording between a user and the model: training, evaluation and `vitrine ask` all build prompts here."""
+"""The wordings of the question, and the prompt that training, evaluation and `vitrine ask` all make from one of them.
+
+A new wording is one more entry of WORDINGS.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,24 +9,40 @@ from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
+from contract.errors import UserError
 from contract.text.clean import clean
 from contract.text.profiles import Profile
+from trainer.config import DEFAULT_WORDING
 
-QUESTION: Final = "What is {title}?"
 
-# For bases without a chat template: the Alpaca form.
-_PLAIN: Final = "### Instruction:\n{question}\n\n### Response:\n"
+@dataclass(frozen=True)
+class Wording:
+    """How the model is asked about a title."""
+
+    question: str
+    plain: str  # the prompt for bases without a chat template
+    openings: tuple[str, ...]  # patterns of what people write before the title; understood whatever the run's wording
+
+
+WORDINGS: Final = {
+    DEFAULT_WORDING: Wording(
+        question="What is {title}?",
+        plain="### Instruction:\n{question}\n\n### Response:\n",  # the Alpaca form
+        openings=("what(?:'s| is| are)", "tell me about", "describe"),
+    ),
+}
+_OPENINGS_WITHOUT_WORDING: Final = ("o que (?:é|são)", "qual é", "descreva")
 
 _TITLE_MARK: Final = "\x00"
+_ALL_OPENINGS: Final = [*(each for known in WORDINGS.values() for each in known.openings), *_OPENINGS_WITHOUT_WORDING]
 _ASKED_AS: Final = re.compile(
-    r"^\s*(?:what(?:'s| is| are)|tell me about|describe|o que (?:é|são)|qual é|descreva)\s+(?P<title>.+?)\s*\??\s*$",
-    re.IGNORECASE | re.DOTALL,
+    rf"^\s*(?:{'|'.join(_ALL_OPENINGS)})\s+(?P<title>.+?)\s*\??\s*$", re.IGNORECASE | re.DOTALL
 )
 
 
 @dataclass(frozen=True)
 class PromptForm:
-    """What stands before and after the title, with the special tokens of the base spelt out."""
+    """The text before and after the title, with the special tokens of the base spelt out."""
 
     before: str
     after: str
@@ -33,15 +52,17 @@ class PromptForm:
         return f"{self.before}{title}{self.after}"
 
 
-def prompt_form(tokenizer: PreTrainedTokenizerBase) -> PromptForm:
-    """The prompt's form for this base: its own chat template where it has one."""
-    question = QUESTION.format(title=_TITLE_MARK)
+def prompt_form(tokenizer: PreTrainedTokenizerBase, wording: str = DEFAULT_WORDING) -> PromptForm:
+    """The prompt's form for this base: in its own chat template if it has one. UserError for an unknown wording."""
+    if wording not in WORDINGS:
+        raise UserError(f"wording = {wording!r}, expected one of {', '.join(WORDINGS)}")
+    question = WORDINGS[wording].question.format(title=_TITLE_MARK)
     if tokenizer.chat_template:
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
         )
     else:
-        text = _PLAIN.format(question=question)
+        text = WORDINGS[wording].plain.format(question=question)
     if tokenizer.bos_token and not text.startswith(tokenizer.bos_token):
         text = tokenizer.bos_token + text
     before, after = text.split(_TITLE_MARK)
@@ -49,6 +70,6 @@ def prompt_form(tokenizer: PreTrainedTokenizerBase) -> PromptForm:
 
 
 def title_in(question: str, profile: Profile) -> str:
-    """The cleaned title that a question asks about; a text that is no known question is taken as the title itself."""
+    """The cleaned title in a question of any wording; a text that is no such question is itself the title."""
     match = _ASKED_AS.match(question)
     return clean(match["title"] if match else question, profile)

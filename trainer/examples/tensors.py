@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer.examples.encoder import Pack
 
-IGNORED: Final = -100
+IGNORED: Final = -100  # a label that does not count in the loss
 
 
 def pack_tensors(pack: Pack, *, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
