@@ -1,4 +1,4 @@
-"""The steps that all ranks take together, made ahead, and given up together where one rank cannot make its own."""
+"""The steps that all ranks take together. They are made ahead; if one rank cannot make its part, all ranks stop."""
 
 import itertools
 import time
@@ -21,7 +21,7 @@ _STEPS_AHEAD: Final = 4
 
 @dataclass(frozen=True)
 class _Made:
-    """What this rank has to do in a step, or why it could not be made."""
+    """This rank's part of a step, or the error that prevented it."""
 
     mine: StepPacks
     batches: list[Any]

@@ -12,7 +12,7 @@ import gc
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from trainer.agreement import agreed_steps
 from trainer.config import TrainConfig
 from trainer.runs.checkpoint import RunState, save_checkpoint
 from trainer.runs.copies import try_to_copy
-from trainer.runs.ledger import LearntStep, cut_ledger, learnt, merge, write_ledger
+from trainer.runs.ledger import TrainedStep, cut_ledger, merge, trained, write_ledger
 from trainer.runs.metrics import Sink, StepMetrics
 from trainer.step import DeferredNumbers, StepCounts, TrainState, timestamp, train_step
 from trainer.stream.cursor import Cursor
@@ -42,7 +42,7 @@ def fit(
         cut_ledger(Path(config.run), last_step=start.step)
     saved_step, reached = start.step, replaced(start, cursor=stream.own(start.cursor))
     reporter = _Reporter(sinks, start=start, device=state.accelerator.device)
-    ledger: list[LearntStep] = []  # this rank's part, since the last checkpoint
+    ledger: list[TrainedStep] = []  # this rank's part, since the last checkpoint
     state.engine.model.train()
 
     while reached.cursor.epoch < config.epochs and not _is_last(reached.step, config):
@@ -56,7 +56,7 @@ def fit(
                 reporter.add(_LaunchedStep(reached, counts, numbers, rate=rate, share_done=done))
                 if config.ledger:
                     epoch, first_pack = before.cursor.epoch, before.cursor.packs
-                    ledger.append(learnt(packs, step=reached.step, epoch=epoch, first_pack=first_pack))
+                    ledger.append(trained(packs, step=reached.step, epoch=epoch, first_pack=first_pack))
                 if reached.step % config.save_every == 0:
                     reporter.flush()
                     saved_step = _save(state, config, reached, ledger)
@@ -67,7 +67,7 @@ def fit(
         reporter.flush()
         steps.close()
         if reached.cursor.records == stream.num_records:
-            reached = replaced(reached, cursor=Cursor(epoch=reached.cursor.epoch + 1))
+            reached = replaced(reached, cursor=Cursor.start(reached.cursor.epoch + 1))
 
     if not reached.step:
         raise UserError(f"none of the {stream.num_records:,} records could be read: there is nothing to train on")
@@ -179,7 +179,7 @@ def _after(reached: RunState, packs: StepPacks, counts: StepCounts, stream: Pack
     return replaced(
         reached,
         step=reached.step + bool(counts.records),
-        cursor=reached.cursor.after([packs.places], packs_per_step=stream.packs_per_step, records=records),
+        cursor=reached.cursor.after([packs.positions], packs_per_step=stream.packs_per_step, records=records),
         cut_records=reached.cut_records + counts.cut_records,
         skipped_records=reached.skipped_records + counts.skipped_records,
     )
@@ -205,18 +205,18 @@ def _is_last(step: int, config: TrainConfig) -> bool:
     return config.max_steps is not None and step >= config.max_steps
 
 
-def _save(state: TrainState, config: TrainConfig, reached: RunState, ledger: list[LearntStep]) -> int:
+def _save(state: TrainState, config: TrainConfig, reached: RunState, ledger: list[TrainedStep]) -> int:
     """Writes checkpoint and ledger, and empties `ledger`; returns the step.
 
     Collective: each rank sends the positions of its lanes and its part of the ledger, rank 0 writes.
     """
     ranks = gather_object([(dict(reached.cursor.lanes), ledger)])
-    lanes = {lane: place for lanes_of_rank, _ in ranks for lane, place in lanes_of_rank.items()}
+    lanes = {lane: position for lanes_of_rank, _ in ranks for lane, position in lanes_of_rank.items()}
     if state.accelerator.is_main_process:
         run = Path(config.run)
         state.engine.export_adapter()
         write_ledger(run, list(merge([part for _, part in ranks])))
-        whole = replaced(reached, cursor=replace(reached.cursor, lanes=lanes), loss_scale=state.loss_scale)
+        whole = replaced(reached, cursor=reached.cursor.with_lanes(lanes), loss_scale=state.loss_scale)
         save_checkpoint(run, whole, model=state.engine.model, optimizer=state.optimizer)
         if config.copy_to:
             try_to_copy(run, config.copy_to)

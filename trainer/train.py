@@ -143,7 +143,6 @@ def build(
         data,
         Encoder(tokenizer, max_length=config.max_length),
         Rank(accelerator.process_index, accelerator.num_processes),
-        max_length=config.max_length,
         packs_per_step=config.packs_per_step,
         seed=config.seed,
         skip_damaged=config.skip_damaged,
@@ -153,7 +152,7 @@ def build(
     engine, why = choose_engine(
         lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config),
         config,
-        sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor())).packs,
+        sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor.start())).packs,
         base=base,
         device=device,
     )
@@ -179,7 +178,7 @@ def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, last: 
     UserError if a resume would not go on with the settings and data of the run, or ranks have different checkpoints.
     """
     run, accelerator, engine = Path(config.run), state.accelerator, state.engine
-    start = RunState(0, Cursor(), _identity(config, state, stream))
+    start = RunState(0, Cursor.start(), _identity(config, state, stream))
     if last:
         start = load_checkpoint(last, model=engine.model, optimizer=state.optimizer, identity=start.identity)
         engine.import_adapter()

@@ -35,7 +35,7 @@ class FastCall:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
         self._backend, self._form = tokenizer.backend_tokenizer, prompt_form(tokenizer)
-        self._end, self._max_length = tokenizer.eos_token_id, max_length
+        self._end, self.max_length = tokenizer.eos_token_id, max_length
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
         """One example a record."""
@@ -44,8 +44,8 @@ class FastCall:
         examples = []
         for record, prompt, answer in zip(records, ids[: len(records)], ids[len(records) :], strict=True):
             whole = [*prompt, *answer, self._end]
-            num_cut = max(0, len(whole) - self._max_length)
-            examples.append(Example(record.row, whole[: self._max_length], len(prompt), num_cut))
+            num_cut = max(0, len(whole) - self.max_length)
+            examples.append(Example(record.row, whole[: self.max_length], len(prompt), num_cut))
         return examples
 
 
@@ -64,7 +64,7 @@ class Setting:
 
 def ours(setting: Setting, position: Any) -> Iterator[Batch]:
     """Steps of packs, for one rank."""
-    for step in our_stream(setting).epoch(Cursor.from_json(position) if position else Cursor()):
+    for step in our_stream(setting).epoch(Cursor.from_json(position) if position else Cursor.start()):
         if step.num_records:
             yield step.num_records, sum(pack.num_tokens for pack in step.packs)
         if step.is_over:
@@ -77,7 +77,6 @@ def our_stream(setting: Setting) -> PackStream:
         open_data([setting.data]),
         setting.encoder,
         Rank(0, 1),
-        max_length=setting.max_length,
         packs_per_step=BATCH_TOKENS // setting.max_length,
     )
 

@@ -61,12 +61,12 @@ def rate(setting: Setting, contestant: str, *, position: Any, max_records: int) 
 def epoch(setting: Setting, *, resume_share: float) -> dict[str, Any]:
     """A whole epoch of ours: how full packs are, memory at each tenth, and the cursor after a share of the records."""
     stream = our_stream(setting)
-    total, cursor, meter, num_packs, num_cut = stream.num_records, Cursor(), _Meter(), 0, 0
+    total, cursor, meter, num_packs, num_cut = stream.num_records, Cursor.start(), _Meter(), 0, 0
     memory: list[int] = []
     position = None
     meter.start()
     for step in stream.epoch(cursor):
-        cursor = cursor.after([step.places], packs_per_step=stream.packs_per_step, records=step.num_records)
+        cursor = cursor.after([step.positions], packs_per_step=stream.packs_per_step, records=step.num_records)
         meter.records += step.num_records
         meter.tokens += sum(pack.num_tokens for pack in step.packs)
         num_packs += sum(bool(pack.examples) for pack in step.packs)

@@ -142,7 +142,7 @@ def test_a_run_that_cannot_be_written_stops_with_what_to_do(prepared, micro_base
     (run / "ledger").unlink()
     train(config)
     assert [line["step"] for line in read_metrics(run)] == [1, 2, 3]
-    with pytest.raises(UserError, match="goes on with step 3, expected 1: give --ledger at every resume"):
+    with pytest.raises(UserError, match="has step 3, expected 1: give --ledger at every resume"):
         list(read_ledger(run))
 
 

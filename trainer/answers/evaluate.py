@@ -20,7 +20,7 @@ from trainer.plan.order import num_lanes, rows_of_epoch
 from trainer.runs import names
 from trainer.runs.folder import read_info
 from trainer.runs.json_files import write_json
-from trainer.stream.lanes import first_records, learnt_records
+from trainer.stream.lanes import first_records, trained_records
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def evaluate(config: EvaluateConfig) -> None:
 def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> list[Record]:
     num_records = sum(rows_of_epoch([data_set.rows for data_set in data]))
     lanes = num_lanes(num_records, max_length=settings["max_length"])
-    return learnt_records(data, limit, lanes=lanes, seed=settings["seed"])
+    return trained_records(data, limit, lanes=lanes, seed=settings["seed"])
 
 
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:

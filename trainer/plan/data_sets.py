@@ -1,4 +1,4 @@
-"""The data sets that a run learns."""
+"""The data sets that a run is trained on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from itertools import accumulate
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
 from trainer.config import is_at_least, parse_data
-from trainer.plan.order import Rows, rows_of_epoch
+from trainer.plan.order import RowRange, rows_of_epoch
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class DataSet:
 
     def __post_init__(self) -> None:
         """Checks ranges; raises UserError with all discrepancies at once."""
-        self.manifest.num_rows(self.split)  # which knows the splits
+        self.manifest.num_rows(self.split)  # raises where there is no such split
         problems = []
         if not isinstance(self.weight, Fraction) or self.weight <= 0:
             problems.append(f"weight = {self.weight!r}, expected a positive Fraction")
@@ -33,13 +33,17 @@ class DataSet:
             raise UserError(f"data set {self.root}: {'; '.join(problems)}")
 
     @property
-    def rows(self) -> Rows:
-        """What there is to plan with."""
-        return Rows(tuple(shard.rows for shard in self.manifest.splits[self.split]), self.limit, self.weight)
+    def rows(self) -> RowRange:
+        """The rows of the split that may be trained, for the plan."""
+        return RowRange(tuple(shard.rows for shard in self.manifest.splits[self.split]), self.limit, self.weight)
 
 
 def open_data(texts: Iterable[str], *, split: str = "train", limit: int | None = None) -> tuple[DataSet, ...]:
-    """These data sets; UserError where one is not there, is named twice or has nothing in this split."""
+    """The data sets that `FOLDER` or `FOLDER:WEIGHT` name.
+
+    UserError where a data set is missing, is named twice, has no records in this split, was cleaned by another text
+    profile than the first one, or has so small a weight that an epoch takes none of its records.
+    """
     data: list[DataSet] = []
     if isinstance(texts, str):
         raise UserError(f"data = {texts!r}, expected a list of folders")
@@ -47,26 +51,28 @@ def open_data(texts: Iterable[str], *, split: str = "train", limit: int | None =
         manifest = read_manifest(root)
         data_set = DataSet(root, manifest, split, weight, limit)
         if not manifest.num_rows(split):
-            raise UserError(f"the {split} split of {root} is empty: there is nothing to learn")
+            raise UserError(f"the {split} split of {root} is empty: there is nothing to train on")
         if any(manifest.dataset_id == other.manifest.dataset_id for other in data):
-            raise UserError(f"data: {root} holds the same data set as another that was named; raise its weight instead")
+            raise UserError(
+                f"data: {root} holds the same data set as another folder that was named; raise its weight instead"
+            )
         if data and manifest.text_profile != data[0].manifest.text_profile:
             raise UserError(
                 f"{root} was cleaned by profile {manifest.text_profile!r}, {data[0].root} by"
-                f" {data[0].manifest.text_profile!r}: a question could be cleaned by one of them only"
+                f" {data[0].manifest.text_profile!r}: a question can be cleaned by one profile only"
             )
         data.append(data_set)
     if not data:
         raise UserError("data: expected at least one folder of a prepared data set")
     num_rows = rows_of_epoch([data_set.rows for data_set in data])
-    unlearnt = [data_set.root for data_set, num in zip(data, num_rows, strict=True) if not num]
-    if unlearnt:
+    unused = [data_set.root for data_set, num in zip(data, num_rows, strict=True) if not num]
+    if unused:
         raise UserError(
-            f"data: by these weights an epoch takes no record of {', '.join(unlearnt)}; raise their weights"
+            f"data: with these weights an epoch takes no record of {', '.join(unused)}; raise their weights"
         )
     return tuple(data)
 
 
 def first_rows(data: Sequence[DataSet]) -> list[int]:
-    """The number of each data set's first row, where rows are counted over all of them, the unlearnt ones too."""
+    """The number of each data set's first row. Numbers count the rows of all data sets, those beyond a limit too."""
     return list(accumulate((data_set.manifest.num_rows(data_set.split) for data_set in data), initial=0))[:-1]

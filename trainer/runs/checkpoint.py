@@ -82,9 +82,8 @@ def load_checkpoint(
         document = msgspec.json.decode((folder / names.CHECKPOINT_STATE).read_bytes(), type=dict[str, Any])
         weights = load_file(folder / _WEIGHTS)
         moments = torch.load(folder / _OPTIMIZER, map_location=model.device, weights_only=True)
-        document |= {"cursor": Cursor.from_json(document["cursor"])}
         document.setdefault("loss_scale", _take_loss_scale(moments))
-        state = msgspec.convert(document, RunState)
+        state = msgspec.convert(document, RunState, str_keys=True)
     except (*_FILE_ERRORS, *_FORMAT_ERRORS) as error:
         raise UserError(
             f"{folder} cannot be read ({type(error).__name__}: {error}); delete it to go on from the one before it"
@@ -99,7 +98,7 @@ def load_checkpoint(
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The differences between two identities of a run, in words. A setting that `before` lacks had its default."""
     defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
-    return differences(defaults | dict(before), now)
+    return differences(before, now, defaults=defaults)
 
 
 def _take_loss_scale(moments: dict[str, Any]) -> LossScale | None:

@@ -1,100 +1,106 @@
-"""Where a run stands in its stream: enough to go on from there with any number of ranks."""
+"""The cursor of a run in its stream: enough to go on from there with any number of ranks.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+As JSON, in checkpoints and in the states of data sets:
+`{"epoch": 0, "packs": 24, "records": 90, "lanes": {"5": [3, {"2": [7, 9]}]}}`. A lane is `[blocks, held]`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
 
 from contract.errors import UserError
-from trainer.config import is_at_least
 from trainer.plan.order import Address
 
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Record = TypeVar("Record", bound=msgspec.Struct)
 
-@dataclass(frozen=True)
-class Place:
-    """Where a lane stands: the blocks that it has read, and the records of these that it has not yet given."""
 
-    blocks: int = 0
-    held: tuple[Address, ...] = ()
+class LanePosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How far a lane is: the number of blocks that it has read, and which of their records are in no pack yet."""
 
-    def to_json(self) -> list[Any]:
-        """`[blocks, {block: [indices]}]`."""
-        held: dict[str, list[int]] = {}
-        for address in self.held:
-            held.setdefault(str(address.block), []).append(address.index)
-        return [self.blocks, held]
+    blocks: Natural
+    held: dict[Natural, tuple[Natural, ...]]  # by block, the indices in it
+
+    def __post_init__(self) -> None:
+        """ValueError where a record is held of a block that was not read."""
+        if late := [block for block in self.held if block >= self.blocks]:
+            raise ValueError(f"Expected held records of blocks below {self.blocks}, got block {late[0]}")
 
     @staticmethod
-    def from_json(document: Sequence[Any]) -> "Place":
-        """The place that `to_json` wrote."""
-        blocks, held = document
-        return Place(blocks, tuple(Address(int(block), index) for block in held for index in held[block]))
+    def of(blocks: int, held: Iterable[Address]) -> "LanePosition":
+        """The position of a lane that holds the records at these addresses, which are in order."""
+        by_block = groupby(held, key=lambda address: address.block)
+        return LanePosition(blocks, {block: tuple(each.index for each in group) for block, group in by_block})
+
+    @property
+    def num_held(self) -> int:
+        """The number of held records."""
+        return sum(map(len, self.held.values()))
+
+    @property
+    def addresses(self) -> list[Address]:
+        """The addresses of the held records, in order."""
+        return [Address(block, index) for block, indices in self.held.items() for index in indices]
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """Where a run stands, over all ranks: enough to go on with any number of them."""
+LANE_START: Final = LanePosition(0, {})
 
-    epoch: int = 0
-    packs: int = 0  # of this epoch, over all lanes, empty ones included
-    records: int = 0  # learnt or skipped in this epoch
-    lanes: Mapping[int, Place] = field(default_factory=dict)  # a lane that is not named stands at its start
+
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a run is, over all ranks."""
+
+    epoch: Natural
+    packs: Natural  # of this epoch, over all lanes, empty packs included
+    records: Natural  # trained or skipped in this epoch
+    lanes: dict[Natural, LanePosition]  # a lane that is missing is at LANE_START
+
+    @staticmethod
+    def start(epoch: int = 0) -> "Cursor":
+        """The cursor before the first pack of an epoch."""
+        return Cursor(epoch, 0, 0, {})
+
+    def with_lanes(self, lanes: dict[int, LanePosition]) -> "Cursor":
+        """This cursor with these lanes and no others, sorted as they are written."""
+        return Cursor(self.epoch, self.packs, self.records, dict(sorted(lanes.items())))
+
+    def after(self, positions: Sequence[Mapping[int, LanePosition]], *, packs_per_step: int, records: int) -> "Cursor":
+        """The cursor after a step in which all ranks together took `records` records.
+
+        `positions` are the lanes' positions after the step, one mapping for each rank that is known here.
+        """
+        lanes = {lane: position for of_rank in positions for lane, position in of_rank.items()}
+        after = Cursor(self.epoch, self.packs + packs_per_step, self.records + records, {})
+        return after.with_lanes(self.lanes | lanes)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers for a checkpoint."""
-        lanes = {str(lane): place.to_json() for lane, place in sorted(self.lanes.items())}
-        return {"epoch": self.epoch, "packs": self.packs, "records": self.records, "lanes": lanes}
+        """The JSON of this cursor, as Python objects."""
+        return to_json(self)
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> "Cursor":
-        """The cursor that `to_json` wrote; UserError names every part that is none of it."""
-        if problems := cursor_problems(document):
-            raise UserError("; ".join(problems))
-        lanes = {int(lane): Place.from_json(place) for lane, place in document["lanes"].items()}
-        return Cursor(document["epoch"], document["packs"], document["records"], lanes)
-
-    def after(self, places: Sequence[Mapping[int, Place]], *, packs_per_step: int, records: int) -> "Cursor":
-        """The cursor after a step: where some or all ranks' lanes stand then, and the records that all of them took."""
-        lanes = {lane: place for of_rank in places for lane, place in of_rank.items()}
-        return Cursor(self.epoch, self.packs + packs_per_step, self.records + records, {**self.lanes, **lanes})
+    def from_json(document: Any) -> "Cursor":
+        """The cursor that `to_json` wrote; UserError names the first part that is wrong."""
+        return parse(document, Cursor, name="cursor")
 
 
-def cursor_problems(document: Any) -> list[str]:
-    """What is not as `Cursor.to_json` writes it."""
-    if not isinstance(document, Mapping):
-        return [f"cursor = {document!r:.60}, expected an object"]
-    problems = [
-        f"cursor: {name} = {document.get(name)!r:.60}, expected an integer of at least 0"
-        for name in ("epoch", "packs", "records")
-        if not is_at_least(0, document.get(name))
-    ]
-    lanes = document.get("lanes")
-    if not isinstance(lanes, Mapping):
-        return [*problems, f"cursor: lanes = {lanes!r:.60}, expected an object"]
-    return problems + [
-        f"cursor: lane {lane!r:.20} at {place!r:.60}, expected a number at [blocks, {{block before these: [indices]}}]"
-        for lane, place in lanes.items()
-        if not (_is_number(lane) and _is_place(place))
-    ]
+def to_json(record: msgspec.Struct) -> dict[str, Any]:
+    """A record as JSON writes it: lists for tuples, texts for the numbers that name lanes."""
+    return msgspec.json.decode(msgspec.json.encode(record))
 
 
-def _is_place(document: Any) -> bool:
-    if not isinstance(document, list | tuple) or len(document) != 2:
-        return False
-    blocks, held = document
-    return (
-        is_at_least(0, blocks)
-        and isinstance(held, Mapping)
-        and all(_is_number(block) and int(block) < blocks for block in held)
-        and all(isinstance(each, list) and all(is_at_least(0, index) for index in each) for each in held.values())
-    )
+def parse(document: Any, kind: type[Record], *, name: str) -> Record:
+    """A record of this kind from its JSON; UserError names the first part that is wrong, by its path."""
+    try:
+        return msgspec.convert(document, kind, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{name}: {error}") from error
 
 
-def _is_number(key: Any) -> bool:
-    return isinstance(key, str) and key.isascii() and key.isdecimal()
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What two identities do not agree in, in words."""
-    return [
-        f"{name} was {before.get(name)!r} and is {value!r}" for name, value in now.items() if before.get(name) != value
-    ]
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> list[str]:
+    """The settings that are not as they were, in words. A setting that `before` does not know had its default."""
+    earlier = {**defaults, **before}
+    return [f"{name} was {earlier.get(name)!r} and is {now[name]!r}" for name in now if earlier.get(name) != now[name]]

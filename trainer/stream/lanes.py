@@ -1,4 +1,4 @@
-"""Records from the shards of data sets: those of a lane, in the order in which they are learnt, or simply the first."""
+"""Records from the shards of data sets: the records of a lane in the order of training, or simply the first ones."""
 
 import itertools
 from array import array
@@ -17,7 +17,7 @@ from trainer.shards.row_groups import DamagedShardError, RowGroups
 
 @dataclass
 class LaneReader:
-    """Reads records of one lane. Keeps the row group that it read last of each data set."""
+    """Reads records of one lane. Of each data set it keeps the row group that it read last."""
 
     groups: RowGroups
     lane: Lane
@@ -26,7 +26,7 @@ class LaneReader:
     _kept: dict[int, "_KeptUnit"] = field(default_factory=dict, init=False)
 
     def read(self, addresses: Sequence[Address]) -> dict[Address, Record]:
-        """The records at these addresses, in their order, which must be that of the lane, but for damaged ones."""
+        """The records at these addresses, without damaged ones. The addresses must be in the order of the lane."""
         records: dict[Address, Record] = {}
         for block, group in itertools.groupby(addresses, key=lambda address: address.block):
             of_block = list(self._block(block))
@@ -47,7 +47,7 @@ class LaneReader:
         if kept is None or (kept.unit, kept.cycle) != (stretch.unit, stretch.cycle):
             kept = self._kept[stretch.unit.source] = self._load(stretch)
         if 2 * stretch.stop > stretch.unit.rows and kept.following:
-            self.groups.announce(kept.following)  # later than at once, so that few lanes hold two row groups
+            self.groups.announce(kept.following)  # not sooner, so that few lanes hold two row groups
         return kept
 
     def _load(self, stretch: Stretch) -> "_KeptUnit":
@@ -64,24 +64,24 @@ class LaneReader:
 
 
 def announce_block(groups: RowGroups, lane: Lane, number: int) -> None:
-    """Begins to read what a block of a lane lies in, if there is such a block."""
+    """Begins to read the row groups that hold a block of a lane, if there is such a block."""
     for stretch in lane.block(number) if number < lane.num_blocks else ():
         groups.announce(stretch.unit)
 
 
 @dataclass(frozen=True)
 class _KeptUnit:
-    """A row group in the order of a cycle; no table where it is damaged."""
+    """A row group, its rows in the order of a cycle; `table` is None where the row group is damaged."""
 
     unit: Unit
     cycle: int
     table: pa.Table | None
     rows: list[int]  # numbers of its rows, over all data sets
-    following: Unit | None  # of the lane
+    following: Unit | None  # the unit that the lane reads next of this data set
 
 
-def learnt_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int) -> list[Record]:
-    """Records that a run's first epoch learns, the early ones first; without those that cannot be read."""
+def trained_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int) -> list[Record]:
+    """The first records that a run trains on, at most `limit`, all of its first epoch; damaged records are left out."""
     plans = plan_epoch([data_set.rows for data_set in data], lanes=lanes, seed=seed, epoch=0)
     records: list[Record] = []
     with closing(RowGroups(data)) as groups:
@@ -95,7 +95,7 @@ def learnt_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: int
 
 
 def first_records(data: Sequence[DataSet], limit: int) -> list[Record]:
-    """The first records of data sets, equally many of each: a random sample, since shards are in random order."""
+    """The first stored records, equally many of each data set: a random sample, since shards are in random order."""
     records: list[Record] = []
     with closing(RowGroups(data)) as groups:
         for source, data_set in enumerate(data):
@@ -112,7 +112,7 @@ def first_row(data: Sequence[DataSet], unit: Unit) -> int:
 
 
 def _indices(positions: list[int]) -> pa.Array:
-    # Given a list, pyarrow looks whether it is one of pandas', and loads pandas for it: half a second, 40 MB.
+    # For a list, pyarrow loads pandas to see whether the list is one of its objects: half a second, 40 MB.
     return pa.Array.from_buffers(pa.int64(), len(positions), [None, pa.py_buffer(array("q", positions))])
 
 

@@ -10,17 +10,18 @@ def pack(examples: Sequence[Example], *, max_length: int) -> list[Pack]:
     left, packs = list(examples), []
     while left:
         chosen = set(choose([len(example.ids) for example in left], max_length=max_length))
-        packs.append(Pack(tuple(example for place, example in enumerate(left) if place in chosen)))
-        left = [example for place, example in enumerate(left) if place not in chosen]
+        packs.append(Pack(tuple(example for index, example in enumerate(left) if index in chosen)))
+        left = [example for index, example in enumerate(left) if index not in chosen]
     return packs
 
 
 def choose(lengths: Iterable[int], *, max_length: int) -> list[int]:
-    """The places of those that make the next pack: the first, and with it those that fill it best; the earliest such.
+    """The indices of the lengths that make the next pack: always the first one, and the others that fill it best.
 
-    An exact subset sum over T = max_length, dynamic programming on the bits of large integers. It looks at no more
-    lengths than it takes to fill the pack to the last token: some 20 at T = 2,048, where it takes 10 us, and one more
-    than fit at T = 32,768. That the first is always taken bounds how long any one waits.
+    Among equally good choices it takes the earliest lengths. An exact subset sum over T = max_length, by dynamic
+    programming on the bits of large integers. It reads lengths only until some of them fill the pack to the last token:
+    some 20 at T = 2,048, which takes 10 us, and one more than fit at T = 32,768. No example waits for ever, because the
+    first one is always taken.
     """
     coming = iter(lengths)
     room = max_length - next(coming)
@@ -33,8 +34,8 @@ def choose(lengths: Iterable[int], *, max_length: int) -> list[int]:
         seen.append(length)
         sums.append((sums[-1] | sums[-1] << length) & fits)
     total, chosen = sums[-1].bit_length() - 1, []
-    for place in range(len(seen), 0, -1):
-        if not sums[place - 1] >> total & 1:
-            chosen.append(place)
-            total -= seen[place - 1]
+    for index in range(len(seen), 0, -1):
+        if not sums[index - 1] >> total & 1:
+            chosen.append(index)
+            total -= seen[index - 1]
     return [0, *reversed(chosen)]

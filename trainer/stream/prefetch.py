@@ -9,9 +9,10 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterator[Item], *, ahead: int) -> Generator[Item, None, None]:
-    """The same items in the same order, up to `ahead` of them made before they are asked for.
+    """The same items in the same order; up to `ahead` of them are made before they are asked for.
 
-    What the iterator raises, the consumer gets at its place. Close it, and the thread ends after the item in hand.
+    An error of the iterator is raised to the consumer after the items before it. When this generator is closed, the
+    thread ends after the item that it is making.
     """
     made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=ahead)
     is_over = threading.Event()

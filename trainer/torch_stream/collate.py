@@ -8,23 +8,23 @@ from torch import Tensor
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Packs one after the other as one row without padding, 1 x T, as models take it; and `places`, for `learnt`.
+    """Packs one after the other in one row without padding, 1 x T, as models take it; and `positions`, for `trained`.
 
-    Documents are kept apart by `position_ids` alone: pass no attention mask and no cache.
+    Only `position_ids` keep documents apart: pass no attention mask and no cache.
     """
     batch: dict[str, Any] = {
         name: torch.cat([item[name] for item in items])[None] for name in ("input_ids", "labels", "position_ids")
     }
-    return batch | {"places": [item["place"] for item in items]}
+    return batch | {"positions": [item["position"] for item in items]}
 
 
 def collate_for_flash(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """As `collate`, with the documents' starts as FlashAttention in transformers takes them, which saves a sync."""
+    """As `collate`, with the starts of documents as FlashAttention in transformers takes them, which saves a sync."""
     lengths = [length for item in items for length in item["seq_lengths"]]
     starts = {f"cu_seq_lens_{side}": starts_of(lengths) for side in "qk"}
     return collate(items) | starts | {f"max_length_{side}": max(lengths) for side in "qk"}
 
 
 def starts_of(lengths: Sequence[int]) -> Tensor:
-    """Where documents of these lengths begin, and where the last one ends, int32."""
+    """The offsets of documents of these lengths, and the end of the last one, int32."""
     return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)

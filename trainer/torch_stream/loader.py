@@ -1,4 +1,4 @@
-"""Batches of packs for any training loop: as many on every rank, with the place after what was given out."""
+"""Batches of packs for any training loop: the same number on every rank, and a state after each batch."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from contract.errors import UserError
 from trainer.config import is_at_least
 from trainer.torch_stream.collate import collate
 from trainer.torch_stream.dataset import PackDataset
-from trainer.torch_stream.positions import PackPlace
+from trainer.torch_stream.workers import PackPosition
 
 Batch = dict[str, Any]
 
 
 class PackLoader:
-    """Iterating gives what is left of the epoch, then the next one, `epochs` in all; after them nothing.
+    """An iteration gives the rest of an epoch, the next iteration the next epoch, up to epoch `epochs`; then nothing.
 
-    Collective: ranks agree before each batch (one integer, on the CPU) whether any of them has something left, and
-    those that have not get batches that learn nothing. A rank's error is raised by all of them. An epoch has a multiple
-    of `batches_per_step` batches, so that gradients accumulate within it.
+    Collective: before each batch, ranks agree (by one integer, on the CPU) whether any of them has a batch left. Ranks
+    without one get batches in which no token counts in the loss. An error of one rank is raised on all ranks. An epoch
+    has a multiple of `batches_per_step` batches, so that gradients accumulate within it.
 
-    `dataset.state_dict()` is the place after the last batch that was given out, whatever was read ahead.
+    `dataset.state_dict()` is the state after the last batch that was given, however much was read ahead.
     """
 
     def __init__(
@@ -41,23 +41,23 @@ class PackLoader:
         _check(epochs, batches_per_step, options)
         self.dataset = dataset
         self._epochs, self._batches_per_step = epochs, batches_per_step
-        self._collate = partial(_with_places, collate_fn)
+        self._collate = partial(_with_positions, collate_fn)
         self._loader = DataLoader(dataset, batch_size=dataset.batch_size, collate_fn=self._collate, **options)
         self._group: Any = None  # of all ranks, on the CPU
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches as `collate_fn` makes them, but for `places`."""
+        """Batches as `collate_fn` makes them, without `positions`."""
         is_empty = True
-        while is_empty and (self._epochs is None or self.dataset.place.epoch < self._epochs):
+        while is_empty and (self._epochs is None or self.dataset.cursor.epoch < self._epochs):
             for batch in self._rest_of_epoch():
                 is_empty = False
                 yield batch
-            self.dataset.set_epoch(self.dataset.place.epoch + 1)
+            self.dataset.set_epoch(self.dataset.cursor.epoch + 1)
 
     def _rest_of_epoch(self) -> Iterator[Batch]:
-        end, size = self.dataset.place.packs, self.dataset.rank.world * self.dataset.batch_size
+        end, size = self.dataset.cursor.packs, self.dataset.rank.world * self.dataset.batch_size
         batches = iter(self._loader)
-        held: tuple[Batch, list[PackPlace]] | None = None
+        held: tuple[Batch, list[PackPosition]] | None = None
         is_over, error = False, None
         for turn in itertools.count():
             if held is None and not is_over:
@@ -71,30 +71,30 @@ class PackLoader:
                 return
             end += size
             last = self._last(end)
-            # A worker that has come to its end is left out by the DataLoader, and so are its empty packs.
+            # The DataLoader leaves out the turns of a worker that has come to its end: they are filled in here.
             is_due = held is not None and held[1][0].pack < end
-            batch, places = held if held and is_due else self._collate([self.dataset.empty(last)])
+            batch, positions = held if held and is_due else self._collate([self.dataset.empty(last)])
             held = None if is_due else held
-            self.dataset.learnt(places if places[-1].pack == last.pack else [*places, last])
+            self.dataset.trained(positions if positions[-1].pack == last.pack else [*positions, last])
             yield batch
 
     def _check_whole(self) -> None:
-        """UserError, on all ranks, where an epoch is over though records of it are missing. Collective."""
-        before, place = self.dataset.records_before, self.dataset.place
-        records = before + self._sum(place.records - before)
+        """UserError, on all ranks, if an epoch is over but some of its records were not given. Collective."""
+        before, cursor = self.dataset.records_before, self.dataset.cursor
+        records = before + self._sum(cursor.records - before)
         if records != self.dataset.num_records:
             raise UserError(
-                f"epoch {place.epoch} is over with {records:,} of {self.dataset.num_records:,} records learnt or"
-                " skipped: the state that it went on from is not of this data, or not all batches were taken"
+                f"epoch {cursor.epoch} is over with {records:,} of {self.dataset.num_records:,} records trained or"
+                " skipped: the state that it was resumed from is not of this data, or not all batches were taken"
             )
 
-    def _last(self, end: int) -> PackPlace:
-        """This rank's last pack before `end`, with nothing in it."""
+    def _last(self, end: int) -> PackPosition:
+        """The position of an empty pack: this rank's last one before `end`."""
         rank = self.dataset.rank
-        return PackPlace(self.dataset.place.epoch, end - 1 - (end - 1 - rank.index) % rank.world)
+        return PackPosition(self.dataset.cursor.epoch, rank.first_pack(end) - rank.world)
 
     def _is_any(self, has_batch: bool, error: Exception | None) -> bool:
-        """Whether any rank has a batch; raises what any of them met."""
+        """Whether any rank has a batch. Raises the errors of all ranks. Collective."""
         rank = self.dataset.rank
         if rank.world == 1:
             if error is not None:
@@ -103,19 +103,19 @@ class PackLoader:
         if self._group is None:
             if not distributed.is_initialized() or distributed.get_world_size() != rank.world:
                 raise UserError(
-                    f"this is rank {rank.index} of {rank.world}, but torch.distributed does not run on as many"
+                    f"this is rank {rank.index} of {rank.world}, but torch.distributed does not run on as many ranks"
                 )
             self._group = distributed.new_group(backend="gloo")
-        told = torch.tensor([has_batch, error is not None], dtype=torch.int32)
-        distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._group)
-        if told[1]:
+        flags = torch.tensor([has_batch, error is not None], dtype=torch.int32)
+        distributed.all_reduce(flags, distributed.ReduceOp.MAX, group=self._group)
+        if flags[1]:
             texts: list[Any] = [None] * rank.world
             distributed.all_gather_object(texts, error and str(error), group=self._group)
             raise UserError("; ".join(sorted({text for text in texts if text}))) from error
-        return bool(told[0])
+        return bool(flags[0])
 
     def _sum(self, number: int) -> int:
-        """Over all ranks, which have a group."""
+        """The sum over all ranks. Collective."""
         total = torch.tensor(number)
         if self._group is not None:
             distributed.all_reduce(total, group=self._group)
@@ -130,23 +130,23 @@ def _check(epochs: int | None, batches_per_step: int, options: Mapping[str, Any]
     if not is_at_least(1, batches_per_step):
         problems.append(f"batches_per_step = {batches_per_step!r}, expected an integer of at least 1")
     problems += [
-        f"{name} = {options[name]!r}, expected {expected}" for name, expected in _NOT_HERE.items() if options.get(name)
+        f"{name} = {options[name]!r}, expected {expected}" for name, expected in _REFUSED.items() if options.get(name)
     ]
     if problems:
         raise UserError("; ".join(problems))
 
 
-# Options of a DataLoader that the stream does not go together with.
-_NOT_HERE: Final = {
+# Options of a DataLoader that PackLoader does not take.
+_REFUSED: Final = {
     "batch_size": "it to be given to PackDataset",
-    "drop_last": "False: every record is to be learnt",
-    "persistent_workers": "False: workers could not be told of the next epoch",
+    "drop_last": "False: every record has to be trained",
+    "persistent_workers": "False: workers would not get to know of the next epoch",
 }
 
 
-def _with_places(
+def _with_positions(
     collate_fn: Callable[[Sequence[Batch]], Batch], items: Sequence[Batch]
-) -> tuple[Batch, list[PackPlace]]:
+) -> tuple[Batch, list[PackPosition]]:
     batch = collate_fn(items)
-    batch.pop("places", None)  # what no model takes
-    return batch, [item["place"] for item in items]
+    batch.pop("positions", None)  # models do not take them
+    return batch, [item["position"] for item in items]

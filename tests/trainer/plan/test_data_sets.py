@@ -86,21 +86,21 @@ def test_an_epoch_takes_as_many_of_each_as_the_weights_say(prepared, other_prepa
     assert rows_of_epoch([each.rows for each in open_data([prepared.root, other_prepared.root], limit=7)]) == [7, 7]
 
 
-def test_what_cannot_be_learnt_is_refused(prepared, other_prepared, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_refused(prepared, other_prepared, tmp_path: Path) -> None:
     copy, natural, empty = (str(tmp_path / name) for name in ("copy", "natural", "empty"))
     shutil.copytree(prepared.root, copy)
     write_data_set(Path(natural), made_up_pairs(5))
     publish(natural, replace(read_manifest(natural), text_profile="natural"), replace=True)
     write_data_set(Path(empty), [], val=made_up_pairs(5))
     for texts, message in (
-        ([prepared.root, f"{copy}:0.5"], f"data: {copy} holds the same data set as another that was named"),
+        ([prepared.root, f"{copy}:0.5"], f"data: {copy} holds the same data set as another folder that was named"),
         ([prepared.root, natural], f"{natural} was cleaned by profile 'natural', {prepared.root} by 'seed'"),
         ([prepared.root, empty], f"the train split of {empty} is empty"),
         ([prepared.root, str(tmp_path)], f"no manifest.json in {tmp_path}"),
         ([], "data: expected at least one folder"),
         (
             [f"{prepared.root}:1000", f"{other_prepared.root}:0.001"],
-            f"by these weights an epoch takes no record of {other_prepared.root}; raise",
+            f"with these weights an epoch takes no record of {other_prepared.root}; raise",
         ),
     ):
         with pytest.raises(UserError) as raised:

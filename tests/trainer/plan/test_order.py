@@ -13,9 +13,8 @@ from trainer.plan.order import (
     NUM_LANES,
     Lane,
     Rank,
-    Rows,
+    RowRange,
     Stretch,
-    Worker,
     num_lanes,
     plan_epoch,
     row_order,
@@ -42,7 +41,7 @@ def rows_in_order(lane: Lane, *, seed: int = 3) -> list[tuple[int, int, int]]:
     return rows
 
 
-def all_rows(sources: Sequence[Rows]) -> Counter[tuple[int, int, int]]:
+def all_rows(sources: Sequence[RowRange]) -> Counter[tuple[int, int, int]]:
     return Counter(
         (source, shard, row)
         for source, rows in enumerate(sources)
@@ -55,7 +54,7 @@ def all_rows(sources: Sequence[Rows]) -> Counter[tuple[int, int, int]]:
 @pytest.mark.parametrize("lanes", [1, 2, 5, 48])
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_the_lanes_of_an_epoch_hold_every_row_once(shards: tuple[int, ...], lanes: int, epoch: int) -> None:
-    sources = [Rows(shards)]
+    sources = [RowRange(shards)]
     plans = plan_epoch(sources, lanes=lanes, seed=3, epoch=epoch)
     lengths = [len(rows_in_order(lane)) for lane in plans]
 
@@ -66,7 +65,7 @@ def test_the_lanes_of_an_epoch_hold_every_row_once(shards: tuple[int, ...], lane
 
 @pytest.mark.parametrize("shards", _SHARDS.values(), ids=list(_SHARDS))
 def test_blocks_are_small_and_know_their_size(shards: tuple[int, ...]) -> None:
-    (lane,) = plan_epoch([Rows(shards)], lanes=1, seed=0, epoch=0)
+    (lane,) = plan_epoch([RowRange(shards)], lanes=1, seed=0, epoch=0)
     sizes = [lane.num_rows(number) for number in range(lane.num_blocks)]
 
     assert sizes == [sum(stretch.num for stretch in lane.block(number)) for number in range(lane.num_blocks)]
@@ -86,22 +85,8 @@ def test_every_pack_has_one_owner_that_reads_its_lane(world: int, lanes: int) ->
         assert sum(len(rank.lanes(lanes)) for rank in ranks) == lanes  # no lane is read twice
 
 
-@pytest.mark.parametrize("world", [1, 2, 3, 6, 48])
-@pytest.mark.parametrize("num", [1, 2, 3, 7])
-@pytest.mark.parametrize("batch", [1, 4])
-def test_every_pack_of_a_rank_is_made_by_one_worker_that_reads_its_lane(world: int, num: int, batch: int) -> None:
-    first = 31  # where the run goes on
-    workers = [Rank(world - 1, world, Worker(index, num, batch, first)) for index in range(num)]
-    for turn in range(100):
-        pack = first + (world - 1 - first) % world + turn * world
-        assert [worker.owns(pack) for worker in workers] == [turn // batch % num == index for index in range(num)]
-        assert pack % NUM_LANES in workers[turn // batch % num].lanes(NUM_LANES)
-    if NUM_LANES % (world * num * batch) == 0:
-        assert sum(len(worker.lanes(NUM_LANES)) for worker in workers) == NUM_LANES // world  # no lane is read twice
-
-
 def test_order_changes_with_epoch_and_seed_and_with_nothing_else() -> None:
-    sources = [Rows((5_000,) * 7)]
+    sources = [RowRange((5_000,) * 7)]
 
     def order(seed: int, epoch: int) -> list[tuple[int, int, int]]:
         (lane,) = plan_epoch(sources, lanes=1, seed=seed, epoch=epoch)
@@ -116,14 +101,14 @@ def test_order_changes_with_epoch_and_seed_and_with_nothing_else() -> None:
 
 def test_a_lane_goes_from_shard_to_shard() -> None:
     """Few shards are open at a time: a cache with room for one more than there are lanes fetches each once."""
-    (lane,) = plan_epoch([Rows((5_000,) * 7)], lanes=1, seed=0, epoch=0)
+    (lane,) = plan_epoch([RowRange((5_000,) * 7)], lanes=1, seed=0, epoch=0)
     shards = [shard for _, shard, _ in rows_in_order(lane)]
 
     assert sum(first != second for first, second in pairwise(shards)) == 6
 
 
 def test_a_limit_takes_the_first_rows() -> None:
-    units = units_of(Rows((10, 5_000), limit=2_500))
+    units = units_of(RowRange((10, 5_000), limit=2_500))
 
     assert [(unit.shard, unit.first, unit.rows) for unit in units] == [(0, 0, 10), (1, 0, 2_000), (1, 2_000, 490)]
 
@@ -133,13 +118,13 @@ def test_small_data_has_fewer_lanes_and_so_have_long_packs() -> None:
     assert num_lanes(100_000, max_length=32_768) == 6
 
 
-MIX = [Rows((3_000, 1_500), weight=Fraction("0.7")), Rows((900,), weight=Fraction("0.3"))]
+MIX = [RowRange((3_000, 1_500), weight=Fraction("0.7")), RowRange((900,), weight=Fraction("0.3"))]
 
 
 def test_a_mix_takes_by_weight_as_many_as_there_are() -> None:
     assert rows_of_epoch(MIX) == [2_100, 900]
-    assert rows_of_epoch([Rows((10,)), Rows((25,))]) == [10, 10]
-    assert rows_of_epoch([Rows((1_000,)), Rows((25,), limit=5)]) == [5, 5]
+    assert rows_of_epoch([RowRange((10,)), RowRange((25,))]) == [10, 10]
+    assert rows_of_epoch([RowRange((1_000,)), RowRange((25,), limit=5)]) == [5, 5]
 
 
 def test_each_data_set_of_a_mix_is_gone_through_before_any_of_it_comes_again() -> None:
@@ -165,7 +150,7 @@ def test_a_mix_is_even_from_block_to_block() -> None:
 
 
 def test_the_unit_after_is_the_one_that_is_read_next() -> None:
-    (lane,) = plan_epoch([Rows((5_000, 3_000))], lanes=1, seed=0, epoch=0)
+    (lane,) = plan_epoch([RowRange((5_000, 3_000))], lanes=1, seed=0, epoch=0)
     part = lane.parts[0]
 
     assert [lane.unit_after(stretch) for stretch in part] == [*(stretch.unit for stretch in part[1:]), None]

@@ -13,7 +13,6 @@ from tests.trainer.crashes import kills
 from tests.trainer.native.native_models import make_peft_model
 from trainer.config import TrainConfig
 from trainer.plan.data_sets import open_data
-from trainer.plan.order import Address
 from trainer.runs.checkpoint import (
     LossScale,
     RunState,
@@ -23,10 +22,10 @@ from trainer.runs.checkpoint import (
     save_checkpoint,
 )
 from trainer.runs.folder import check_run, claim_run, read_info, temporary_base
-from trainer.stream.cursor import Cursor, Place
+from trainer.stream.cursor import Cursor, LanePosition
 
 IDENTITY = {"seed": 0, "data": [["id", "train", "7/10", None]]}
-CURSOR = Cursor(1, 24, 90, {0: Place(3, (Address(2, 5), Address(2, 9))), 5: Place(1)})
+CURSOR = Cursor(1, 24, 90, {0: LanePosition(3, {2: (5, 9)}), 5: LanePosition(1, {})})
 
 
 @pytest.fixture(name="model", scope="module")

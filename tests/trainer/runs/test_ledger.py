@@ -15,17 +15,17 @@ import pytest
 from contract.errors import UserError
 from trainer.examples.encoder import Example, Pack
 from trainer.plan.data_sets import open_data
-from trainer.runs.ledger import LearntStep, cut_ledger, learnt, merge, read_ledger, write_ledger
-from trainer.stream.lanes import learnt_records
+from trainer.runs.ledger import TrainedStep, cut_ledger, merge, read_ledger, trained, write_ledger
+from trainer.stream.lanes import trained_records
 from trainer.stream.packs import StepPacks
 
 ROOT = Path(__file__).parents[3]
 
 
-def whole_steps(num: int, *, packs_per_step: int) -> list[LearntStep]:
+def whole_steps(num: int, *, packs_per_step: int) -> list[TrainedStep]:
     draw = random.Random(num)
     return [
-        LearntStep(
+        TrainedStep(
             step,
             0,
             first_pack := (step - 1) * packs_per_step,
@@ -49,7 +49,7 @@ def test_the_parts_of_all_ranks_make_up_the_steps(world: int, packs_per_step: in
     steps = whole_steps(9, packs_per_step=packs_per_step)
     parts = [
         [
-            learnt(
+            trained(
                 packs_of([rows for number, rows in enumerate(step.packs, step.first_pack) if number % world == rank]),
                 step=step.step,
                 epoch=step.epoch,
@@ -78,18 +78,18 @@ def test_steps_after_the_one_that_a_run_goes_on_from_are_dropped(tmp_path: Path)
 
 
 def test_the_page_leads_from_a_ledger_to_the_uids(prepared, other_prepared, tmp_path: Path) -> None:
-    """Its code as it stands there, on a mixture of which not all is learnt, against the stream's own records."""
+    """Its code as it stands there, on a mixture of which not all is trained, against the stream's own records."""
     (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/ledger.md").read_text(), re.DOTALL | re.MULTILINE)
     texts = (f"{other_prepared.root}:0.3", f"{prepared.root}:0.7")
     data, run = open_data(texts), tmp_path / "run"
-    learnt_by_title = {record.title: record for record in learnt_records(data, 1_000, lanes=2, seed=0)}
-    rows = [record.row for record in learnt_by_title.values()]
-    steps = [LearntStep(1, 0, 0, [rows[:5], [], rows[5:9]]), LearntStep(2, 0, 3, [rows[9:]])]
+    trained_by_title = {record.title: record for record in trained_records(data, 1_000, lanes=2, seed=0)}
+    rows = [record.row for record in trained_by_title.values()]
+    steps = [TrainedStep(1, 0, 0, [rows[:5], [], rows[5:9]]), TrainedStep(2, 0, 3, [rows[9:]])]
     write_ledger(run, steps)
     (run / "config.json").write_text(json.dumps({"config": {"data": texts}}))
-    (tmp_path / "learnt.py").write_text(code)
+    (tmp_path / "trained.py").write_text(code)
 
-    command = [sys.executable, "learnt.py", str(run)]
+    command = [sys.executable, "trained.py", str(run)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     title_of = {}
@@ -102,7 +102,7 @@ def test_the_page_leads_from_a_ledger_to_the_uids(prepared, other_prepared, tmp_
     found = [ast.literal_eval(line.partition(" ")[2]) for line in lines]
     assert [[len(pack) for pack in packs] for packs in found] == [[5, 0, 4], [len(rows) - 9]]
     uids = [uid for packs in found for pack in packs for uid in pack]
-    for (title, record), uid in zip(learnt_by_title.items(), uids, strict=True):
+    for (title, record), uid in zip(trained_by_title.items(), uids, strict=True):
         root = other_prepared.root if record.row < 20 else prepared.root
         assert title_of[root, uid] == title
 
@@ -112,5 +112,5 @@ def test_a_ledger_that_lacks_steps_is_refused(tmp_path: Path) -> None:
     write_ledger(tmp_path, steps[:10])
     write_ledger(tmp_path, steps[20:])
 
-    with pytest.raises(UserError, match=r"from-00000021.jsonl goes on with step 21, expected 11: give --ledger"):
+    with pytest.raises(UserError, match=r"from-00000021.jsonl has step 21, expected 11: give --ledger"):
         list(read_ledger(tmp_path))

@@ -219,13 +219,13 @@ def test_nobody_waits_for_a_stalled_read_that_is_wanted_no_more(
 def _stream(micro_base: Path, data: DataSet, monkeypatch: pytest.MonkeyPatch) -> PackStream:
     monkeypatch.setattr("trainer.plan.order.BLOCK_ROWS", 10)
     encoder = Encoder(AutoTokenizer.from_pretrained(micro_base), max_length=128)
-    return PackStream((data,), encoder, Rank(0, 1), max_length=128, packs_per_step=4, seed=1)
+    return PackStream((data,), encoder, Rank(0, 1), packs_per_step=4, seed=1)
 
 
 def ledger(stream: PackStream, epoch: int) -> list[tuple[int, ...]]:
     """The rows of each pack of an epoch."""
     packs = []
-    steps = stream.epoch(Cursor(epoch))
+    steps = stream.epoch(Cursor.start(epoch))
     for step in steps:
         packs += [tuple(example.row for example in pack.examples) for pack in step.packs]
         if step.is_over:
@@ -253,7 +253,7 @@ def test_epochs_through_a_store_that_stumbles_learn_each_record_once(
 @pytest.mark.parametrize("wrap", [iter, lambda steps: prefetch((step for step in steps), ahead=2)])
 def test_a_stream_that_is_ended_leaves_no_thread(stream: PackStream, wrap) -> None:
     """Closed by itself, or let go by the thread that works ahead of the loop."""
-    steps = wrap(stream.epoch(Cursor()))
+    steps = wrap(stream.epoch(Cursor.start()))
     next(steps)
     steps.close()
 

@@ -30,7 +30,7 @@ def _make_stream(micro_base: Path, prepared):
 
     def make(rank: Rank, *, packs_per_step: int = 3, limit: int | None = None, data=None) -> PackStream:
         data = data or [DataSet(prepared.root, prepared.manifest, limit=limit)]
-        return PackStream(tuple(data), encoder, rank, max_length=128, packs_per_step=packs_per_step, seed=1)
+        return PackStream(tuple(data), encoder, rank, packs_per_step=packs_per_step, seed=1)
 
     return make
 
@@ -55,7 +55,7 @@ def _learn(make_stream, cursor: Cursor, *, world: int, steps: int | None = None,
             if any(packs):
                 ledger.append((cursor.epoch, packs))
             records = sum(part.num_records for part in mine)
-            cursor = cursor.after([step.places for step in mine], packs_per_step=packs_per_step, records=records)
+            cursor = cursor.after([step.positions for step in mine], packs_per_step=packs_per_step, records=records)
             is_whole = cursor.records == streams[0].num_records
             assert is_whole or not all(part.is_over for part in mine)
             if is_whole or len(ledger) == steps:
@@ -63,7 +63,7 @@ def _learn(make_stream, cursor: Cursor, *, world: int, steps: int | None = None,
         else:
             pytest.fail(f"no end after {MAX_STEPS} steps")
         if is_whole:
-            cursor = Cursor(cursor.epoch + 1)
+            cursor = Cursor.start(cursor.epoch + 1)
     return ledger, Cursor.from_json(json.loads(json.dumps(cursor.to_json())))
 
 
@@ -78,11 +78,11 @@ def _in_order(mine: list[StepPacks], world: int, first: int, num: int) -> tuple[
 @pytest.mark.parametrize("world", [1, 2, 3, 4, 5, 6, 8])
 @pytest.mark.parametrize("packs_per_step", [1, 3, 8])
 def test_steps_hold_the_same_packs_on_any_number_of_ranks(make_stream, world: int, packs_per_step: int) -> None:
-    ledger, end = _learn(make_stream, Cursor(), world=world, packs_per_step=packs_per_step)
-    alone, _ = _learn(make_stream, Cursor(), world=1, packs_per_step=packs_per_step)
+    ledger, end = _learn(make_stream, Cursor.start(), world=world, packs_per_step=packs_per_step)
+    alone, _ = _learn(make_stream, Cursor.start(), world=1, packs_per_step=packs_per_step)
 
     assert ledger == alone
-    assert end == Cursor(epoch=2)
+    assert end == Cursor.start(2)
     for epoch in (0, 1):
         rows = Counter(row for number, packs in ledger if number == epoch for pack in packs for row in pack)
         assert rows == Counter(range(300))
@@ -91,8 +91,8 @@ def test_steps_hold_the_same_packs_on_any_number_of_ranks(make_stream, world: in
 @pytest.mark.parametrize("seed", range(10))
 def test_a_run_stopped_at_any_steps_and_resumed_on_other_ranks_learns_the_same(make_stream, seed: int) -> None:
     generator = random.Random(seed)
-    whole, _ = _learn(make_stream, Cursor(), world=1)
-    ledger, cursor = [], Cursor()
+    whole, _ = _learn(make_stream, Cursor.start(), world=1)
+    ledger, cursor = [], Cursor.start()
     while cursor.epoch < 2:
         part, cursor = _learn(make_stream, cursor, world=generator.choice([1, 2, 3, 4]), steps=generator.randint(1, 9))
         ledger += part
@@ -102,13 +102,13 @@ def test_a_run_stopped_at_any_steps_and_resumed_on_other_ranks_learns_the_same(m
 
 @pytest.mark.parametrize("limit", [1, 2, 16, 17, 299])
 def test_a_limit_learns_that_many_records(make_stream, limit: int) -> None:
-    ledger, _ = _learn(make_stream, Cursor(), world=2, epochs=1, limit=limit)
+    ledger, _ = _learn(make_stream, Cursor.start(), world=2, epochs=1, limit=limit)
 
     assert sorted(row for _, packs in ledger for pack in packs for row in pack) == list(range(limit))
 
 
 def test_epochs_differ_in_order(make_stream) -> None:
-    ledger, _ = _learn(make_stream, Cursor(), world=1)
+    ledger, _ = _learn(make_stream, Cursor.start(), world=1)
 
     assert [packs for epoch, packs in ledger if epoch == 0] != [packs for epoch, packs in ledger if epoch == 1]
 
@@ -121,7 +121,7 @@ def test_a_damaged_shard_is_named(make_stream, prepared, tmp_path: Path, damage:
     stream = make_stream(Rank(0, 1), data=[DataSet(str(root), prepared.manifest)])
 
     with pytest.raises(UserError, match=shard):
-        for _, _step in zip(range(MAX_STEPS), stream.epoch(Cursor()), strict=False):
+        for _, _step in zip(range(MAX_STEPS), stream.epoch(Cursor.start()), strict=False):
             pass
 
 
@@ -132,7 +132,7 @@ def test_records_whose_shard_is_damaged_while_they_are_held_count_as_skipped(
     root = tmp_path / "data"
     shutil.copytree(prepared.root, root)
     data = [DataSet(str(root), prepared.manifest)]
-    ledger, cursor = _learn(make_stream, Cursor(), world=2, steps=8, data=data)
+    ledger, cursor = _learn(make_stream, Cursor.start(), world=2, steps=8, data=data)
     learnt = [row for _, packs in ledger for pack in packs for row in pack]
     damage_shard(root, prepared.manifest, "missing")
 
@@ -151,7 +151,7 @@ def test_records_whose_shard_is_damaged_while_they_are_held_count_as_skipped(
 def test_two_data_sets_are_learnt_together(make_stream, prepared, other_prepared, world: int) -> None:
     """20 of 300 records and all 20: in an epoch as many of both."""
     data = [DataSet(prepared.root, prepared.manifest), DataSet(other_prepared.root, other_prepared.manifest)]
-    ledger, _ = _learn(make_stream, Cursor(), world=world, epochs=15, data=data)
+    ledger, _ = _learn(make_stream, Cursor.start(), world=world, epochs=15, data=data)
     counts = Counter(row for _, packs in ledger for pack in packs for row in pack)
 
     assert counts == {row: 1 if row < 300 else 15 for row in range(320)}

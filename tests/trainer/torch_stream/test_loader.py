@@ -15,12 +15,14 @@ from torch import distributed
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from contract.errors import UserError
+from trainer.examples.encoder import Encoder
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import Rank
+from trainer.stream.packs import PackStream
 from trainer.torch_stream.collate import collate
 from trainer.torch_stream.dataset import PackDataset
 from trainer.torch_stream.loader import PackLoader
-from trainer.torch_stream.positions import merge_states
+from trainer.torch_stream.state import merge_states
 
 PACKS_PER_BATCH = 12  # over all ranks
 NUM_RECORDS = 300
@@ -42,8 +44,8 @@ def _make(micro_base: Path, prepared) -> Callable[..., PackDataset]:
 
     def make(rank: Rank, *, root: str = prepared.root, batch_size: int | None = None) -> PackDataset:
         size = batch_size or PACKS_PER_BATCH // rank.world
-        data = [DataSet(root, prepared.manifest)]
-        return PackDataset(data, tokenizer, max_length=128, batch_size=size, seed=1, rank=rank)
+        encoder = Encoder(tokenizer, max_length=128)
+        return PackDataset(PackStream((DataSet(root, prepared.manifest),), encoder, rank, seed=1), batch_size=size)
 
     return make
 
@@ -76,13 +78,13 @@ def on_ranks(work: Callable[[Rank], Any], *, world: int, folder: Path) -> list[A
 
 
 def with_rows(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return collate(items) | {"rows": [item["place"].rows for item in items]}
+    return collate(items) | {"rows": [item["position"].rows for item in items]}
 
 
 def read(dataset: PackDataset, *, num_workers: int, epochs: int = 2, most: int = 1_000) -> tuple[Ledger, Any]:
     """The rows of at most so many batches, and the state after them."""
     loader, ledger = PackLoader(dataset, epochs=epochs, num_workers=num_workers, collate_fn=with_rows), []
-    while dataset.place.epoch < epochs:
+    while dataset.cursor.epoch < epochs:
         for batch in loader:
             ledger.append(batch["rows"])
             if len(ledger) == most:

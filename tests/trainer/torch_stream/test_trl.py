@@ -104,12 +104,11 @@ def _ours(micro_base: Path, data) -> list[float]:
         (DataSet(data.root, data.manifest),),
         Encoder(AutoTokenizer.from_pretrained(micro_base), max_length=MAX_LENGTH),
         Rank(0, 1),
-        max_length=MAX_LENGTH,
         packs_per_step=PACKS_PER_STEP,
     )
     losses: list[float] = []
     for epoch in (0, 1):
-        for mine in stream.epoch(Cursor(epoch)):
+        for mine in stream.epoch(Cursor.start(epoch)):
             if len(losses) == STEPS:
                 break
             counts = StepCounts(*count_step(mine, state.accelerator).get())
@@ -123,7 +122,8 @@ def _ours(micro_base: Path, data) -> list[float]:
 
 def test_trls_own_collator_takes_the_items(micro_base, data):
     tokenizer = AutoTokenizer.from_pretrained(micro_base)
-    dataset = PackDataset(open_data([data.root]), tokenizer, max_length=MAX_LENGTH, batch_size=3, rank=Rank(0, 1))
+    encoder = Encoder(tokenizer, max_length=MAX_LENGTH)
+    dataset = PackDataset(PackStream(open_data([data.root]), encoder, Rank(0, 1)), batch_size=3)
     theirs = PackLoader(dataset, epochs=1, collate_fn=DataCollatorForLanguageModeling(0, padding_free=True))
     batches = [{name: value.tolist() for name, value in batch.items()} for batch in theirs]
     dataset.set_epoch(0)
