@@ -1,0 +1,108 @@
+"""The grids that were walked, by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bench.learn.recipe import Recipe
+
+_TRAINED: Final = ("what_is", "tell_me", "describe", "o_que_e", "descreva")
+_ASKED: Final = ("what_is", "tell_me", "o_que_e", "held_can_you", "held_looking", "held_pt", "brief")
+
+
+def recipes(name: str) -> list[Recipe]:
+    """The points of a grid, or of a file with a list of settings."""
+    if name in GRIDS:
+        return GRIDS[name]()
+    if not name.endswith(".json"):
+        raise ValueError(f"grid {name!r}, expected a file.json or one of {', '.join(GRIDS)}")
+    return [_recipe(settings) for settings in json.loads(Path(name).read_text())]
+
+
+def _recipe(settings: dict[str, Any]) -> Recipe:
+    read: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return Recipe(**read)
+
+
+def _search() -> list[Recipe]:
+    """4,000 products, 10 exposures: which knob brings back most."""
+    low: dict[str, Any] = {"products": 4_000, "exposures": 10, "tokens_per_step": 8_192, "rate": 2e-3, "marks": (2, 5)}
+    fast = low | {"beta2": 0.99}
+    wide = fast | {"rank": 128, "alpha": 256}
+    widest = fast | {"rank": 256, "alpha": 512}
+    return [
+        Recipe(
+            name="r64 1e-3 16k x20", products=4_000, marks=(2, 5, 10, 15), generated=384,
+            asked=("what_is", "held_can_you", "held_looking", "held_pt", "o_que_e", "brief"),
+        ),
+        Recipe(name="r64 2e-3 8k x10", **low),
+        Recipe(name="r64 2e-3 4k x10", **low | {"tokens_per_step": 4_096}),
+        Recipe(name="r64 2e-3 4k x10 beta2 .99", **fast | {"tokens_per_step": 4_096}),
+        Recipe(name="r64 4e-3 8k x10", **low | {"rate": 4e-3}),
+        Recipe(name="r64 4e-3 8k x10 beta2 .99", **fast | {"rate": 4e-3}),
+        Recipe(name="r64 2e-3 8k x10 beta2 .99", **fast),
+        Recipe(name="r64 2e-3 8k x10 beta2 .99 ratio 4", **fast, rate_ratio=4),
+        Recipe(name="r128 2e-3 8k x10 beta2 .99", **wide),
+        Recipe(name="r128 2e-3 8k x10 late", **wide, schedule="late"),
+        Recipe(name="r128 2e-3 8k x10 rest 2", **wide, rest=2),
+        Recipe(name="r128 2e-3 8k x10 sure .95/.1", **wide, sure_probability=0.95, sure_weight=0.1),
+        Recipe(name="r256 2e-3 8k x10", **widest),
+        Recipe(name="r256 1e-3 8k x10", **widest | {"rate": 1e-3}),
+        Recipe(name="r256 2e-3 8k x10 ratio 4", **widest, rate_ratio=4),
+        Recipe(name="r512 1e-3 8k x10", **fast | {"rank": 512, "alpha": 1_024, "rate": 1e-3}),
+        Recipe(name="r256 2e-3 4k x10", **widest | {"tokens_per_step": 4_096}),
+        Recipe(name="r256 2e-3 8k x14", **widest | {"exposures": 14}),
+    ]  # fmt: skip
+
+
+def _real() -> list[Recipe]:
+    """The real records."""
+    wide: dict[str, Any] = {"catalogue": "real", "tokens_per_step": 4_096, "rank": 256, "alpha": 512, "beta2": 0.99}
+    marks = (3, 5, 7, 10)
+    return [
+        Recipe(name="real r64 1e-3 4k x20", catalogue="real", tokens_per_step=4_096, marks=marks),
+        Recipe(name="real r256 2e-3 4k x12", **wide, rate=2e-3, exposures=12, marks=marks),
+        Recipe(name="real r256 1e-3 4k x12", **wide, rate=1e-3, exposures=12, marks=marks),
+        Recipe(name="real r256 2e-3 4k x16", **wide, rate=2e-3, exposures=16, marks=marks),
+    ]
+
+
+def _capacity() -> list[Recipe]:
+    """30 exposures at one rate: what the rank alone decides."""
+    sizes = [(rank, records) for rank in (8, 16, 32, 4, 64) for records in (500, 1_000, 2_000)]
+    return [
+        Recipe(
+            name=f"capacity r{rank} n{records}", products=records, rank=rank, alpha=2 * rank, rate=3e-3, exposures=30,
+            tokens_per_step=8_192, marks=(10, 20),
+        )
+        for rank, records in [*sizes, (1, 1_000), (2, 2_000), (1, 2_000)]
+    ]  # fmt: skip
+
+
+def _wordings() -> list[Recipe]:
+    """One trained wording against five, asked by others."""
+    each: dict[str, Any] = {"products": 1_000, "rate": 3e-3, "tokens_per_step": 8_192, "marks": (5, 10)}
+    return [
+        Recipe(name="one wording", **each, asked=_ASKED),
+        Recipe(name="five wordings", **each, asked=_ASKED, wordings=_TRAINED),
+    ]
+
+
+def _large() -> list[Recipe]:
+    """20,000 products."""
+    return [
+        Recipe(
+            name="20,000 r256 1e-3 8k x12", products=20_000, rank=256, alpha=512, rate=1e-3, beta2=0.99, exposures=12,
+            tokens_per_step=8_192, marks=(2, 4, 6, 8, 10),
+        )
+    ]  # fmt: skip
+
+
+GRIDS: Final[dict[str, Callable[[], list[Recipe]]]] = {
+    "search": _search,
+    "real": _real,
+    "capacity": _capacity,
+    "wordings": _wordings,
+    "large": _large,
+}
