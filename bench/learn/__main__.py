@@ -19,9 +19,8 @@ import transformers
 from bench.learn.base import load_base
 from bench.learn.catalogue import load_catalogues
 from bench.learn.generation import compare, generate, peft_model
-from bench.learn.grid import recipes
+from bench.learn.grid import Recipe, recipes
 from bench.learn.law import laws
-from bench.learn.recipe import Recipe
 from bench.learn.walk import Shelf, Walker
 
 

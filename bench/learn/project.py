@@ -8,10 +8,10 @@ import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from bench.learn.catalogue import WINDOW, Catalogue, Ragged
-from trainer.data import open_data
-from trainer.examples import Encoder, Record
-from trainer.prompt import QUESTION
-from trainer.shards import first_records
+from trainer.examples.encoder import Encoder, Record
+from trainer.examples.prompt import QUESTION
+from trainer.plan.data_sets import open_data
+from trainer.stream.lanes import first_records
 
 TRAINED: Final = "what_is"
 # Questions by name. `what_is` is the one that the trainer asks; `held_*` are never trained.

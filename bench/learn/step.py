@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.learn.adapter import Adapter, gradients, merge, reset
 from bench.learn.base import Base, Sizes, answer_logits, hidden, layer
 from bench.learn.catalogue import IGNORED, StepShape
-from bench.learn.recipe import Recipe
+from bench.learn.grid import Recipe
 
 _MAX_STEPS: Final = 40_000
 _EPS: Final = 1e-8

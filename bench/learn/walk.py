@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bench.learn.adapter import Adapter, make_adapter
 from bench.learn.base import Base
 from bench.learn.catalogue import Catalogue, StepShape, cut_into_steps, step_row
+from bench.learn.grid import Recipe
 from bench.learn.recall import Prober, Recalled
-from bench.learn.recipe import Recipe
 from bench.learn.step import Functions, TrainStep, functions
 
 _PROBED = 512  # records of each kind, along the curve

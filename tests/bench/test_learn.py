@@ -16,9 +16,8 @@ from bench.learn.adapter import make_adapter
 from bench.learn.base import Base, load_base
 from bench.learn.catalogue import Catalogue, Ragged, StepShape, cut_into_steps, step_row
 from bench.learn.generation import compare, generate, peft_model
-from bench.learn.grid import GRIDS, recipes
+from bench.learn.grid import GRIDS, Recipe, recipes
 from bench.learn.law import laws
-from bench.learn.recipe import Recipe
 from bench.learn.step import TrainStep, functions
 from bench.learn.walk import Shelf, Walker
 
