@@ -25,11 +25,11 @@ from trainer.native import (
     Trial,
     build_native,
     fit_to_memory,
-    isolation,
     make_batches,
     offload_adapter,
     try_precisions,
 )
+from trainer.native.trial import document_leakage as native_leakage
 
 # As a share of the largest logit. Documents that see each other give about 1. Rounding gives 1e-6 in float32 and up to
 # 0.03 in bfloat16, measured on 22 layers of random weights: SDPA has one kernel for the packed mask and another one for
@@ -115,7 +115,7 @@ class NativeEngine:
         return self.native.loss(batch)
 
     def document_leakage(self, vocabulary: int) -> float:
-        return isolation.document_leakage(self.native, vocabulary=vocabulary)
+        return native_leakage(self.native, vocabulary=vocabulary)
 
     def export_adapter(self) -> None:
         set_peft_model_state_dict(self.model, self.native.peft_state())

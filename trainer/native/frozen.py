@@ -13,7 +13,7 @@ from bitsandbytes.nn import Linear4bit
 from torch import Tensor, nn
 
 from contract.errors import UserError
-from trainer.native.rounding import OFF_GRID, Fp8Matrix, has_fp8, quantize_rows
+from trainer.native.kernels.rounding import OFF_GRID, Fp8Matrix, has_fp8, quantize_rows
 
 Precision = Literal["nf4", "bf16", "fp8"]
 

@@ -15,8 +15,8 @@ from trainer.native.adapter import Lora
 from trainer.native.frozen import Fp8Weight
 from trainer.native.kernels import attention, low, mlp, rope, rows
 from trainer.native.kernels.records import LayerConstants, LowRank, Normed
+from trainer.native.kernels.rounding import OFF_GRID, Fp8Matrix, parts
 from trainer.native.layer import Layer, Tables, folded
-from trainer.native.rounding import OFF_GRID, Fp8Matrix, parts
 
 
 def fused_layer(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables) -> Tensor:

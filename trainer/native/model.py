@@ -13,9 +13,9 @@ from trainer.native import loss
 from trainer.native.adapter import AdapterLayout, lora_settings, read_state, write_state
 from trainer.native.batch import Batch
 from trainer.native.frozen import Precision
+from trainer.native.kernels.rounding import has_fp8
 from trainer.native.layer import Layer, Tables, make_layer, make_tables
 from trainer.native.reference import reference_layer
-from trainer.native.rounding import has_fp8
 from trainer.native.shape import Rope, Shape, read_rope, read_shape
 
 # From a layer's input (T x C) and its row of the adapter (P) to its output (T x C).

@@ -18,11 +18,11 @@ from trainer.native import loss as native_loss
 from trainer.native.adapter import AdapterLayout
 from trainer.native.families import FAMILIES as KNOWN_FAMILIES
 from trainer.native.frozen import dense_weight
-from trainer.native.isolation import document_leakage
+from trainer.native.kernels.rounding import quantize_rows
 from trainer.native.layer import make_tables
 from trainer.native.reference import reference_layer
-from trainer.native.rounding import quantize_rows
 from trainer.native.shape import Shape
+from trainer.native.trial import document_leakage
 
 LENGTHS = [[17, 70, 5], [64, 1, 33], [90]]
 CPU = torch.device("cpu")

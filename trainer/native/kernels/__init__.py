@@ -1,4 +1,4 @@
-"""Triton kernels of the native engine, a file a stage of the layer. `records` and `sizes` do without Triton.
+"""Triton kernels of the native engine, a file a stage of the layer; `records`, `rounding` and `sizes` need no Triton.
 
 All matrices are contiguous, row after row, unless strides are passed; numbers of rows are multiples of `sizes.ROWS`;
 numbers of columns are multiples of the power of two that a kernel takes as its block. Sums are taken in float32.

@@ -5,8 +5,8 @@ import triton.language as tl
 from torch import Tensor
 
 from trainer.native.kernels.records import LowRank, Normed
+from trainer.native.kernels.rounding import OFF_GRID, Fp8Matrix, parts
 from trainer.native.kernels.sizes import ROWS, block, rank_block
-from trainer.native.rounding import OFF_GRID, Fp8Matrix, parts
 
 _TOKENS_A_PROGRAM = 1024  # summed by one program: fewer would mean more atomic sums, more would leave processors idle
 

@@ -8,9 +8,9 @@ import triton.language as tl
 from torch import Tensor
 
 from trainer.native.kernels.records import LayerConstants, LowRank
+from trainer.native.kernels.rounding import Fp8Matrix, empty_fp8, parts
 from trainer.native.kernels.rows import write_fp8
 from trainer.native.kernels.sizes import ROWS, block, rank_block
-from trainer.native.rounding import Fp8Matrix, empty_fp8, parts
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import triton.language as tl
 from torch import Tensor
 
 from trainer.native.kernels.records import LayerConstants, LowRank, Normed
+from trainer.native.kernels.rounding import OFF_GRID, Fp8Matrix, empty_fp8, parts
 from trainer.native.kernels.sizes import ROWS, block, rank_block
-from trainer.native.rounding import OFF_GRID, Fp8Matrix, empty_fp8, parts
 
 
 @dataclass(frozen=True)
