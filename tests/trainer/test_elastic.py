@@ -186,7 +186,7 @@ def test_a_process_that_is_killed_is_told_by_the_command(begin_run, tmp_path: Pa
     kill_one_rank(training, random.Random(0))
     assert training.text().splitlines()[-1] == (
         "error: train was ended from outside (exit code 1), most often by the system for lack of memory; --resume goes"
-        " on from its last checkpoint"
+        " on from the last checkpoint"
     )
 
 
