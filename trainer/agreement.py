@@ -31,22 +31,22 @@ class _Made:
 def agreed_steps(
     stream: PackStream, cursor: Cursor, state: TrainState, *, on_wait: Callable[[float], None]
 ) -> Generator[tuple[StepPacks, list[Any], StepCounts], None, None]:
-    """This rank's packs of each step of an epoch, their batches, and what all ranks learn in it. Collective.
+    """This rank's packs of each step of an epoch, their batches, and the counts over all ranks. Collective.
 
-    Once a rank cannot make its packs (UserError, OSError), all ranks raise the same UserError before that step.
-    `on_wait` is told how many seconds a step was waited for.
+    If a rank cannot make its packs (UserError, OSError), all ranks raise the same UserError before that step.
+    `on_wait` gets the seconds that the loop waited for a step.
     """
     steps = stream.epoch(cursor)
     made = prefetch(_made(steps, state.engine), ahead=_STEPS_AHEAD)
     try:
         yield from _counted(_timed(made, on_wait), state.accelerator)
     finally:
-        made.close()  # before what its thread goes through
+        made.close()  # its thread iterates over `steps`, so it ends first
         steps.close()
 
 
 def _made(steps: Iterator[StepPacks], engine: Engine) -> Iterator[_Made]:
-    """What is to be done, step by step; after a failure nothing but this failure, for others count on this rank."""
+    """This rank's part of each step. After an error, that error for ever: the other ranks still expect this rank."""
     try:
         for step in steps:
             yield _Made(step, engine.batches(step.packs))
@@ -55,6 +55,7 @@ def _made(steps: Iterator[StepPacks], engine: Engine) -> Iterator[_Made]:
 
 
 def _timed(items: Iterator[_Made], on_wait: Callable[[float], None]) -> Iterator[_Made]:
+    """The same items, each after `on_wait` got the seconds that it took."""
     while True:
         started = time.perf_counter()
         item = next(items, None)
@@ -65,7 +66,7 @@ def _timed(items: Iterator[_Made], on_wait: Callable[[float], None]) -> Iterator
 
 
 def _counted(steps: Iterator[_Made], accelerator: Accelerator) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
-    """Each step with its counts, which are asked for one step ahead."""
+    """Each step with its counts, which are requested one step ahead."""
     held: tuple[_Made, DeferredNumbers] | None = None
     for made in steps:
         following = made, count_step(made.mine, accelerator, has_failed=made.error is not None)
@@ -78,6 +79,6 @@ def _counted(steps: Iterator[_Made], accelerator: Accelerator) -> Iterator[tuple
 
 
 def _agreed_failure(error: Exception | None) -> UserError:
-    """What any rank met, the same on all of them. Collective."""
-    told = {text for text in gather_object([str(error) if error else ""]) if text}
-    return UserError(f"{'; '.join(sorted(told))}. Then go on with --resume, from the last checkpoint if there is one")
+    """The errors of all ranks, as one error that is the same on each of them. Collective."""
+    texts = {text for text in gather_object([str(error) if error else ""]) if text}
+    return UserError(f"{'; '.join(sorted(texts))}. Then go on with --resume, from the last checkpoint if there is one")
