@@ -63,6 +63,7 @@ class TrainConfig:
         "20GB", help="largest size of the cache: a number of bytes, or as in 500MB or 20GB", changes="nothing"
     )
     max_length: int = setting(2048, help="tokens in one pack; a longer record is cut, and counted as cut", least=1)
+    wording: str = setting(DEFAULT_WORDING, help="wording of the question that the model is trained to answer")
     tokens_per_step: int = setting(
         16_384, help="tokens in one optimizer step over all GPUs, padding included: a multiple of MAX_LENGTH", least=1
     )

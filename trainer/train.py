@@ -141,7 +141,7 @@ def build(
     tokenizer = load_tokenizer(base)
     stream = PackStream(
         data,
-        Encoder(tokenizer, max_length=config.max_length),
+        Encoder(tokenizer, max_length=config.max_length, wording=config.wording),
         Rank(accelerator.process_index, accelerator.num_processes),
         packs_per_step=config.packs_per_step,
         seed=config.seed,

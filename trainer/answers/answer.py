@@ -16,7 +16,7 @@ from command.options import parse_settings
 from contract.errors import UserError
 from contract.text.clean import clean
 from contract.text.profiles import Profile, find_profile
-from trainer.config import AskConfig
+from trainer.config import DEFAULT_WORDING, AskConfig
 from trainer.engines.base import load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
 from trainer.examples.prompt import title_in
@@ -57,7 +57,8 @@ def load_answerer(run: Path) -> Answerer:
     base = base_of(run, info.config["base"])
     tokenizer = load_tokenizer(base)
     model = load_adapter(base, str(run / names.ADAPTER), device=device)
-    encoder = Encoder(tokenizer, max_length=info.config["max_length"])
+    wording = info.config.get("wording", DEFAULT_WORDING)  # older runs have no such setting
+    encoder = Encoder(tokenizer, max_length=info.config["max_length"], wording=wording)
     return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from contract.errors import UserError
 from contract.text.profiles import NATURAL, SEED
-from trainer.examples.prompt import prompt_form, title_in
+from trainer.examples.encoder import Encoder
+from trainer.examples.prompt import WORDINGS, Wording, prompt_form, title_in
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,23 @@ def test_the_title_is_found_in_a_question_and_cleaned_as_in_training(question: s
 
 def test_the_title_is_cleaned_with_the_profile_of_the_run() -> None:
     assert title_in("What is Mog&#x2019;s 10&quot; vase?", NATURAL) == "Mog's 10\" vase"
+
+
+def test_an_unknown_wording_is_refused(micro_base: Path) -> None:
+    with pytest.raises(UserError, match="wording = 'klingon', expected one of english"):
+        prompt_form(AutoTokenizer.from_pretrained(micro_base), "klingon")
+
+
+def test_a_wording_is_one_entry(micro_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = "Pergunta: {question}\n"
+    monkeypatch.setitem(WORDINGS, "other", Wording(question="O que é {title}?", plain=plain, openings=()))
+    tokenizer = AutoTokenizer.from_pretrained(micro_base)
+
+    assert prompt_form(tokenizer, "other").prompt("Red Kettle") == "<s><|user|>O que é Red Kettle?</s><|assistant|>"
+    encoder = Encoder(tokenizer, max_length=64, wording="other")
+    assert tokenizer.decode(encoder.prompt_ids("Red Kettle")) == prompt_form(tokenizer, "other").prompt("Red Kettle")
+    tokenizer.chat_template = None
+    assert prompt_form(tokenizer, "other").prompt("Red Kettle") == "<s>Pergunta: O que é Red Kettle?\n"
 
 
 def test_the_prompt_follows_the_bases_chat_template(micro_base: Path) -> None:
