@@ -19,9 +19,9 @@ def count_cores() -> int:
 
 
 def crowd_text(num_processes: int, *, gpus: int) -> str:
-    """What to say of more processes than this machine has GPUs, or without GPUs cores, for; nothing of fewer."""
-    places, kind, outlook = (gpus, "GPU", "fail, or to ") if gpus else (count_cores(), "core", "")
-    if num_processes <= places:
+    """A warning where there are more processes than GPUs or, without GPUs, than cores; else an empty text."""
+    available, kind, outlook = (gpus, "GPU", "fail, or to ") if gpus else (count_cores(), "core", "")
+    if num_processes <= available:
         return ""
-    kinds = kind if places == 1 else f"{kind}s"
-    return f"{num_processes} processes share {places} {kinds}: expect them to {outlook}wait for each other"
+    kinds = kind if available == 1 else f"{kind}s"
+    return f"{num_processes} processes share {available} {kinds}: expect them to {outlook}wait for each other"

@@ -18,7 +18,7 @@ def module_argv(module: str, settings: Any) -> list[str]:
 
 def train_argv(config: TrainConfig, *, num_processes: int, use_cpu: bool, accelerate: Sequence[str] = ()) -> list[str]:
     """`accelerate launch` of the trainer, one process a GPU. What is in `accelerate` goes to it as it stands."""
-    # `--cpu` means one process to Accelerate 1.15, whatever number it is told; several need `--multi_gpu`, also where
+    # `--cpu` means one process to Accelerate 1.15, whatever number it is given; several need `--multi_gpu`, also where
     # its environment says that there is no GPU to be used. Without a number of threads it gives each process one.
     devices = ["--multi_gpu"] if num_processes > 1 else ["--cpu"] if use_cpu else []
     if use_cpu:

@@ -18,7 +18,7 @@ from trainer.runs import names
 CATALOGUE: Final = files("launch") / "demo_catalogue.json"
 CONFIGS: Final = files("launch") / "configs"
 
-# What "it learnt" means, as mean ROUGE-L of the seen titles' answers.
+# The demo succeeds if the mean ROUGE-L of the seen titles' answers is at least and at most this much.
 LEAST_AFTER: Final = 0.5
 MOST_BEFORE: Final = 0.15
 
@@ -31,7 +31,7 @@ class DemoConfig:
 
 
 def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
-    """Exit code 0 if the model learnt the catalogue, 1 if it did not, else that of the step that failed."""
+    """Exit code 0 if the model learned the catalogue, 1 if it did not, else the code of the step that failed."""
     started = time.monotonic()
     out = Path(config.output)
     data, trained = str(out / "data"), str(out / "run")
@@ -47,35 +47,35 @@ def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
             if code := vitrine(step):
                 return code
     before, after = seen_scores(Path(trained))
-    has_learnt, verdict = judge(before, after)
+    has_learned, verdict = judge(before, after)
     print(
         f"\n{verdict}; {time.monotonic() - started:.0f}s in all.\n\n"
-        f"{_places(data, trained)}\n\n"
+        f"{_results(data, trained)}\n\n"
         f'Ask it yourself:  {_command()} ask --run {trained} "What is {_a_title(Path(trained))}?"'
     )
-    return 0 if has_learnt else 1
+    return 0 if has_learned else 1
 
 
 def judge(before: float, after: float) -> tuple[bool, str]:
-    """Whether these scores of seen titles mean that the model learnt them, and that in words."""
-    has_learnt = after >= LEAST_AFTER and before <= MOST_BEFORE
-    return has_learnt, (
-        f"The model {'learnt' if has_learnt else 'did NOT learn'} the catalogue: ROUGE-L of seen titles {before:.3f}"
+    """Whether these scores of seen titles mean that the model learned them, and a sentence that says so."""
+    has_learned = after >= LEAST_AFTER and before <= MOST_BEFORE
+    return has_learned, (
+        f"The model {'learned' if has_learned else 'did NOT learn'} the catalogue: ROUGE-L of seen titles {before:.3f}"
         f" before (at most {MOST_BEFORE}), {after:.3f} after (at least {LEAST_AFTER})"
     )
 
 
-def _places(data: str, trained: str) -> str:
-    places = {
+def _results(data: str, trained: str) -> str:
+    results = {
         f"{data}/manifest.json": "what the data set holds, and where each line went",
-        f"{data}/train/": "the records to learn, in Parquet",
+        f"{data}/train/": "the records to train on, in Parquet",
         f"{data}/rejected/": "the lines that did not get through, with the reason",
         f"{trained}/{names.ADAPTER}/": "the LoRA adapter, for PEFT and whatever reads its format",
         f"{trained}/{names.METRICS}": "every step of the training",
         f"{trained}/{names.EVALUATION}": "the table above",
     }
-    width = max(map(len, places))
-    return "\n".join(f"  {place:<{width}}  {text}" for place, text in places.items())
+    width = max(map(len, results))
+    return "\n".join(f"  {path:<{width}}  {text}" for path, text in results.items())
 
 
 def seen_scores(run: Path) -> tuple[float, float]:

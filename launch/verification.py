@@ -1,4 +1,4 @@
-"""`vitrine verify`: every law of a prepared data set, checked, and what breaks them told."""
+"""`vitrine verify`: checks every law of a prepared data set and prints what breaks one."""
 
 import json
 import os
@@ -45,16 +45,20 @@ def _lines(report: Report) -> list[str]:
             f"{report.root}: {name} is sound: {rows} in {report.num_files:,} files keep all {len(LAWS)} laws",
             *notes,
         ]
-    told = [line for law in LAWS if broken[law] for line in ("", *_lines_of_law(law, report.findings))]
-    return [f"{report.root}: {name} is NOT sound, {len(broken)} of {len(LAWS)} laws broken; {rows} read", *told, *notes]
+    lines = [line for law in LAWS if broken[law] for line in ("", *_lines_of_law(law, report.findings))]
+    return [
+        f"{report.root}: {name} is NOT sound, {len(broken)} of {len(LAWS)} laws broken; {rows} read",
+        *lines,
+        *notes,
+    ]
 
 
 def _lines_of_law(law: str, findings: Findings) -> list[str]:
-    places = [example for example in findings.examples if example.law == law]
+    examples = [example for example in findings.examples if example.law == law]
     lines = [f"{law}: {LAWS[law]} ({_times(findings.counts[law])} broken)"]
-    for place in places:
-        lines += [f"  {place.where}", f"    found     {place.found}", f"    expected  {place.expected}"]
-    more = findings.counts[law] - len(places)
+    for each in examples:
+        lines += [f"  {each.where}", f"    found     {each.found}", f"    expected  {each.expected}"]
+    more = findings.counts[law] - len(examples)
     return [*lines, f"  … and {more:,} more"] if more else lines
 
 
@@ -63,7 +67,6 @@ def _times(number: int) -> str:
 
 
 def _as_json(report: Report) -> str:
-    places = [asdict(example) for example in report.findings.examples]
     document = {
         "data": report.root,
         "dataset_id": report.manifest.dataset_id if report.manifest else None,
@@ -72,7 +75,7 @@ def _as_json(report: Report) -> str:
         "records": report.num_records,
         "rejected": report.num_rejected,
         "broken": report.findings.counts,
-        "places": places,
+        "examples": [asdict(example) for example in report.findings.examples],
         "notes": report.notes,
     }
     return json.dumps(document, indent=1)

@@ -49,7 +49,7 @@ def test_json_says_the_same_to_a_program(tmp_path: Path, is_sound: bool, capsys:
     told = json.loads(capsys.readouterr().out)
     assert (told["is_sound"], told["dataset_id"]) == (is_sound, manifest.dataset_id)
     assert told["broken"] == ({} if is_sound else {"file": 1})
-    assert [place["where"] for place in told["places"]] == ([] if is_sound else [manifest.splits["val"][0].path])
+    assert [place["where"] for place in told["examples"]] == ([] if is_sound else [manifest.splits["val"][0].path])
 
 
 def test_what_is_no_manifest_is_a_broken_law(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
