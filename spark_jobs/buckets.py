@@ -1,4 +1,4 @@
-"""The one wide shuffle, in whole Arrow batches: what a map task sends to a bucket, what a reduce task makes of it.
+"""The one wide shuffle, in whole Arrow batches: the pieces that a map task sends, and the bucket they make up.
 
 A bucket is a range of keys, so buckets in order, each sorted, are the whole catalogue in the order of its keys.
 Rows never pass through the JVM one by one; Spark moves, spills and retries compressed pieces of some 100 kB.
@@ -12,25 +12,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.columns import CONTENT, KEY, UID
+from contract.columns import CONTENT, KEY, OFFSET, REASON, SOURCE, UID
 from contract.keys import key_words
 from contract.reasons import REASON_CODE
 from spark_jobs.counts.records import ReadStatistics, merge_read
 from spark_jobs.rows import ROW_SCHEMA
 
-FLUSH_BYTES: Final = 64 * 2**20  # of rows that a map task holds before it sends them
+FLUSH_BYTES: Final = 64 * 2**20  # a map task sends its rows when it holds this much
 
-# One row is some rows of one bucket, or what a map task has to say of the lines that it has read.
+BUCKET: Final = "bucket"
+STATISTICS: Final = "statistics"
+ROWS: Final = "rows"
+
+# One row is a piece: some rows of one bucket, or the statistics of a map task.
 PIECE_SCHEMA: Final = pa.schema(
     [
-        pa.field("bucket", pa.int32(), nullable=False),
-        pa.field("statistics", pa.binary(), nullable=False),  # ReadStatistics as JSON, or nothing
-        pa.field("rows", pa.binary(), nullable=False),  # an Arrow stream of ROW_SCHEMA, or nothing
+        pa.field(BUCKET, pa.int32(), nullable=False),
+        pa.field(STATISTICS, pa.binary(), nullable=False),  # ReadStatistics as JSON, or empty
+        pa.field(ROWS, pa.binary(), nullable=False),  # an Arrow stream of ROW_SCHEMA, or empty
     ]
 )
-PIECE_COLUMNS: Final = "bucket int, statistics binary, rows binary"  # the same for Spark
+PIECE_COLUMNS: Final = f"{BUCKET} int, {STATISTICS} binary, {ROWS} binary"  # the same for Spark
 
-_ORDER_COLUMNS: Final = (KEY, UID, "source", "offset", "reason")
+_ORDER_COLUMNS: Final = (KEY, UID, SOURCE, OFFSET, REASON)
 _ORDER: Final = [(name, "ascending") for name in _ORDER_COLUMNS]
 _IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -59,32 +63,33 @@ def rows_of_pieces(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.Table, ReadStat
     """All rows of one bucket, in no order, and the statistics that were sent to it."""
     tables, statistics = [ROW_SCHEMA.empty_table()], []
     for batch in pieces:
-        for rows, told in zip(batch["rows"], batch["statistics"], strict=True):
+        for rows, sent in zip(batch[ROWS], batch[STATISTICS], strict=True):
             if len(buffer := rows.as_buffer()):
                 tables.append(pa.ipc.open_stream(buffer).read_all())
-            if len(buffer := told.as_buffer()):
+            if len(buffer := sent.as_buffer()):
                 statistics.append(msgspec.json.decode(buffer, type=ReadStatistics))
     return pa.concat_tables(tables).combine_chunks(), merge_read(statistics)
 
 
-def settle(table: pa.Table) -> pa.Table:
-    """Rows in order of (key, uid, source, offset); all but the first of a key are duplicates, and lose their content.
+def sort_and_mark_duplicates(table: pa.Table) -> pa.Table:
+    """Rows in order of (key, uid, source, offset); all but the first of a key become duplicates, without content.
 
-    May be done to parts first and to the whole then: the first of the whole is the first of its part.
+    A table may be sorted in parts first: the first row of the whole is also the first of its part.
     """
     table = table.combine_chunks()
-    order, reasons = settled_order(table)
+    order, reasons = order_and_reasons(table)
     table = table.take(pa.array(order))
-    if np.array_equal(reasons, table["reason"].to_numpy()):
+    if np.array_equal(reasons, table[REASON].to_numpy()):
         return table
     contents = pc.if_else(pa.array(reasons == REASON_CODE["duplicate"]), "", table[CONTENT])
-    return _with(table, {"reason": pa.array(reasons, pa.int8()), CONTENT: contents})
+    return _with(table, {REASON: pa.array(reasons, pa.int8()), CONTENT: contents})
 
 
-def settled_order(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the rows by (key, uid, source, offset), and their reasons in this order, duplicates known.
+def order_and_reasons(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the rows by (key, uid, source, offset), and their reasons in this order, duplicates included.
 
-    Sorted by the first half of the key, which nearly always tells; then the few rows that share one among themselves.
+    All rows are sorted by the first half of the key, which nearly always decides; then the few rows whose first halves
+    are equal are sorted among themselves.
     """
     words = key_words(table[KEY].combine_chunks())
     first_words = words[:, 0].astype(np.uint64)
@@ -97,10 +102,10 @@ def settled_order(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
         tied = pa.array(order[is_tied])
         in_order = pc.sort_indices(table.select(_ORDER_COLUMNS).take(tied), sort_keys=_ORDER)
         order[is_tied] = tied.take(in_order).to_numpy()
-    reasons = table["reason"].to_numpy()[order]
-    places = np.flatnonzero(is_same) + 1
-    is_repeated = (words[order[places]] == words[order[places - 1]]).all(axis=1)
-    reasons[places[is_repeated]] = REASON_CODE["duplicate"]
+    reasons = table[REASON].to_numpy()[order]
+    tied_rows = np.flatnonzero(is_same) + 1
+    is_repeated = (words[order[tied_rows]] == words[order[tied_rows - 1]]).all(axis=1)
+    reasons[tied_rows[is_repeated]] = REASON_CODE["duplicate"]
     return order, reasons
 
 
@@ -111,13 +116,13 @@ def _with(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
 
 
 def _flush(held: list[pa.RecordBatch], num_buckets: int) -> Iterator[pa.RecordBatch]:
-    table = settle(pa.Table.from_batches(held))
+    table = sort_and_mark_duplicates(pa.Table.from_batches(held))
     for bucket, first, end in bounds_of(key_words(table[KEY].combine_chunks())[:, 0], num_buckets):
         yield _piece(bucket, rows=stream_of(table.slice(first, end - first)))
 
 
 def bounds_of(words: np.ndarray, num_buckets: int) -> Iterator[tuple[int, int, int]]:
-    """(bucket, first row, end) of each bucket that sorted keys fall into, from the keys' first words."""
+    """(bucket, first row, end) of each bucket that is not empty, from the first words of sorted keys."""
     buckets = bucket_of(words, num_buckets)
     cuts = np.searchsorted(buckets, np.arange(num_buckets + 1))
     for bucket in range(num_buckets):
@@ -126,7 +131,7 @@ def bounds_of(words: np.ndarray, num_buckets: int) -> Iterator[tuple[int, int, i
 
 
 def bucket_of(words: np.ndarray, num_buckets: int) -> np.ndarray:
-    """Which of the equal ranges of keys a key's first 64 bits fall into; it never falls with the key.
+    """The bucket of each key, from the key's first 64 bits: buckets are equal ranges of keys, in order.
 
     >>> bucket_of(np.array([0, 2**63 - 1, 2**63, 2**64 - 1], np.uint64), 2)
     array([0, 0, 1, 1])
@@ -135,7 +140,7 @@ def bucket_of(words: np.ndarray, num_buckets: int) -> np.ndarray:
 
 
 def stream_of(table: pa.Table) -> bytes:
-    """The rows as a compressed Arrow stream, to travel in one value."""
+    """The rows as a compressed Arrow stream, for one value of a binary column."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=_IPC_OPTIONS) as writer:
         writer.write_table(table)

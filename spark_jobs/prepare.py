@@ -7,8 +7,7 @@ Run it on this machine (`python -m spark_jobs.prepare --input trn.json --output 
 import sys
 
 if __name__ == "__main__" and __package__ is None:  # run by its path, as spark-submit does
-    _here = __file__.rpartition("/")[0]  # where `statistics` would be ours
-    sys.path[:] = [_here.rpartition("/")[0], *(path for path in sys.path if path != _here)]
+    sys.path.insert(0, __file__.rpartition("/spark_jobs/")[0])  # Python has put spark_jobs/ there, not its parent
 
 from command.signals import code_of, exit_on_signals, raising_on_signals
 
@@ -67,9 +66,9 @@ from spark_jobs.steps import (
 
 
 def prepare(config: PrepareConfig) -> Manifest:
-    """The data set that these settings make of the input, published; or the one that is there, if it is the same.
+    """The manifest of the data set that these settings make of the input: published now, or already there.
 
-    Beside it lie card.html and card.json, which tell what it holds and how it came about.
+    Beside it lie card.html and card.json, which say what it holds and how it was made.
     UserError where the input cannot be read, or the output holds another data set and `overwrite` is not set.
     """
     if languages := languages_of(config.filters()):
@@ -79,8 +78,8 @@ def prepare(config: PrepareConfig) -> Manifest:
     found = find_manifest(config.output)
     if found and not config.overwrite:
         if not is_up_to_date(found, config, sources=sources):
-            raise refuse_to_replace(found, config, sources=sources)
-        print(f"nothing to do: {config.output} holds this data set already ({found.dataset_id})", file=sys.stderr)
+            refuse_to_replace(found, config, sources=sources)
+        print(f"nothing to do: {config.output} already holds this data set ({found.dataset_id})", file=sys.stderr)
         if not has_card(found, config.output):
             print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): --overwrite makes it again", file=sys.stderr)
         with user_errors_of_writing(config.output):
@@ -102,14 +101,14 @@ def prepare(config: PrepareConfig) -> Manifest:
             storage.write_bytes(storage.join(config.output, name), text.encode())
     progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows.rejected.items() if count)
-    print(f"rejected: {reasons or 'none'}; {storage.join(config.output, CARD_HTML)} tells more", file=sys.stderr)
+    print(f"rejected: {reasons or 'none'}; see {storage.join(config.output, CARD_HTML)}", file=sys.stderr)
     if num_swept:
         print(f"swept {num_swept} file(s) that earlier preparations left in {config.output}", file=sys.stderr)
     return manifest
 
 
 def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
-    """UserError where the output is no folder to write to, or the input lies in it."""
+    """UserError where the output cannot be written to, or input and output lie one in the other."""
     storage.require_writable(config.output)
     filesystem, root = storage.open_filesystem(config.output)
     if root.startswith(f"{storage.open_filesystem(config.input)[1]}/"):
@@ -130,7 +129,7 @@ def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadS
         pieces = pieces.transform(bring_together, job)
         buckets = collect(pieces.transform(stage_buckets, job), StagedBucket)
     if not any(bucket.files for bucket in buckets):
-        raise UserError(f"the input is empty: {job.config.input} holds no line once decompressed")
+        raise UserError(f"the input is empty: {job.config.input} holds no line when decompressed")
     _require_records(buckets, job.config.input)
     if job.config.near_duplicates is not None:
         buckets = drop_near_duplicates(spark, job, buckets, threshold=job.config.near_duplicates)
@@ -145,13 +144,13 @@ def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadS
 
 
 def _require_records(buckets: Sequence[StagedBucket], input: str) -> None:
-    """UserError where no line has become a record."""
+    """UserError where no line is kept."""
     if any(split in bucket.files for bucket in buckets for split in SPLITS):
         return
     reasons = _count_reasons(buckets)
-    told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common() if count)
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common() if count)
     raise UserError(
-        f"nothing to learn from in {input}: {sum(reasons.values())} line(s) read, none kept, rejected: {told};"
+        f"nothing to train on in {input}: {sum(reasons.values())} line(s) read, none kept, rejected: {counts};"
         f" {REASONS[max(reasons, key=reasons.__getitem__)].advice}"
     )
 
@@ -166,33 +165,33 @@ def _count_reasons(buckets: Sequence[StagedBucket]) -> Counter[str]:
 def _manifest(job: Job, buckets: Sequence[StagedBucket], shards: Sequence[Shard], *, num_lines: int) -> Manifest:
     """The manifest, not yet published. Publication refuses it if a line was lost on the way."""
     reasons = _count_reasons(buckets)
-    of_section: dict[str, list[Shard]] = {section: [] for section in SECTIONS}
+    shards_of: dict[str, list[Shard]] = {section: [] for section in SECTIONS}
     for shard in sorted(shards, key=lambda shard: (len(shard.path), shard.path)):  # 99999 before 100000
-        of_section[shard.path.partition("/")[0]].append(shard)
+        shards_of[shard.path.partition("/")[0]].append(shard)
     return Manifest(
         source=job.sources,
         text_profile=job.config.text_profile,
         config=settings_of_result(job.config),
         rows=RowCounts(
             input=num_lines,
-            kept=sum(shard.rows for split in SPLITS for shard in of_section[split]),
+            kept=sum(shard.rows for split in SPLITS for shard in shards_of[split]),
             rejected={reason: reasons[reason] for reason in REASONS},
         ),
-        splits={split: tuple(of_section[split]) for split in SPLITS},
-        rejected=tuple(of_section[REJECTED]),
+        splits={split: tuple(shards_of[split]) for split in SPLITS},
+        rejected=tuple(shards_of[REJECTED]),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; exit code 2 for what a user can put right."""
+    """The command line; exit code 2 for an error that a user can correct."""
     arguments = sys.argv[1:] if argv is None else argv
     with raising_on_signals() as received:
 
         def run_unless_stopped() -> None:
             try:
                 _main(arguments)
-            except KeyboardInterrupt:  # also from the handler that pyspark puts in place of ours
+            except KeyboardInterrupt:  # pyspark's own signal handler raises it, too
                 received.append(received[0] if received else signal.SIGINT)
             except BaseException:  # a library may have turned the interrupt into an error of its own
                 if not received:

@@ -1,15 +1,15 @@
-"""Before and after the work: whether there is any, publication of the manifest, sweeping of what it does not name.
+"""Before and after the work: whether the output is up to date, publication, and sweeping of files that nobody needs.
 
-There are no locks: a job remembers the manifest it found at its start and publishes only over that one. So a job whose
-files are older than the present manifest can never publish any more, and its files may be swept; younger files are
-left alone, they may belong to a job that is at work.
+There are no locks: a job remembers the manifest that it found at its start, and publishes only over that manifest. So a
+job whose files are older than the present manifest can never publish any more, and its files may be swept. Younger
+files stay: they may belong to a job that is running.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from command.settings import settings_of_result
 from contract import storage
@@ -20,7 +20,7 @@ from spark_jobs.config import PrepareConfig
 
 
 def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> bool:
-    """Whether the output holds what these inputs and settings would make, every file of it."""
+    """Whether the output holds the data set that these inputs and settings would make, with all its files."""
     return (
         manifest.source == sources
         and dict(manifest.config) == settings_of_result(config)
@@ -29,7 +29,7 @@ def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[S
 
 
 def has_card(manifest: Manifest, output: str) -> bool:
-    """Whether the data card is there, whole, and tells of this data set."""
+    """Whether there is a whole data card, and it describes this data set."""
     if not {CARD_HTML, CARD_JSON} <= set(storage.list_files(output)):
         return False
     try:
@@ -39,15 +39,15 @@ def has_card(manifest: Manifest, output: str) -> bool:
     return isinstance(card, dict) and card.get("dataset_id") == manifest.dataset_id
 
 
-def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> UserError:
-    """What to tell a user whose output is finished and other than what is asked for now."""
+def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> NoReturn:
+    """Raises UserError that says how the finished data set differs from the one that is asked for now."""
     asked, found = settings_of_result(config), manifest.config
     changes = [
         f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
     ]
     if manifest.source != sources:
-        changes.append("the input is another or has changed")
-    return UserError(
+        changes.append("the input is another one or has changed")
+    raise UserError(
         f"{config.output} holds a finished data set of {manifest.rows.kept} records made on {manifest.created_at},"
         f" and {'; '.join(changes) or 'some of its files are missing'};"
         " choose another output, or replace it with --overwrite"
@@ -55,13 +55,13 @@ def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tup
 
 
 def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> None:
-    """Publishes in place of the manifest that was found at the start; UserError if it has changed since then.
+    """Publishes in place of the manifest that was found at the start; UserError if that one has changed since then.
 
-    The card of the old one goes first, so that a card, where there is one, always tells of the manifest beside it.
-    The files of the data set that is not published are deleted: nobody would do it later, as they may be younger than
-    the manifest that stands. Names tell the content, so one that the standing manifest names, too, stays.
+    The old card is deleted first, so that a card always describes the manifest beside it. If this data set is not
+    published, its files are deleted: no later sweep would do it, as they may be younger than the present manifest. A
+    file that the present manifest names as well stays: equal names mean equal content.
     """
-    version = version_of_manifest(output)  # before the look at what it says
+    version = version_of_manifest(output)  # before it is read
     if find_manifest(output) == found:
         _require_files(manifest, output)
         storage.delete_files(output, [CARD_HTML, CARD_JSON])
@@ -69,11 +69,11 @@ def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> 
             publish(output, manifest, replace=found is not None, version=version)
             return
         except FileExistsError:
-            pass  # another job was faster by a moment
+            pass  # another job has published a moment before
     _drop(manifest, output=output)
     raise UserError(
-        f"another preparation has published in {output} while this one was at work; its data set stands,"
-        f" this one's is dropped; run again with --overwrite to replace it"
+        f"another preparation has published in {output} while this one was running; its data set stays,"
+        f" the one of this preparation is deleted; run again with --overwrite to replace it"
     )
 
 
@@ -93,7 +93,7 @@ def _require_files(manifest: Manifest, output: str) -> None:
 
 
 def sweep(manifest: Manifest, *, output: str) -> int:
-    """Deletes what earlier jobs left behind and this manifest does not name; the number of files deleted."""
+    """Deletes files of earlier jobs that this manifest does not name; returns how many."""
     filesystem, root = storage.open_filesystem(output)
     named = set(manifest.files())
     published = _modified(filesystem, storage.join(root, MANIFEST_NAME))
@@ -109,7 +109,7 @@ def sweep(manifest: Manifest, *, output: str) -> int:
 
 
 def delete_staging(staging: str) -> None:
-    """Deletes a job's own staged files, those that no other job has swept."""
+    """Deletes the staged files of a job, as far as no other job has swept them."""
     storage.delete_files(staging, storage.list_files(staging))
     filesystem, path = storage.open_filesystem(staging)
     if storage.is_local(filesystem):

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.columns import CONTENT, KEY, KEY_BYTES, TITLE, UID
+from contract.columns import CONTENT, KEY, KEY_BYTES, OFFSET, RAW, REASON, SOURCE, TITLE, UID
 from contract.keys import offset_keys, record_keys, splits_of
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import clean_array
@@ -16,37 +16,40 @@ from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
 from spark_jobs.filters import Filters, filter_records
 from spark_jobs.input.fields import Fields
 
+SPLIT: Final = "split"
+RAW_TITLE: Final = "raw_title"
+
 # One row is one input line, kept or rejected, on its way through the shuffle.
 ROW_SCHEMA: Final = pa.schema(
     [
         pa.field(KEY, pa.binary(KEY_BYTES), nullable=False),  # of the cleaned text; of (source, offset) if rejected
         pa.field(UID, pa.string()),  # null where it could not be read
-        pa.field("source", pa.int32(), nullable=False),  # position in the sorted list of inputs
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("reason", pa.int8(), nullable=False),  # REASON_CODE, or KEPT
-        pa.field("split", pa.int8(), nullable=False),  # position in SPLITS
+        pa.field(SOURCE, pa.int32(), nullable=False),  # index in the sorted list of inputs
+        pa.field(OFFSET, pa.int64(), nullable=False),
+        pa.field(REASON, pa.int8(), nullable=False),  # REASON_CODE, or KEPT
+        pa.field(SPLIT, pa.int8(), nullable=False),  # index in SPLITS
         pa.field(TITLE, pa.string(), nullable=False),  # cleaned
         pa.field(CONTENT, pa.string(), nullable=False),  # cleaned; empty if rejected
-        pa.field("raw_title", pa.string()),  # as it was read; null where cleaning changed nothing
-        pa.field("raw", pa.binary()),  # start of a line that could not be parsed
+        pa.field(RAW_TITLE, pa.string()),  # as it was read; null where cleaning changed nothing
+        pa.field(RAW, pa.binary()),  # start of a line that could not be parsed
     ]
 )
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The settings that decide what becomes of a line."""
+class CleaningRules:
+    """The settings by which a line is cleaned, kept or rejected, and given a split."""
 
     text_profile: str
     val_share: float
     test_share: float
     seed: int
     filters: Filters = field(default_factory=Filters)
-    sample_one_in: int = 1  # records whose characters are counted
+    sample_one_in: int = 1  # characters are counted in one record of this many
 
 
-def rows_of_fields(fields: Fields, *, source: int, rules: Rules) -> tuple[pa.RecordBatch, ReadStatistics]:
-    """One row of ROW_SCHEMA for each line, in order, and what the data card tells of them.
+def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tuple[pa.RecordBatch, ReadStatistics]:
+    """One row of ROW_SCHEMA for each line, in order, and their statistics for the data card.
 
     About 10 us a line of 800 bytes, half of it cleaning.
     """
@@ -105,7 +108,7 @@ def _judge(reasons: np.ndarray, *, titles: pa.StringArray, contents: pa.StringAr
 
 
 def _all_keys(keys: list[bytes], is_kept: np.ndarray, *, source: int, offsets: np.ndarray) -> pa.FixedSizeBinaryArray:
-    """Keys of kept rows, and for the others those of the places where they stand."""
+    """Keys of all rows: of kept rows as given, of rejected rows by source and offset."""
     words = np.empty((len(is_kept), 2), ">u8")
     words[is_kept] = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2)
     words[~is_kept] = offset_keys(offsets[~is_kept], source=source)
@@ -113,7 +116,7 @@ def _all_keys(keys: list[bytes], is_kept: np.ndarray, *, source: int, offsets: n
 
 
 def _all_uids(uids: pa.StringArray, keys: list[bytes], is_kept: pa.BooleanArray) -> pa.StringArray:
-    """Null where there is none; a kept row without one gets its key in hex."""
+    """The uids of all rows: null where there is none, but a kept row without one gets its key in hex."""
     uids = pc.if_else(pc.equal(uids, ""), None, uids)
     is_made = pc.and_(is_kept, pc.is_null(uids))
     if not pc.any(is_made).as_py():

@@ -1,7 +1,7 @@
 """From sorted buckets to shards of an exact number of rows: stage each bucket, plan by counting, assemble each shard.
 
-A staged file's name is its attempt's own, and a shard's name tells its content, so retries and speculative copies of
-a task do no harm: the driver hears of one attempt, and what the others leave behind is swept.
+A staged file's name is its attempt's own, and a shard's name holds a hash of its content, so retries and speculative
+copies of a task do no harm: the driver gets the result of one attempt, and the files of the others are swept.
 """
 
 import io
@@ -20,10 +20,14 @@ from contract.columns import (
     CONTENT,
     KEY,
     KEY_BYTES,
+    OFFSET,
+    RAW,
+    REASON,
     REJECTED,
     REJECTED_SCHEMA,
     ROW_GROUP_ROWS,
     SHARD_SCHEMA,
+    SOURCE,
     SPLITS,
     TITLE,
     UID,
@@ -31,16 +35,16 @@ from contract.columns import (
 from contract.names import SECTIONS
 from contract.reasons import KEPT, REASON_CODE, REASON_NAMES
 from contract.shard import Shard, shard_of
-from spark_jobs.buckets import settled_order
+from spark_jobs.buckets import order_and_reasons
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, count_kept, merge_kept
 from spark_jobs.counts.tokens import load_tokenizer
 from spark_jobs.publish import user_errors_of_writing
-from spark_jobs.rows import ROW_SCHEMA
+from spark_jobs.rows import RAW_TITLE, ROW_SCHEMA, SPLIT
 
-SCHEMAS: Final = dict.fromkeys(SPLITS, SHARD_SCHEMA) | {REJECTED: REJECTED_SCHEMA}
-# Staged rows from which a record can still be rejected.
-OPEN_SCHEMAS: Final = dict.fromkeys(
-    SPLITS, pa.schema([*SHARD_SCHEMA, *(ROW_SCHEMA.field(name) for name in ("source", "offset", "raw_title"))])
+FINAL_SCHEMAS: Final = dict.fromkeys(SPLITS, SHARD_SCHEMA) | {REJECTED: REJECTED_SCHEMA}
+# Of rows that can still be rejected: with the columns that REJECTED_SCHEMA needs.
+STAGED_SCHEMAS_WITH_ORIGIN: Final = dict.fromkeys(
+    SPLITS, pa.schema([*SHARD_SCHEMA, *(ROW_SCHEMA.field(name) for name in (SOURCE, OFFSET, RAW_TITLE))])
 ) | {REJECTED: pa.schema([*REJECTED_SCHEMA, SHARD_SCHEMA.field(KEY)])}
 _STAGED_BATCH_ROWS: Final = 2_000
 _IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -54,12 +58,12 @@ class StagedFile(msgspec.Struct, frozen=True):
 
 
 class StagedBucket(msgspec.Struct, frozen=True):
-    """What a reduce task made of its bucket."""
+    """The result of a reduce task: the staged files of its bucket, and what was counted."""
 
     bucket: int
     reasons: dict[str, int]
     files: dict[str, StagedFile]  # by section; none for a section without rows
-    read: ReadStatistics  # sent to this bucket by the tasks that read the lines, whatever bucket those went to
+    read: ReadStatistics  # sent to this bucket by map tasks; its lines may be in any bucket
     kept: KeptStatistics  # of duplicates only
 
 
@@ -67,7 +71,7 @@ class TokenSampling(msgspec.Struct, frozen=True):
     """How tokens are counted for the data card."""
 
     tokenizer: str | None = None  # the text of tokenizer.json; None counts none
-    one_in: int = 1  # so many records
+    one_in: int = 1  # tokens are counted in one record of this many
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -79,7 +83,7 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class ShardPlan(msgspec.Struct, frozen=True):
-    """Where the rows of one shard lie, in order."""
+    """One shard: the slices of staged files that hold its rows, in order."""
 
     section: str
     number: int
@@ -91,7 +95,7 @@ _NO_TOKENS: Final = TokenSampling()
 
 
 class WrittenShard(msgspec.Struct, frozen=True):
-    """A shard, and what is in it; nothing is told of rejected lines."""
+    """A shard, and the statistics of its records; empty for rejected lines."""
 
     shard: Shard
     kept: KeptStatistics
@@ -106,9 +110,9 @@ def stage_bucket(
     staging: str,
     sources: Sequence[str],
 ) -> StagedBucket:
-    """Writes the rows of a bucket, settled, by section; the result is all that the driver needs to know."""
-    order, reasons = settled_order(table)
-    splits = table["split"].to_numpy()[order]
+    """Writes the rows of a bucket, sorted and without duplicates, by section; the result goes to the driver."""
+    order, reasons = order_and_reasons(table)
+    splits = table[SPLIT].to_numpy()[order]
     tables = {
         split: table.select(schemas[split].names).take(pa.array(order[(reasons == KEPT) & (splits == position)]))
         for position, split in enumerate(SPLITS)
@@ -139,18 +143,18 @@ def stage_bucket(
 
 
 def rejected_table(rows: pa.Table, reasons: np.ndarray, sources: Sequence[str]) -> pa.Table:
-    """REJECTED_SCHEMA, and the key, of rows that did not get through, by these codes; titles as they were read."""
+    """Rejected rows in REJECTED_SCHEMA and with their keys; `reasons` are codes, titles are as they were read."""
     titles = pc.if_else(pc.equal(rows[TITLE], ""), None, rows[TITLE])
     columns = {
-        "reason": pa.array(REASON_NAMES, pa.string()).take(pa.array(reasons)),
-        "source": pa.array(sources, pa.string()).take(rows["source"].combine_chunks()),
-        "offset": rows["offset"],
+        REASON: pa.array(REASON_NAMES, pa.string()).take(pa.array(reasons)),
+        SOURCE: pa.array(sources, pa.string()).take(rows[SOURCE].combine_chunks()),
+        OFFSET: rows[OFFSET],
         UID: rows[UID],
-        TITLE: pc.coalesce(rows["raw_title"], titles),
-        "raw": rows["raw"],
+        TITLE: pc.coalesce(rows[RAW_TITLE], titles),
+        RAW: rows[RAW],
         KEY: rows[KEY].cast(pa.binary()),
     }
-    return pa.table(columns, schema=OPEN_SCHEMAS[REJECTED])
+    return pa.table(columns, schema=STAGED_SCHEMAS_WITH_ORIGIN[REJECTED])
 
 
 def write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
@@ -162,13 +166,13 @@ def write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
         filesystem.open(path, "wb") as file,
         pa.ipc.new_file(file, rows.schema, options=_IPC_OPTIONS) as writer,
     ):
-        # Of one chunk, so that every batch but the last has the full number of rows and can be found by division.
+        # One chunk: so every batch but the last has the full number of rows, and a row's batch follows by division.
         writer.write_table(rows.combine_chunks(), max_chunksize=_STAGED_BATCH_ROWS)
     return StagedFile(name, rows.num_rows)
 
 
 def plan_shards(buckets: Sequence[StagedBucket], *, shard_rows: int) -> list[ShardPlan]:
-    """Shards of exactly `shard_rows` rows, the last of a section of what remains, from the counts alone."""
+    """Shards of exactly `shard_rows` rows, from the counts alone; the last shard of a section holds the remainder."""
     plans = []
     for section in SECTIONS:
         slices: list[Slice] = []
@@ -191,14 +195,14 @@ def plan_shards(buckets: Sequence[StagedBucket], *, shard_rows: int) -> list[Sha
 
 def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSampling) -> WrittenShard:
     """Assembles one shard and writes it, whole or not at all."""
-    schema = SCHEMAS[plan.section]
+    schema = FINAL_SCHEMAS[plan.section]
     sink = io.BytesIO()
     kept = []
     with pq.ParquetWriter(
         sink,
         schema,
         compression="zstd",
-        use_dictionary=["reason", "source"],
+        use_dictionary=[REASON, SOURCE],
         write_statistics=[KEY],
         write_page_checksum=True,
         store_schema=False,
@@ -242,7 +246,7 @@ def read_slices(slices: Sequence[Slice], staging: str) -> Iterator[pa.RecordBatc
 
 
 def _row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Tables of ROW_GROUP_ROWS rows in one chunk each: pages end where chunks do, and must not tell of buckets."""
+    """Tables of ROW_GROUP_ROWS rows in one chunk each: pages end where chunks end, and must not depend on buckets."""
     held: list[pa.RecordBatch] = []
     num_held = 0
     for batch in batches:

@@ -1,8 +1,9 @@
-"""The steps of a preparation, DataFrame to DataFrame. Their rows are ranges, pieces, buckets, shards; never records."""
+"""The steps of a preparation, DataFrame to DataFrame. One row is a task, a piece, or a result; never a record."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,25 +14,36 @@ from pyspark.sql import DataFrame, SparkSession
 from contract import storage
 from contract.manifest import Source
 from contract.names import STAGING_PREFIX
-from spark_jobs.buckets import PIECE_COLUMNS, pieces_of_rows, rows_of_pieces
+from spark_jobs.buckets import BUCKET, PIECE_COLUMNS, pieces_of_rows, rows_of_pieces
 from spark_jobs.config import PrepareConfig
 from spark_jobs.counts.records import ReadStatistics, sampling_rate
 from spark_jobs.counts.tokens import read_tokenizer
 from spark_jobs.input.fields import Part
 from spark_jobs.input.parts import estimate_bytes, plan_parts
 from spark_jobs.input.readers import read_part
-from spark_jobs.rows import Rules, rows_of_fields
-from spark_jobs.shards import OPEN_SCHEMAS, SCHEMAS, ShardPlan, TokenSampling, stage_bucket, write_shard
+from spark_jobs.rows import CleaningRules, rows_of_fields
+from spark_jobs.shards import (
+    FINAL_SCHEMAS,
+    STAGED_SCHEMAS_WITH_ORIGIN,
+    ShardPlan,
+    TokenSampling,
+    stage_bucket,
+    write_shard,
+)
 
 INPUT_BYTES_PER_BUCKET: Final = 64 * 2**20
 MAX_INPUT_BYTES_PER_BUCKET: Final = 512 * 2**20  # a bucket is held in memory, and Arrow's texts end at 2 GiB
+
+ID: Final = "id"  # number of a task
+RESULT: Final = "result"  # a task's result as JSON, for `collect`
+RESULT_COLUMNS: Final = f"{RESULT} binary"
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the tasks of one preparation need to know; it travels to every executor."""
+    """The settings and the plan of one preparation; every task gets a copy."""
 
     config: PrepareConfig
     sources: tuple[Source, ...]
@@ -46,10 +58,10 @@ class Job:
         return storage.join(self.config.output, f"{STAGING_PREFIX}{self.name}")
 
     @property
-    def rules(self) -> Rules:
-        """What decides what becomes of a line."""
+    def rules(self) -> CleaningRules:
+        """The rules for lines."""
         config = self.config
-        return Rules(
+        return CleaningRules(
             text_profile=config.text_profile,
             val_share=config.val_share,
             test_share=config.test_share,
@@ -60,16 +72,16 @@ class Job:
 
     @property
     def staged_schemas(self) -> Mapping[str, pa.Schema]:
-        """What is staged of each section: more where a record may still turn out to be a near duplicate."""
-        return SCHEMAS if self.config.near_duplicates is None else OPEN_SCHEMAS
+        """The columns staged for each section: more of them if near duplicates are still to be dropped."""
+        return FINAL_SCHEMAS if self.config.near_duplicates is None else STAGED_SCHEMAS_WITH_ORIGIN
 
 
 def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism: int) -> Job:
-    """How the work is cut; what comes out does not depend on it."""
+    """How the work is divided; the data set does not depend on it."""
     input_bytes = estimate_bytes(sources)
     filesystem, path = storage.open_filesystem(config.output)
     return Job(
-        # Other processes have other working folders.
+        # An absolute path: other processes have other working folders.
         config=replace(config, output=path) if storage.is_local(filesystem) else config,
         sources=sources,
         parts=tuple(plan_parts(sources, parallelism=parallelism, max_line_bytes=config.max_line_bytes)),
@@ -86,14 +98,14 @@ def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism:
 
 
 def tasks_of(spark: SparkSession, num_tasks: int) -> DataFrame:
-    """One row, `id`, for each of the tasks."""
+    """One row for each task, its number in column ID."""
     return spark.range(0, num_tasks, 1, num_tasks)
 
 
 def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataFrame:
     """Reads, parses, cleans and keys the lines of each part, and counts them in `lines`.
 
-    From one row a part to one row a piece (PIECE_SCHEMA).
+    Needs ID, the index of a part; one row is a part before, a piece after, with the columns of PIECE_SCHEMA only.
     """
     config, rules = job.config, job.rules
 
@@ -115,12 +127,16 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
 
 
 def bring_together(pieces: DataFrame, job: Job) -> DataFrame:
-    """The one wide shuffle: all pieces of a bucket in one partition. Same columns, same grain."""
-    return pieces.repartitionById(job.num_buckets, "bucket")
+    """The one wide shuffle: all pieces of a bucket in one partition. Needs BUCKET; columns and grain stay the same."""
+    return pieces.repartitionById(job.num_buckets, BUCKET)
 
 
 def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
-    """Sorts and de-duplicates each bucket and stages its rows. From one row a piece to one result a bucket."""
+    """Sorts and de-duplicates each bucket and stages its rows.
+
+    Needs the columns of PIECE_SCHEMA, a bucket in one partition; one row is a piece before, a bucket after, with RESULT
+    only, a StagedBucket. A bucket without pieces has no row.
+    """
     sources = [source.path for source in job.sources]
 
     def stage(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -128,10 +144,10 @@ def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
         first = next(batches, None)
         if first is None:
             return
-        rows, read = rows_of_pieces(_chain(first, batches))
+        rows, read = rows_of_pieces(chain([first], batches))
         staged = stage_bucket(
             rows,
-            bucket=first["bucket"][0].as_py(),
+            bucket=first[BUCKET][0].as_py(),
             read=read,
             schemas=job.staged_schemas,
             staging=job.staging,
@@ -139,11 +155,14 @@ def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
         )
         yield result_of(staged)
 
-    return pieces.mapInArrow(stage, "result binary")
+    return pieces.mapInArrow(stage, RESULT_COLUMNS)
 
 
 def assemble_shards(tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan], rows: Accumulator[int]) -> DataFrame:
-    """Writes each shard, and counts its rows. From one row a shard to one result a shard."""
+    """Writes each shard, and counts its rows in `rows`.
+
+    Needs ID, the index of a plan; one row is a shard before and after, then with RESULT only, a WrittenShard.
+    """
 
     def assemble(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
@@ -151,25 +170,20 @@ def assemble_shards(tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan], r
             rows.add(shard.shard.rows)
             yield result_of(shard)
 
-    return tasks.mapInArrow(assemble, "result binary")
+    return tasks.mapInArrow(assemble, RESULT_COLUMNS)
 
 
 def task_numbers(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
-    """The tasks' numbers, for a function that Spark maps over `tasks_of`."""
+    """The numbers of the tasks in these batches of `tasks_of`."""
     for batch in batches:
-        yield from batch["id"].to_pylist()
-
-
-def _chain(first: pa.RecordBatch, others: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from others
+        yield from batch[ID].to_pylist()
 
 
 def result_of(value: object) -> pa.RecordBatch:
-    """What a task tells the driver, for `collect`."""
-    return pa.record_batch({"result": pa.array([msgspec.json.encode(value)], pa.binary())})
+    """One row that takes a task's result to the driver, for `collect`."""
+    return pa.record_batch({RESULT: pa.array([msgspec.json.encode(value)], pa.binary())})
 
 
 def collect(results: DataFrame, cls: type[Result]) -> list[Result]:
-    """Runs the job; of every task the result of the one attempt that Spark took."""
-    return [msgspec.json.decode(bytes(row.result), type=cls) for row in results.collect()]
+    """Runs the job; returns each task's result, from the one attempt that Spark accepted."""
+    return [msgspec.json.decode(bytes(row[RESULT]), type=cls) for row in results.collect()]

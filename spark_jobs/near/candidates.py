@@ -15,8 +15,8 @@ class Candidates:
     """Records that share a band with another one, in order of their numbers."""
 
     numbers: np.ndarray
-    components: np.ndarray  # each is compared with the others of its component
-    tasks: np.ndarray  # by which task
+    components: np.ndarray  # a record is compared with the others of its component
+    tasks: np.ndarray  # the task that compares each record
 
     @property
     def num_tasks(self) -> int:
@@ -26,17 +26,17 @@ class Candidates:
 def plan_candidates(
     links: np.ndarray, *, max_component: int = MAX_COMPONENT, records_per_task: int = RECORDS_PER_TASK
 ) -> Candidates:
-    """Which records have to be compared, and where: all that the links [2, links] connect, by one task.
+    """The records to compare, and the task of each: all records that the links [2, links] connect go to one task.
 
-    A component of more than `max_component` records is cut, in the order of their numbers; near duplicates on two sides
-    of a cut are not found, and stderr tells of it. Memory: some 50 bytes a link.
+    A component of more than `max_component` records is cut, in the order of their numbers. Near duplicates on two sides
+    of a cut are not found; a line on stderr says so. Memory: some 50 bytes a link.
     """
     numbers = sorted_unique(links.ravel())
     labels = connect(len(numbers), np.searchsorted(numbers, links))
     order = np.argsort(labels, kind="stable")
-    places = np.arange(len(numbers))
-    firsts = np.maximum.accumulate(np.where(np.diff(labels[order], prepend=-1) > 0, places, 0))
-    pieces = firsts + (places - firsts) // max_component * max_component
+    positions = np.arange(len(numbers))
+    firsts = np.maximum.accumulate(np.where(np.diff(labels[order], prepend=-1) > 0, positions, 0))
+    pieces = firsts + (positions - firsts) // max_component * max_component
     if num_cut := len(np.unique(firsts[pieces > firsts])):
         print(
             f"near duplicates: {num_cut} sets of over {max_component} records that may be alike were compared in parts",
@@ -48,7 +48,7 @@ def plan_candidates(
 
 
 def link_equal(values: np.ndarray, records: np.ndarray) -> np.ndarray:
-    """[2, links]: links that connect all records of equal values, fewer than there are records."""
+    """Links [2, links] that connect all records of equal values; there are fewer links than records."""
     order = np.argsort(values)
     values, records = values[order], records[order]
     equal = np.flatnonzero(values[1:] == values[:-1])
@@ -60,7 +60,7 @@ def link_equal(values: np.ndarray, records: np.ndarray) -> np.ndarray:
 
 
 def connect(num_records: int, links: np.ndarray) -> np.ndarray:
-    """The label of each record: the lowest of all records that the links [2, links] connect it with, or itself.
+    """The label of each record: the lowest record that the links [2, links] connect it with, or itself.
 
     >>> connect(5, np.array([[4, 1], [2, 4]]))
     array([0, 1, 1, 3, 1])
@@ -77,6 +77,6 @@ def connect(num_records: int, links: np.ndarray) -> np.ndarray:
 
 
 def sorted_unique(values: np.ndarray) -> np.ndarray:
-    """Like np.unique for numbers from 0 on, in a tenth of the time: numpy 2.3 and later hash before they sort."""
+    """np.unique for numbers from 0 on, in a tenth of the time: numpy 2.3 and later hash before they sort."""
     values = np.sort(values)
     return values[np.diff(values, prepend=-1) > 0]

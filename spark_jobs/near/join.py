@@ -1,9 +1,9 @@
-"""Which of some records are near duplicates: an exact join of their sets of shingles.
+"""Groups of near duplicates among some records: an exact join of their sets of shingles.
 
-Two sets can reach the threshold only if they share a shingle among the first few of each, in any one order of all
+Two sets can reach the threshold only if they share one of the first few shingles of each, in any one order of all
 shingles (prefix filter: Chaudhuri, Ganti, Kaushik, A primitive operator for similarity joins, 2006). With the rarest
-first, few records share one, and what many share, a shop's boilerplate, is not looked at. Most of the
-pairs that are left are told apart by a few bits of each set, which differ in no more places than the sets do (bitmap
+first, few records share a shingle, and those that many share, such as a shop's boilerplate, are not looked at. Most of
+the remaining pairs are excluded by a few bits of each set, which differ in no more positions than the sets do (bitmap
 filter: Sandes, Teodoro, Melo, Bitmap filter: speeding up exact set similarity joins with bitwise operations, 2017).
 """
 
@@ -19,8 +19,8 @@ from spark_jobs.near.candidates import connect, sorted_unique
 from spark_jobs.near.shingles import Shingles, starts_of
 
 # Of n records that share a shingle, max(MAX_COMPARISONS // n, MIN_CENTRES) are compared with all others of them: first
-# those that resemble no earlier one. So up to 64 are compared pair by pair, and the work does not grow with the square
-# of the users of a boilerplate; what is left out are pairs of which neither is such a centre.
+# those that resemble no earlier one, its centres. So up to 64 are compared pair by pair, and the work does not grow
+# with the square of the records that share a boilerplate; pairs without a centre are left out.
 MAX_COMPARISONS: Final = 64 * 64
 MIN_CENTRES: Final = 4
 
@@ -67,11 +67,11 @@ class _Groups:
 
     groups: np.ndarray  # ascending
     records: np.ndarray
-    num_rounds: np.ndarray  # how many records of this group are compared with all others
-    is_met: np.ndarray  # whether it resembles one of these
+    num_rounds: np.ndarray  # of this group: so many records are compared with all others
+    is_met: np.ndarray  # whether the record resembles one of these
 
     def firsts(self) -> np.ndarray:
-        """Of each group the place of its first entry."""
+        """The position of each group's first entry."""
         return np.flatnonzero(np.diff(self.groups, prepend=-1))
 
     def filter(self, mask: np.ndarray) -> "_Groups":
@@ -81,7 +81,7 @@ class _Groups:
 def group_records(shingles: Shingles, components: np.ndarray, *, threshold: float) -> np.ndarray:
     """The label of each record: the first record of its group of near duplicates, or itself.
 
-    Only records of one component are compared, and what other components there are makes no difference. About 50 us a
+    Only records of one component are compared, and other components make no difference. About 50 us a
     record of 110 shingles and 5 us a comparison.
     """
     sets = _sets_of(shingles, components)
@@ -92,8 +92,8 @@ def group_records(shingles: Shingles, components: np.ndarray, *, threshold: floa
         num_rounds += 1
         firsts = entries.firsts()
         counts = np.diff(firsts, append=len(entries.groups))
-        places = np.arange(len(entries.groups))
-        centres = np.minimum.reduceat(places + len(places) * entries.is_met, firsts) % len(places)
+        positions = np.arange(len(entries.groups))
+        centres = np.minimum.reduceat(positions + len(positions) * entries.is_met, firsts) % len(positions)
         pairs = np.stack([np.repeat(entries.records[centres], counts), entries.records])
         is_apart = labels[pairs[0]] != labels[pairs[1]]
         labels = connect(len(labels), labels[_similar_pairs(sets, pairs[:, is_apart], threshold)])[labels]
@@ -107,7 +107,7 @@ def group_records(shingles: Shingles, components: np.ndarray, *, threshold: floa
 
 
 def _sets_of(shingles: Shingles, components: np.ndarray) -> _Sets:
-    """Shingles are told apart by component, so that how rare they are is not a matter of what else is there."""
+    """Shingles of two components count as different, so that their rarity does not depend on other components."""
     records = np.repeat(np.arange(shingles.num_records), np.diff(shingles.starts))
     hashes = mix64(shingles.hashes ^ mix64(components.astype(np.uint64))[records])
     _, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
@@ -140,7 +140,7 @@ def _ranges(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _are_apart(labels: np.ndarray, is_left: np.ndarray, firsts: np.ndarray) -> np.ndarray:
-    """Whether what is left of each group has more than one label."""
+    """Whether the remaining entries of each group have more than one label."""
     lowest = np.minimum.reduceat(np.where(is_left, labels, np.iinfo(labels.dtype).max), firsts)
     highest = np.maximum.reduceat(np.where(is_left, labels, -1), firsts)
     return lowest < highest
@@ -164,7 +164,7 @@ def _similar_pairs(sets: _Sets, pairs: np.ndarray, threshold: float) -> np.ndarr
 
 
 def _may_be_similar(sets: _Sets, pairs: np.ndarray, threshold: float) -> np.ndarray:
-    """Whether the bits of each pair differ in so few places that the sets may reach the threshold."""
+    """Whether the bits of each pair differ in so few positions that the sets may reach the threshold."""
     num_different = _ONES[sets.bits[pairs[0]] ^ sets.bits[pairs[1]]].sum(axis=1, dtype=np.int64)
     return num_different <= (1 - threshold) / (1 + threshold) * sets.sizes[pairs].sum(axis=0) + _ROUNDING
 
@@ -174,6 +174,6 @@ def _jaccard(sets: _Sets, pairs: np.ndarray) -> np.ndarray:
     left, right = pairs
     sizes = sets.sizes[right]
     codes = sets.codes[_ranges(sets.starts[right], sizes)] + np.repeat((left - right) * sets.num_shingles, sizes)
-    places = np.minimum(np.searchsorted(sets.codes, codes), len(sets.codes) - 1)
-    common = np.add.reduceat(sets.codes[places] == codes, starts_of(sizes)[:-1], dtype=np.int64)
+    found = np.minimum(np.searchsorted(sets.codes, codes), len(sets.codes) - 1)
+    common = np.add.reduceat(sets.codes[found] == codes, starts_of(sizes)[:-1], dtype=np.int64)
     return common / (sets.sizes[left] + sizes - common)

@@ -1,8 +1,8 @@
 """Near duplicates: word shingles, MinHash-LSH to propose which records may be alike, exact Jaccard to decide.
 
 Two records are near duplicates where the Jaccard similarity of their sets of shingles reaches a threshold; a group is
-whatever such pairs connect. LSH finds a pair at the threshold with a probability of 99 %, more similar ones nearly
-always; no pair below the threshold is ever taken. Pure functions on Arrow and numpy, no Spark.
+all records that such pairs connect. LSH finds a pair at the threshold with a probability of 99 %, a more similar one
+nearly always; a pair below the threshold is never taken. Pure functions on Arrow and numpy, no Spark.
 """
 
 from dataclasses import dataclass
@@ -73,8 +73,8 @@ _FACTORS: Final = (mix64(np.arange(1, MAX_HASHES + 1, dtype=np.uint64) * np.uint
 def shingles_of(records: pa.Table) -> Shingles:
     """Shingles of title and content: every three words in a row, without case; all words where there are fewer.
 
-    So two texts of one or two words are alike only if they are equal. Needs cleaned texts, with single blanks between
-    words. About 3 us a record of 110 words.
+    So two texts of one or two words are near duplicates only if they are equal. Needs cleaned
+    texts, with single blanks between words. About 3 us a record of 110 words.
     """
     parts = [_shingles_of_batch(batch) for batch in records.to_batches(max_chunksize=_BLOCK_RECORDS)]
     counts = [np.diff(part.starts) for part in parts]
@@ -94,7 +94,7 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
 
 
 def _shingles_of_batch(batch: pa.RecordBatch) -> Shingles:
-    """A shingle's hash is that of its bytes, blanks included: the difference of two beginnings of the batch."""
+    """A shingle's hash is that of its bytes and blanks: the difference between the values at its end and its start."""
     texts = pc.utf8_lower(pc.binary_join_element_wise(batch[TITLE], batch[CONTENT], "", " "))  # words end at a blank
     bounds = starts_of(pc.binary_length(texts).to_numpy())
     data = np.frombuffer(texts.buffers()[2], np.uint8, count=bounds[-1])
@@ -124,34 +124,34 @@ _POWERS: Final = _powers(_BASE, _BLOCK_BYTES)
 _INVERSE_POWERS: Final = _powers(_INVERSE, _BLOCK_BYTES)
 
 
-def _sums_before(places: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Of the bytes as digits of a number to a base, modulo 2^64, the value of those before each of the places.
+def _sums_before(positions: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """The value of all bytes before each position, read as digits of a number to the base _BASE, modulo 2^64.
 
-    Places ascend, and a blank is at each: blanks are the digit 0. A block at a time, for the cache and for memory.
+    Positions ascend, and a blank is at each: blanks are the digit 0. A block at a time, for the cache and for memory.
     """
-    found = np.empty(len(places), np.uint64)
+    found = np.empty(len(positions), np.uint64)
     firsts = range(0, len(data), _BLOCK_BYTES)
-    edges = np.searchsorted(places, [*firsts, len(data)])
+    edges = np.searchsorted(positions, [*firsts, len(data)])
     before, scale = 0, 1
     for number, first in enumerate(firsts):
         digits = data[first : first + _BLOCK_BYTES] ^ np.uint8(_BLANK)
         sums = np.cumsum(digits * _POWERS[: len(digits)])
-        of_block = slice(edges[number], edges[number + 1])
-        found[of_block] = sums[places[of_block] - first] * np.uint64(scale) + np.uint64(before)
+        inside = slice(edges[number], edges[number + 1])
+        found[inside] = sums[positions[inside] - first] * np.uint64(scale) + np.uint64(before)
         before = before + int(sums[-1]) * scale & _U64
         scale = scale * pow(_BASE, _BLOCK_BYTES, 2**64) & _U64
     return found
 
 
-def _inverse_powers(places: np.ndarray) -> np.ndarray:
-    """What takes the number that begins at a place to where it would have been at the beginning."""
-    blocks = places // _BLOCK_BYTES
-    of_blocks = _powers(pow(_INVERSE, _BLOCK_BYTES, 2**64), int(blocks.max(initial=0)) + 1)
-    return of_blocks[blocks] * _INVERSE_POWERS[places - blocks * _BLOCK_BYTES]
+def _inverse_powers(positions: np.ndarray) -> np.ndarray:
+    """Factors that turn the value of digits that begin at a position into their value at position 0."""
+    blocks = positions // _BLOCK_BYTES
+    block_powers = _powers(pow(_INVERSE, _BLOCK_BYTES, 2**64), int(blocks.max(initial=0)) + 1)
+    return block_powers[blocks] * _INVERSE_POWERS[positions - blocks * _BLOCK_BYTES]
 
 
 def hash_bands(shingles: Shingles, banding: Banding) -> np.ndarray:
-    """[bands, records] of uint64: two records are candidates where a band of theirs is equal. About 2 us a record."""
+    """[bands, records] of uint64: two records are candidates if they have an equal band. About 2 us a record."""
     hashes = (shingles.hashes >> np.uint64(32)).astype(np.uint32)
     bands = np.empty((banding.num_bands, shingles.num_records), np.uint64)
     for first in range(0, shingles.num_records, _BLOCK_RECORDS):

@@ -1,6 +1,6 @@
-"""Staged records by number, and what is staged in their place when some of them are dropped.
+"""Staged records by number, and their replacement when some of them are dropped.
 
-Records are numbered as the shards will hold them: by split, then by key. So a number does not tell of buckets.
+Records are numbered in the order of the shards: by split, then by key. So a number does not depend on buckets.
 """
 
 import uuid
@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from contract.columns import KEY, REJECTED, SPLITS
+from contract.columns import KEY, RAW, REJECTED, SPLITS
 from contract.reasons import REASON_CODE
 from spark_jobs.shards import (
-    OPEN_SCHEMAS,
-    SCHEMAS,
+    FINAL_SCHEMAS,
+    STAGED_SCHEMAS_WITH_ORIGIN,
     Slice,
     StagedBucket,
     StagedFile,
@@ -39,8 +39,8 @@ class NumberedFile:
     def numbers(self) -> np.ndarray:
         return np.arange(self.first, self.first + self.staged.num_rows)
 
-    def places(self, numbers: np.ndarray) -> slice:
-        """Which of these ascending numbers are of records in this file."""
+    def rows(self, numbers: np.ndarray) -> slice:
+        """The part of these ascending numbers that belongs to records in this file."""
         return slice(*np.searchsorted(numbers, [self.first, self.first + self.staged.num_rows]))
 
 
@@ -54,7 +54,7 @@ class NumberedBucket:
 
 
 class Survivors(msgspec.Struct, frozen=True):
-    """What is left of one bucket."""
+    """The staged files of one bucket after near duplicates were dropped."""
 
     bucket: int
     files: dict[str, StagedFile]  # by section, as in StagedBucket
@@ -80,25 +80,25 @@ def read_staged(file: StagedFile, staging: str) -> pa.Table:
 
 
 def stage_survivors(bucket: NumberedBucket, *, dropped: np.ndarray, staging: str, sources: Sequence[str]) -> Survivors:
-    """Stages a bucket anew without the records of these numbers, which ascend: they are among its rejected lines then.
+    """Stages a bucket again; the records of these ascending numbers are now among its rejected lines.
 
-    What was staged by OPEN_SCHEMAS is staged by SCHEMAS now.
+    The new files have FINAL_SCHEMAS instead of STAGED_SCHEMAS_WITH_ORIGIN.
     """
     tables = {}
-    rejected = [OPEN_SCHEMAS[REJECTED].empty_table()]
+    rejected = [STAGED_SCHEMAS_WITH_ORIGIN[REJECTED].empty_table()]
     for file in bucket.files:
         table = read_staged(file.staged, staging)
         is_dropped = np.zeros(table.num_rows, bool)
-        is_dropped[dropped[file.places(dropped)] - file.first] = True
-        tables[file.split] = table.filter(~is_dropped).select(SCHEMAS[file.split].names)
+        is_dropped[dropped[file.rows(dropped)] - file.first] = True
+        tables[file.split] = table.filter(~is_dropped).select(FINAL_SCHEMAS[file.split].names)
         lost = table.filter(is_dropped)
-        lost = lost.append_column("raw", pa.nulls(lost.num_rows, pa.binary()))
+        lost = lost.append_column(RAW, pa.nulls(lost.num_rows, pa.binary()))
         rejected.append(rejected_table(lost, np.full(lost.num_rows, REASON_CODE[NEAR_DUPLICATE]), sources))
     num_dropped = sum(table.num_rows for table in rejected)
-    if bucket.rejected:  # behind the dropped ones: of these a line with the same key is a duplicate
+    if bucket.rejected:  # after the dropped records: a rejected line with the key of one of them is its duplicate
         rejected.append(read_staged(bucket.rejected, staging))
     in_order = pa.concat_tables(rejected).sort_by(KEY)  # stable
-    tables[REJECTED] = in_order.select(SCHEMAS[REJECTED].names)
+    tables[REJECTED] = in_order.select(FINAL_SCHEMAS[REJECTED].names)
 
     attempt = f"{bucket.bucket:06d}-{uuid.uuid4().hex}"
     files = {
@@ -110,6 +110,6 @@ def stage_survivors(bucket: NumberedBucket, *, dropped: np.ndarray, staging: str
 
 
 def with_survivors(bucket: StagedBucket, survivors: Survivors) -> StagedBucket:
-    """The bucket, its files replaced and the dropped records counted."""
+    """The bucket with its new files and with the count of dropped records."""
     counted = {NEAR_DUPLICATE: survivors.num_dropped} if survivors.num_dropped else {}
     return msgspec.structs.replace(bucket, files=survivors.files, reasons=bucket.reasons | counted)

@@ -1,7 +1,6 @@
 """The steps that drop near duplicates: staged buckets in, the same buckets without them out.
 
-What a record is compared with, and what becomes of it, follows from the records alone, whatever buckets and partitions
-they lie in.
+Which records are compared and which are dropped follows from the records alone, not from buckets or partitions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,18 +28,25 @@ from spark_jobs.near.staged import (
 from spark_jobs.session.failures import user_errors_of_tasks
 from spark_jobs.session.watch import watch_tasks
 from spark_jobs.shards import StagedBucket
-from spark_jobs.steps import Job, collect, result_of, task_numbers, tasks_of
+from spark_jobs.steps import RESULT, RESULT_COLUMNS, Job, collect, result_of, task_numbers, tasks_of
 
-ENTRIES_PER_PARTITION: Final = 2**21  # a band of a record each, of 16 bytes; a task sorts them in about 100 MB
+ENTRIES_PER_PARTITION: Final = 2**21  # an entry is a band of a record, 16 bytes; a task sorts them in about 100 MB
+
+PARTITION: Final = "partition"
+BANDS: Final = "bands"
+NUMBERS: Final = "numbers"
+RECORDS: Final = "records"
+NUMBER: Final = "number"  # of a record among all that are kept
+COMPONENT: Final = "component"
 
 
 def drop_near_duplicates(
     spark: SparkSession, job: Job, buckets: Sequence[StagedBucket], *, threshold: float
 ) -> list[StagedBucket]:
-    """The buckets, of each group of near duplicates only the record with the smallest (uid, key).
+    """The buckets without near duplicates: of each group the record with the smallest (uid, key) stays.
 
-    The others are rejected as near_duplicate. Reads the staged records three times and writes them once. The driver
-    holds some 50 bytes for each band of a record that shares it with another.
+    The others are rejected as near_duplicate. Staged records are read three times and written once. The driver holds
+    some 50 bytes for each band of a record that another record has, too.
     """
     banding = plan_bands(threshold)
     numbered = number_records(buckets)
@@ -61,8 +67,8 @@ def drop_near_duplicates(
     with _watched(spark, f"{job.name}-drop", num_tasks=len(numbered), label="dropping"):
         survivors = collect(every_bucket.transform(drop_records, job, buckets=numbered, dropped=dropped), Survivors)
     storage.delete_files(job.staging, [file.name for bucket in buckets for file in bucket.files.values()])
-    of_bucket = {each.bucket: each for each in survivors}
-    return [with_survivors(bucket, of_bucket[bucket.bucket]) for bucket in buckets]
+    by_bucket = {each.bucket: each for each in survivors}
+    return [with_survivors(bucket, by_bucket[bucket.bucket]) for bucket in buckets]
 
 
 @contextmanager
@@ -74,7 +80,11 @@ def _watched(spark: SparkSession, group: str, *, num_tasks: int, label: str) -> 
 def send_bands(
     tasks: DataFrame, job: Job, *, buckets: Sequence[NumberedBucket], banding: Banding, num_partitions: int
 ) -> DataFrame:
-    """Hashes the bands of every record. From one row a bucket to one row a piece: bands of one partition."""
+    """Hashes the bands of every record.
+
+    Needs ID, the index of a bucket; one row is a bucket before, a piece after: some bands of one partition, in
+    PARTITION, BANDS (uint64) and NUMBERS (int64) of the records.
+    """
 
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for task in task_numbers(batches):
@@ -82,95 +92,109 @@ def send_bands(
             for partition, first, end in bounds_of(bands, num_partitions):
                 yield pa.record_batch(
                     {
-                        "partition": pa.array([partition], pa.int32()),
-                        "bands": [bands[first:end].tobytes()],
-                        "numbers": [numbers[first:end].tobytes()],
+                        PARTITION: pa.array([partition], pa.int32()),
+                        BANDS: [bands[first:end].tobytes()],
+                        NUMBERS: [numbers[first:end].tobytes()],
                     }
                 )
 
-    return tasks.mapInArrow(send, "partition int, bands binary, numbers binary")
+    return tasks.mapInArrow(send, f"{PARTITION} int, {BANDS} binary, {NUMBERS} binary")
 
 
 def _bands_of(bucket: NumberedBucket, staging: str, banding: Banding) -> tuple[np.ndarray, np.ndarray]:
-    """All bands of all records, ascending, and the number of the record that each is of."""
+    """All bands of all records, ascending, and the number of the record of each band."""
     bands, numbers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     for file in bucket.files:
         bands.append(hash_bands(shingles_of(read_staged(file.staged, staging)), banding).ravel())
         numbers.append(np.tile(file.numbers(), banding.num_bands))
-    of_all = np.concatenate(bands)
-    order = np.argsort(of_all)
-    return of_all[order], np.concatenate(numbers)[order]
+    all_bands = np.concatenate(bands)
+    order = np.argsort(all_bands)
+    return all_bands[order], np.concatenate(numbers)[order]
 
 
 def link_bands(pieces: DataFrame, *, num_partitions: int) -> DataFrame:
-    """Links records that share a band. From one row a piece to one result a partition: pairs of numbers."""
+    """Links records that share a band.
+
+    Needs PARTITION, BANDS and NUMBERS; one row is a piece before, a partition after, with RESULT only: pairs of
+    numbers.
+    """
 
     def link(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         bands, numbers = [], []
         for batch in batches:
-            bands += batch["bands"].to_pylist()
-            numbers += batch["numbers"].to_pylist()
+            bands += batch[BANDS].to_pylist()
+            numbers += batch[NUMBERS].to_pylist()
         links = link_equal(np.frombuffer(b"".join(bands), np.uint64), np.frombuffer(b"".join(numbers), np.int64))
         yield _result_of_numbers(links.T)
 
-    return pieces.repartitionById(num_partitions, "partition").mapInArrow(link, "result binary")
+    return pieces.repartitionById(num_partitions, PARTITION).mapInArrow(link, RESULT_COLUMNS)
 
 
 def send_candidates(
     tasks: DataFrame, job: Job, *, buckets: Sequence[NumberedBucket], candidates: Candidates
 ) -> DataFrame:
-    """Reads the candidates. From one row a bucket to one row a piece: candidates of one task, as an Arrow stream."""
+    """Reads the candidates.
+
+    Needs ID, the index of a bucket; one row is a bucket before, a piece after: some candidates of one task, in
+    PARTITION (the task) and RECORDS (an Arrow stream of UID, TITLE, CONTENT, KEY, NUMBER, COMPONENT).
+    """
 
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
             for task, table in _candidates_of(buckets[number], job.staging, candidates):
-                yield pa.record_batch({"partition": pa.array([task], pa.int32()), "records": [stream_of(table)]})
+                yield pa.record_batch({PARTITION: pa.array([task], pa.int32()), RECORDS: [stream_of(table)]})
 
-    return tasks.mapInArrow(send, "partition int, records binary")
+    return tasks.mapInArrow(send, f"{PARTITION} int, {RECORDS} binary")
 
 
 def _candidates_of(bucket: NumberedBucket, staging: str, candidates: Candidates) -> Iterator[tuple[int, pa.Table]]:
-    """(task, records), some of those that it is to compare."""
+    """(task, records): the records of this bucket that the task has to compare."""
     for file in bucket.files:
-        places = file.places(candidates.numbers)
-        numbers, tasks = candidates.numbers[places], candidates.tasks[places]
+        rows = file.rows(candidates.numbers)
+        numbers, tasks = candidates.numbers[rows], candidates.tasks[rows]
         if not len(numbers):
             continue
         table = read_staged(file.staged, staging).select([UID, TITLE, CONTENT, KEY]).take(numbers - file.first)
-        table = table.append_column("number", pa.array(numbers))
-        table = table.append_column("component", pa.array(candidates.components[places]))
+        table = table.append_column(NUMBER, pa.array(numbers))
+        table = table.append_column(COMPONENT, pa.array(candidates.components[rows]))
         for task in np.unique(tasks):
             yield int(task), table.filter(tasks == task)
 
 
 def find_near_duplicates(pieces: DataFrame, *, num_tasks: int, threshold: float) -> DataFrame:
-    """Compares candidates. From one row a piece to one result a task: the numbers of the records to drop."""
+    """Compares candidates.
+
+    Needs PARTITION and RECORDS; one row is a piece before, a task after, with RESULT only: numbers of records to drop.
+    """
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tables = [pa.ipc.open_stream(piece.as_buffer()).read_all() for batch in batches for piece in batch["records"]]
-        # So the first of a group is the one that is kept.
+        tables = [pa.ipc.open_stream(piece.as_buffer()).read_all() for batch in batches for piece in batch[RECORDS]]
+        # Sorted, so that the first of a group is the record that is kept.
         table = pa.concat_tables(tables).sort_by([(UID, "ascending"), (KEY, "ascending")])
-        firsts = group_records(shingles_of(table), table["component"].to_numpy(), threshold=threshold)
-        yield _result_of_numbers(table["number"].to_numpy()[firsts != np.arange(len(firsts))])
+        firsts = group_records(shingles_of(table), table[COMPONENT].to_numpy(), threshold=threshold)
+        yield _result_of_numbers(table[NUMBER].to_numpy()[firsts != np.arange(len(firsts))])
 
-    return pieces.repartitionById(num_tasks, "partition").mapInArrow(find, "result binary")
+    return pieces.repartitionById(num_tasks, PARTITION).mapInArrow(find, RESULT_COLUMNS)
 
 
 def drop_records(tasks: DataFrame, job: Job, *, buckets: Sequence[NumberedBucket], dropped: np.ndarray) -> DataFrame:
-    """Stages each bucket anew without these records. From one row a bucket to one result a bucket."""
+    """Stages each bucket again without these records.
+
+    Needs ID, the index of a bucket; one row is a bucket before and after, then with RESULT only, its Survivors.
+    """
     sources = [source.path for source in job.sources]
 
     def drop(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for task in task_numbers(batches):
             yield result_of(stage_survivors(buckets[task], dropped=dropped, staging=job.staging, sources=sources))
 
-    return tasks.mapInArrow(drop, "result binary")
+    return tasks.mapInArrow(drop, RESULT_COLUMNS)
 
 
 def _result_of_numbers(numbers: np.ndarray) -> pa.RecordBatch:
-    return pa.record_batch({"result": pa.array([numbers.astype(np.int64).tobytes()], pa.binary())})
+    return pa.record_batch({RESULT: pa.array([numbers.astype(np.int64).tobytes()], pa.binary())})
 
 
 def _collect_numbers(results: DataFrame) -> np.ndarray:
-    """Runs the job; the numbers of all tasks."""
-    return np.frombuffer(b"".join(bytes(row.result) for row in results.collect()), np.int64)
+    """Runs the job; returns the numbers of all tasks."""
+    return np.frombuffer(b"".join(bytes(row[RESULT]) for row in results.collect()), np.int64)

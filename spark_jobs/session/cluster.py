@@ -1,7 +1,7 @@
-"""What is different on a cluster: a master to be reached, executors to wait for, and what a job brings along to them.
+"""Only for clusters: the master is checked, the first executor is waited for, and code is sent to the workers.
 
-That is this project's code and what tells Python workers how to reach object stores. Third-party packages they have, or
-are sent in an archive.
+Workers get this project's code and the settings of object stores. Third-party packages are installed there, or sent in
+an archive.
 """
 
 import os
@@ -22,7 +22,7 @@ from contract.errors import UserError
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("command", "contract", "spark_jobs")
-# Not what names a file, a profile or a role: these are each machine's own.
+# Not the variables that name a file, a profile or a role: each machine has its own.
 _OF_STORES: Final = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
     *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
@@ -38,7 +38,7 @@ _REACH_WITHIN_S: Final = 10.0
 
 
 def require_master(master: str) -> None:
-    """UserError where the cluster's address cannot be known or nobody answers there; Spark would try for a minute."""
+    """UserError where the cluster's address is unknown or nobody answers there; Spark would try for a minute."""
     if master == "yarn" and not (os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")):
         raise UserError(
             "master = 'yarn' needs HADOOP_CONF_DIR or YARN_CONF_DIR, the folder of the cluster's configuration, and"
@@ -61,7 +61,7 @@ def require_master(master: str) -> None:
 
 
 def submitted_to(asked: str) -> str:
-    """The master that spark-submit was given, which has started Java already."""
+    """The master that spark-submit was given; it has already started Java."""
     SparkContext._ensure_initialized()
     master = SparkConf().get("spark.master", asked) or asked
     if asked not in (master, "local[*]"):
@@ -70,9 +70,9 @@ def submitted_to(asked: str) -> str:
 
 
 def wait_for_executor(spark: SparkSession) -> None:
-    """Waits for the first executor, as their cores say how to cut the work; goes on after a while, and says so."""
+    """Waits for the first executor, since the number of cores decides how the work is divided; at most _WAIT_S."""
     context = spark.sparkContext
-    if context.getConf().get("spark.dynamicAllocation.enabled") == "true":  # where they begin when there is work
+    if context.getConf().get("spark.dynamicAllocation.enabled") == "true":  # then executors start when there is work
         return
     # pyspark's own status tracker does not know executors. The driver counts as one.
     tracker, end = context._jsc.sc().statusTracker(), time.monotonic() + _WAIT_S
@@ -84,21 +84,18 @@ def wait_for_executor(spark: SparkSession) -> None:
 
 
 def settings_of_environment(archive: str) -> dict[str, str]:
-    """Workers unpack it into their working folder, and import from there what they do not have.
-
-    UserError where it is a local file and not there.
-    """
+    """Settings by which workers unpack the archive and import packages from it; UserError where the file is missing."""
     if "://" not in archive and not os.path.isfile(archive):
-        raise UserError(f"environment = {archive!r}, and there is no such file; docs/cluster.md tells how to make one")
+        raise UserError(f"environment = {archive!r}, and there is no such file; docs/cluster.md shows how to make one")
     return {"spark.archives": f"{archive}#{_UNPACKED}", "spark.executorEnv.PYTHONPATH": _UNPACKED}
 
 
 @contextmanager
 def shipping(context: SparkContext) -> Iterator[None]:
-    """For as long as the body runs, Python workers find this process's code and settings of object stores.
+    """While the body runs, Python workers have this process's code and its settings of object stores.
 
-    Not in Spark's configuration: that is shown on its pages and in its logs, and these hold secrets. They travel with
-    the tasks' functions.
+    The settings hold secrets. So they travel with the tasks' functions, not in Spark's configuration, which is shown on
+    Spark's pages and in its logs.
     """
     context.environment.update(environment_of_stores())
     with TemporaryDirectory(prefix="vitrine-") as folder:
@@ -107,7 +104,7 @@ def shipping(context: SparkContext) -> Iterator[None]:
 
 
 def environment_of_stores() -> dict[str, str]:
-    """Credentials, endpoints and options of object stores, as this process was given them in its environment."""
+    """Credentials, endpoints and options of object stores in the environment of this process."""
     return {
         name: value for name, value in os.environ.items() if name in _OF_STORES or name.startswith(_PREFIXES_OF_STORES)
     }

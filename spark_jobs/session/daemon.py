@@ -1,8 +1,8 @@
-"""The process that a local Spark's Python workers are forked from, with all that they need imported already.
+"""The process that forks the Python workers of a local Spark; it has imported everything that they need.
 
-pyspark's own starts bare: it takes pyspark from a zip file, which Python compiles anew each time, and every worker
-imports the rest for itself. After each task a worker looks for cycles among all its objects, for a tenth of a second
-among those of the libraries; frozen before the fork, these are passed over.
+The daemon of pyspark imports nothing beforehand: every worker imports pyspark from a zip file, which Python compiles
+each time, and then the other packages. After each task a worker looks for cycles among all its objects, which takes a
+tenth of a second for those of the libraries; objects that were frozen before the fork are left out.
 """
 
 import gc
@@ -15,7 +15,7 @@ _NEEDED: Final = ("pyspark.worker", "spark_jobs.steps")
 
 
 def main() -> None:
-    """Serves Java's requests for workers until it goes away."""
+    """Serves Java's requests for workers until Java ends."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy must not start threads: a fork would not have them
     sys.path.sort(key=lambda path: path.endswith(".zip"))
     for name in _NEEDED:

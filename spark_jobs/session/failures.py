@@ -1,4 +1,4 @@
-"""Turns Spark's and Java's accounts of a failure into one line for the user."""
+"""Turns the failure reports of Spark and Java into one line for the user."""
 
 import re
 from collections.abc import Iterator
@@ -11,8 +11,10 @@ from pyspark.errors import PySparkException, PythonException
 from contract.errors import UserError
 from contract.names import STAGING_PREFIX
 
-_NO_SPACE: Final = "No space left on device"  # so says Java, too
-_WORKER_LOST: Final = re.compile(r"Python worker|\.daemon|SocketException|EOFException")  # Java's ways to say so
+_NO_SPACE: Final = "No space left on device"  # Java has the same words
+_WORKER_LOST: Final = re.compile(
+    r"Python worker|\.daemon|SocketException|EOFException"
+)  # each is a form of Java's report
 _STAGED_FILE_LOST: Final = re.compile(rf"FileNotFoundError: .*{re.escape(STAGING_PREFIX)}")
 _PACKAGE_MISSING: Final = re.compile(r"(?:ModuleNotFoundError: No module named '|PACKAGE_NOT_INSTALLED\] )([\w-]+)")
 _OTHER_PYTHON: Final = re.compile(r"worker has different version: (\S+) than that in driver: (\d+\.\d+)")
@@ -24,25 +26,25 @@ _MEMORY: Final = (
 
 @contextmanager
 def user_errors_of_tasks() -> Iterator[None]:
-    """Raises the UserError that a task raised, or one that tells what befell it, in place of Spark's account."""
+    """Raises the UserError that a task raised, or one that says what happened to it, in place of Spark's report."""
     try:
         yield
     except PythonException as error:
-        if told := re.search(r"^(?:contract\.errors\.)?UserError: (.+)$", str(error), re.MULTILINE):
-            raise UserError(told[1]) from error
+        if found := re.search(r"^(?:contract\.errors\.)?UserError: (.+)$", str(error), re.MULTILINE):
+            raise UserError(found[1]) from error
         if _STAGED_FILE_LOST.search(str(error)):
             raise UserError(
                 "staged files vanished while they were needed: another preparation has published in this output and"
                 " swept it, or somebody deletes files there, or not all machines of the cluster share it; run again"
             ) from error
-        if told := _PACKAGE_MISSING.search(str(error)):
+        if found := _PACKAGE_MISSING.search(str(error)):
             raise UserError(
-                f"the cluster's workers have no Python package {told[1]!r}: install this project with [spark] there, or"
-                " send an archive of packages along with --environment"
+                f"the cluster's workers have no Python package {found[1]!r}: install this project with [spark] there,"
+                " or send an archive of packages along with --environment"
             ) from error
-        if told := _OTHER_PYTHON.search(str(error)):
+        if found := _OTHER_PYTHON.search(str(error)):
             raise UserError(
-                f"the cluster's workers run Python {told[1]}, this process {told[2]}: name an interpreter of the same"
+                f"the cluster's workers run Python {found[1]}, this process {found[2]}: name an interpreter of the same"
                 " version there, by PYSPARK_PYTHON or --conf spark.pyspark.python=…"
             ) from error
         raise
@@ -56,11 +58,11 @@ def user_errors_of_tasks() -> Iterator[None]:
             raise UserError(
                 f"a Python worker of Spark was killed or crashed; {_MEMORY} or more --partitions"
             ) from error
-        raise UserError(f"Spark gave up: {_reason_of(error)}; VITRINE_DEBUG=1 shows all that it says") from error
+        raise UserError(f"Spark failed: {_reason_of(error)}; VITRINE_DEBUG=1 shows its whole report") from error
 
 
 def _reason_of(error: Exception) -> str:
-    """The first line of Java's account, without who called whom before it failed.
+    """The first line of Java's report, without the chain of calls.
 
     >>> _reason_of(Exception("error occurred while calling f\\n: a.B: most recent failure: c.D: E\\n\\tat g"))
     'c.D: E'
@@ -71,10 +73,10 @@ def _reason_of(error: Exception) -> str:
 
 @contextmanager
 def user_errors_of_lost_java() -> Iterator[None]:
-    """Raises a UserError where Java is gone: whatever is asked of it then fails in one of these ways."""
+    """Raises a UserError if Java has ended: every call to it then fails in one of these ways."""
     try:
         yield
-    except Py4JJavaError:  # Java's own account, so it is there
+    except Py4JJavaError:  # Java itself reported this, so it is running
         raise
     except (Py4JError, ConnectionError, EOFError) as error:
         notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))

@@ -1,4 +1,4 @@
-"""The Java that Spark runs on: found, checked before it is started, and ended when the job is told to stop."""
+"""The Java that Spark runs on: found, checked before it is started, and ended when the job is interrupted."""
 
 import hashlib
 import os
@@ -22,8 +22,8 @@ _GET_JAVA: Final = (
     " anywhere: https://adoptium.net) or point JAVA_HOME to it"
 )
 _handle_updates: Final = accumulators.UpdateRequestHandler.handle
-_lines: Final[list[socket.socket]] = []
-_END_WITHIN_S: Final = 10.0  # its shutdown hooks end the tasks and delete Spark's temporary folders
+_update_sockets: Final[list[socket.socket]] = []
+_END_WITHIN_S: Final = 10.0  # Java's shutdown hooks end the tasks and delete Spark's temporary folders
 
 
 def is_started_by_submit() -> bool:
@@ -42,7 +42,7 @@ def find_java() -> str:
 
 
 def check_java(java: str) -> None:
-    """UserError where this Java cannot run, is too old for Spark or lacks a module that Spark cannot start without."""
+    """UserError where this Java cannot run, is too old for Spark or lacks a module that Spark needs."""
     try:
         result = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -53,8 +53,7 @@ def check_java(java: str) -> None:
         raise UserError(f"Spark needs Java {MIN_JAVA} or later, but {java} is {found}; {_GET_JAVA}")
     if "jdk.incubator.vector" not in result.stdout:
         raise UserError(
-            f"{java} is a trimmed Java without the module jdk.incubator.vector, which Spark cannot start without;"
-            f" {_GET_JAVA}"
+            f"{java} is a trimmed Java without the module jdk.incubator.vector, which Spark needs; {_GET_JAVA}"
         )
 
 
@@ -62,7 +61,7 @@ def check_java(java: str) -> None:
 def ended_on_interrupt() -> Iterator[None]:
     """Ends the Java that the body starts if the body is interrupted.
 
-    pyspark 4.3 keeps the process to itself until Java has answered, and one that is interrupted before never ends.
+    pyspark 4.3 hands out the process only when Java has answered; Java that is interrupted earlier would never end.
     """
     processes: list[subprocess.Popen[bytes]] = []
     popen = java_gateway.Popen
@@ -84,18 +83,18 @@ def ended_on_interrupt() -> Iterator[None]:
         accumulators.UpdateRequestHandler.handle = _handle_updates
 
 
-def hang_up() -> None:
-    """Ends the line on which Java tells of accumulators; pyspark 4.3 takes a second to notice that it is to stop."""
-    while _lines:
+def close_update_sockets() -> None:
+    """Closes the sockets that receive accumulator updates; otherwise pyspark 4.3 waits a second at shutdown."""
+    while _update_sockets:
         with suppress(OSError):
-            _lines.pop().shutdown(socket.SHUT_RDWR)
+            _update_sockets.pop().shutdown(socket.SHUT_RDWR)
 
 
 def class_archive(java: str) -> list[str]:
-    """Options by which this Java begins with the classes of Spark as its first run left them: in half the time.
+    """Options by which this Java loads the classes of Spark from an archive: it starts in half the time.
 
-    The run that finds no archive writes one when it has ended, 160 MB in the user's cache folder. Java itself checks
-    that an archive is whole and of the same classes, and goes without one that is not.
+    The first run writes the archive when it ends, 160 MB in the user's cache folder. Java itself checks that an archive
+    is whole and holds the same classes, and ignores any other.
     """
     release = Path(java).resolve().parent.parent / "release"
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vitrine"
@@ -110,8 +109,8 @@ def class_archive(java: str) -> list[str]:
 
 
 def _handle_until_java_ends(handler: accumulators.UpdateRequestHandler) -> None:
-    """Without the traceback that pyspark 4.3 prints in a thread of its own when Java goes first."""
-    _lines.append(handler.connection)
+    """Suppresses the traceback that a thread of pyspark 4.3 prints when Java ends first."""
+    _update_sockets.append(handler.connection)
     with suppress(EOFError, OSError):
         _handle_updates(handler)
 

@@ -1,4 +1,4 @@
-"""The only place that starts Spark."""
+"""Starts Spark and stops it. Nothing else in the project does."""
 
 import logging
 import os
@@ -28,9 +28,9 @@ from spark_jobs.session.cluster import (
 from spark_jobs.session.java import (
     check_java,
     class_archive,
+    close_update_sockets,
     ended_on_interrupt,
     find_java,
-    hang_up,
     is_started_by_submit,
 )
 
@@ -43,15 +43,15 @@ _SETTINGS: Final = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
     "spark.shuffle.compress": "false",
-    # A row is a task or a piece: there are few, and what would be compiled for them costs seconds.
+    # A row is a task or a piece: there are few, and compiling code for them takes seconds.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.ui.showConsoleProgress": "false",
 }
-# The JVM moves bytes and does little else: what it would spend on compiling itself well takes the cores from Python.
+# The JVM moves bytes and does little else: time spent on compiling its code well is taken from Python.
 _JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Cleaning makes and drops arrays of a few MiB all the time. By default glibc maps each anew, and the kernel clears it
-# page by page: a quarter of the time.
+# Cleaning allocates and frees arrays of a few MiB all the time. By default glibc maps each again, and the kernel clears
+# it page by page: a quarter of the time.
 _MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 _CLUSTER_SETTINGS: Final = {
     "spark.driver.extraJavaOptions": " ".join(_JAVA_OPTIONS),
@@ -121,20 +121,20 @@ def _stopping(spark: SparkSession) -> Iterator[SparkSession]:
     try:
         yield spark
     except KeyboardInterrupt:
-        if is_started_by_submit():  # or else our Java is ended, which is sure and quick
+        if is_started_by_submit():  # otherwise `ended_on_interrupt` ends our Java, which is sure and quick
             spark.stop()
         raise
     except BaseException:
-        with suppress(Py4JError, OSError):  # Java may be gone, which is not what went wrong first
+        with suppress(Py4JError, OSError):  # Java may have ended; the first error is the one to report
             spark.stop()
         raise
-    hang_up()
+    close_update_sockets()
     spark.stop()
 
 
 @contextmanager
 def _log_kept_on_failure() -> Iterator[IO[bytes]]:
-    """A nameless file, so that a killed job leaves none behind; unexpected errors say where its copy is."""
+    """A file without a name, so that a killed job leaves none behind; an unexpected error names a copy of it."""
     with tempfile.TemporaryFile() as log:
         try:
             yield log
@@ -158,7 +158,7 @@ def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) ->
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYTHONPATH": os.pathsep.join([root, *paths]),
-        "SPARK_LOCAL_IP": "127.0.0.1",  # or else Java asks for this machine's name, which may be known to nobody
+        "SPARK_LOCAL_IP": "127.0.0.1",  # otherwise Java looks up this machine's name, which may be unknown
         **_MALLOC,
     }
     builder = _builder(master, {"spark.driver.extraJavaOptions": " ".join(options), **settings})
@@ -168,7 +168,7 @@ def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) ->
 
 @contextmanager
 def _environment(changed: Mapping[str, str]) -> Iterator[None]:
-    """What is started meanwhile has it for life: Java, and a local master's workers after it."""
+    """Processes started inside the block inherit these variables: Java, and then the workers of a local master."""
     before = dict(os.environ)
     os.environ.update(changed)
     try:
@@ -193,19 +193,19 @@ def _user_errors_of_start(master: str, log: IO[bytes]) -> Iterator[None]:
     try:
         yield
     except PySparkRuntimeError as error:
-        check_java(find_java())  # takes a while, and is nearly always right
+        check_java(find_java())  # not earlier: it takes a while, and Java is nearly always right
         log.seek(0)
-        said = log.read().decode(errors="replace").strip().splitlines()[-3:]
-        raise UserError(f"Spark did not start: {error}; Java said: {' / '.join(said) or 'nothing'}") from error
+        printed = log.read().decode(errors="replace").strip().splitlines()[-3:]
+        raise UserError(f"Spark did not start: {error}; Java printed: {' / '.join(printed) or 'nothing'}") from error
     except Py4JJavaError as error:
         raise UserError(f"Spark did not start with master {master!r}: {error.java_exception.getMessage()}") from error
 
 
 def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
-    """Makes an interrupt what it was before and nothing more.
+    """Starts the session, and then restores the handler of SIGINT.
 
-    The handler that pyspark 4.3 installs calls the JVM from within a call to it, which fails with three tracebacks, and
-    py4j 0.10.9 logs what it raises. Stopping the session cancels its jobs all the same.
+    The handler of pyspark 4.3 calls the JVM from within a call to it, which fails with three tracebacks, and py4j
+    0.10.9 logs each. Without it, stopping the session still cancels its jobs.
     """
     handler = signal.getsignal(signal.SIGINT)
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
@@ -218,7 +218,7 @@ def _get_or_create(builder: SparkSession.Builder) -> SparkSession:
 
 @contextmanager
 def _stderr_to(log: IO[bytes]) -> Iterator[None]:
-    """What is started meanwhile writes its stderr to `log` for life: the JVM greets with warnings to no purpose."""
+    """Processes started inside the block write their stderr to `log`: Java prints warnings of no use."""
     sys.stderr.flush()
     kept = os.dup(2)
     os.dup2(log.fileno(), 2)

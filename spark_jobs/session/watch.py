@@ -1,4 +1,4 @@
-"""Progress of Spark jobs, from Spark's own account of its tasks."""
+"""Progress of Spark jobs, as Spark counts their tasks."""
 
 import threading
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ _INTERVAL_S: Final = 0.2
 def watch_tasks(
     context: SparkContext, *, group: str, num_tasks: int, label: str, rows: Accumulator[int] | None = None
 ) -> Iterator[None]:
-    """Shows how many of `num_tasks` the jobs of this group have finished, while the body runs.
+    """Shows how many of `num_tasks` tasks the jobs of this group have finished, while the body runs.
 
-    And how many rows: what the tasks have added by the time they end. A task that runs twice adds twice, so the number
-    serves to be shown, and nothing else.
+    It also shows how many rows the finished tasks have counted. A task that runs twice counts twice, so this number is
+    only for show.
     """
     context.setJobGroup(group, label, interruptOnCancel=True)
     progress = ProgressBar(label)
     stop = threading.Event()
 
     def show_until_stopped() -> None:
-        with suppress(Py4JError, OSError):  # Java is gone, as the body will hear
+        with suppress(Py4JError, OSError):  # Java has ended, and the body will fail
             while not stop.wait(_INTERVAL_S):
                 done = min(_num_done(context, group), num_tasks)
-                told = f"{rows.value:,} rows, " if rows is not None else ""
-                progress.show(done / num_tasks, f"{told}{done} of {num_tasks} tasks")
+                num_rows = f"{rows.value:,} rows, " if rows is not None else ""
+                progress.show(done / num_tasks, f"{num_rows}{done} of {num_tasks} tasks")
 
     thread = threading.Thread(target=show_until_stopped, daemon=True)
     thread.start()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.reasons import KEPT, REASON_CODE
 from spark_jobs import buckets
-from spark_jobs.buckets import bucket_of, pieces_of_rows, rows_of_pieces, settle
+from spark_jobs.buckets import bucket_of, pieces_of_rows, rows_of_pieces, sort_and_mark_duplicates
 from spark_jobs.counts.records import ReadStatistics
 from spark_jobs.rows import ROW_SCHEMA
 
@@ -60,14 +60,14 @@ def reference(rows: list[dict]) -> list[dict]:
 @settings(deadline=None)
 @given(ROWS)
 def test_settle_agrees_with_the_reference(rows: list[dict]) -> None:
-    assert settle(table(rows)).to_pylist() == reference(rows)
+    assert sort_and_mark_duplicates(table(rows)).to_pylist() == reference(rows)
 
 
 @settings(deadline=None)
 @given(ROWS, st.integers(0, 30))
 def test_settling_parts_first_changes_nothing(rows: list[dict], cut: int) -> None:
-    parts = pa.concat_tables([settle(table(rows[:cut])), settle(table(rows[cut:]))])
-    assert settle(parts).to_pylist() == reference(rows)
+    parts = pa.concat_tables([sort_and_mark_duplicates(table(rows[:cut])), sort_and_mark_duplicates(table(rows[cut:]))])
+    assert sort_and_mark_duplicates(parts).to_pylist() == reference(rows)
 
 
 @pytest.mark.parametrize("num_buckets", [1, 2, 3, 50, 4096])
@@ -93,7 +93,7 @@ def test_pieces_carry_each_row_and_the_statistics_once(rows: list[dict], num_buc
     found, num_lines = [], 0
     for bucket in range(num_buckets):
         of_bucket, read = rows_of_pieces(piece for piece in pieces if piece["bucket"][0].as_py() == bucket)
-        found += settle(of_bucket).to_pylist()
+        found += sort_and_mark_duplicates(of_bucket).to_pylist()
         num_lines += read.num_lines
     assert found == reference(rows)
     assert num_lines == len(rows)

@@ -65,7 +65,7 @@ def test_a_whole_run_says_what_it_did_and_nothing_else(tmp_path: Path) -> None:
     check_files(tmp_path / "out", manifest)
     lines = first.stderr.splitlines()
     assert lines[-2].startswith(f"prepare 1 of 2 records kept, data set {manifest.dataset_id}, in ")
-    assert lines[-1] == f"rejected: 1 no_title; {tmp_path}/out/card.html tells more"
+    assert lines[-1] == f"rejected: 1 no_title; see {tmp_path}/out/card.html"
     assert all(line.startswith(("prepare", "reading", "writing")) for line in lines[:-1]), first.stderr
     assert first.stdout == ""
 

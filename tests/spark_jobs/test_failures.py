@@ -112,7 +112,7 @@ def test_a_signal_while_spark_starts_leaves_no_process_and_no_file(
     time.sleep(delay_s)
     job.process.send_signal(number)
     assert job.process.wait(30) == 128 + number, job.said()
-    assert job.said() == ["stopped; what was done so far is swept by the next run"] * (number == signal.SIGINT)
+    assert job.said() == ["stopped; the next run deletes what this one left unfinished"] * (number == signal.SIGINT)
     job.wait_for_nobody()
     assert not has_begun(tmp_path / "out", ".staging-")
 
@@ -125,7 +125,7 @@ def test_an_interrupt_ends_the_job_in_a_line_and_tidily(tmp_path: Path) -> None:
         time.sleep(0.005)
     os.killpg(job.process.pid, signal.SIGINT)
     assert job.process.wait() == 128 + signal.SIGINT
-    assert job.said() == ["stopped; what was done so far is swept by the next run"]
+    assert job.said() == ["stopped; the next run deletes what this one left unfinished"]
     assert find_manifest(str(output)) is None
 
 

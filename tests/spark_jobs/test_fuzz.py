@@ -28,13 +28,13 @@ from spark_jobs.filters import Filters
 from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import fields_of_lines
-from spark_jobs.rows import Rules, rows_of_fields
+from spark_jobs.rows import CleaningRules, rows_of_fields
 from tests.spark_jobs.catalogues import all_records, records
 from tests.spark_jobs.conftest import Prepare
 from tests.spark_jobs.input.mutations import MAX_LINE_BYTES, mutated_lines
 
 NAMES: Final = FieldNames(uid="uid", title="title", content="content")
-PLAIN: Final = Rules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)
+PLAIN: Final = CleaningRules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)
 FILTERS: Final = Filters(
     min_title_chars=2, max_title_chars=60, min_content_chars=5, drop_repeated_titles=True, drop_repeated_phrases=True
 )
@@ -97,7 +97,7 @@ def _judge(title: str, content: str) -> str | None:
     return "no_title" if not title else "no_content" if not content else None
 
 
-def rows_of(data: bytes, *, chunk_bytes: int, rules: Rules = PLAIN) -> list[dict]:
+def rows_of(data: bytes, *, chunk_bytes: int, rules: CleaningRules = PLAIN) -> list[dict]:
     """What the preparation's own functions make of a file."""
     rows = []
     for lines in iter_lines(
@@ -109,7 +109,7 @@ def rows_of(data: bytes, *, chunk_bytes: int, rules: Rules = PLAIN) -> list[dict
     return rows
 
 
-def rows_or_the_line_that_crashes(data: bytes, *, chunk_bytes: int, rules: Rules = PLAIN) -> list[dict]:
+def rows_or_the_line_that_crashes(data: bytes, *, chunk_bytes: int, rules: CleaningRules = PLAIN) -> list[dict]:
     """The rows; where that fails, an AssertionError with the one line that does it, if it does so alone."""
     try:
         return rows_of(data, chunk_bytes=chunk_bytes, rules=rules)

@@ -181,7 +181,9 @@ def test_a_job_that_loses_leaves_the_winners_card(tmp_path: Path) -> None:
 def test_a_refusal_says_what_differs_and_what_to_do(tmp_path: Path) -> None:
     manifest = make(tmp_path, "a", created_at="2026-01-01")
     config = PrepareConfig(input="in.json", output=str(tmp_path), seed=1, shard_rows=5)
-    message = str(refuse_to_replace(manifest, config, sources=(Source("other.json", 3, "now"),)))
+    with pytest.raises(UserError) as caught:
+        refuse_to_replace(manifest, config, sources=(Source("other.json", 3, "now"),))
+    message = str(caught.value)
     for part in (
         "2026-01-01",
         "seed was 0 and is 1",

@@ -17,8 +17,8 @@ from contract.shard import Shard
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept
 from spark_jobs.rows import ROW_SCHEMA
 from spark_jobs.shards import (
-    OPEN_SCHEMAS,
-    SCHEMAS,
+    FINAL_SCHEMAS,
+    STAGED_SCHEMAS_WITH_ORIGIN,
     StagedBucket,
     StagedFile,
     TokenSampling,
@@ -88,7 +88,7 @@ def rows(count: int) -> pa.Table:
 
 
 def write_all(
-    table: pa.Table, edges: list[int], output: Path | str, *, schemas: Mapping[str, pa.Schema] = SCHEMAS
+    table: pa.Table, edges: list[int], output: Path | str, *, schemas: Mapping[str, pa.Schema] = FINAL_SCHEMAS
 ) -> list[Shard]:
     staging = f"{output}/.staging"
     buckets = [
@@ -114,7 +114,7 @@ def test_bytes_do_not_depend_on_the_buckets(tmp_path: Path) -> None:
     table = rows(12_000)
     shards = write_all(table, [0, 12_000], tmp_path / "one")
     assert shards == write_all(table, [0, 1, 1, 77, 2_500, 2_501, 9_000, 12_000], tmp_path / "many")
-    assert shards == write_all(table, [0, 4_000, 12_000], tmp_path / "open", schemas=OPEN_SCHEMAS)
+    assert shards == write_all(table, [0, 4_000, 12_000], tmp_path / "open", schemas=STAGED_SCHEMAS_WITH_ORIGIN)
     assert {shard.path.partition("/")[0] for shard in shards} == set(SECTIONS)
 
 

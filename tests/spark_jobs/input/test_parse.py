@@ -15,11 +15,11 @@ from contract.text.clean import clean, replace_lone_surrogates
 from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import fields_of_lines
-from spark_jobs.rows import ROW_SCHEMA, Rules, rows_of_fields
+from spark_jobs.rows import ROW_SCHEMA, CleaningRules, rows_of_fields
 from tests.spark_jobs import nasty
 
 NAMES = FieldNames(uid="uid", title="title", content="content")
-RULES = Rules(text_profile="seed", val_share=0.2, test_share=0.2, seed=7)
+RULES = CleaningRules(text_profile="seed", val_share=0.2, test_share=0.2, seed=7)
 
 
 def parse(lines: list[bytes], *, first_offset: int = 100) -> list[dict]:

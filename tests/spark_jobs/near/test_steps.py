@@ -18,7 +18,7 @@ from spark_jobs.counts.records import KeptStatistics, ReadStatistics
 from spark_jobs.near import steps
 from spark_jobs.near.candidates import plan_candidates
 from spark_jobs.near.steps import drop_near_duplicates
-from spark_jobs.shards import OPEN_SCHEMAS, SECTIONS, StagedBucket, plan_shards
+from spark_jobs.shards import SECTIONS, STAGED_SCHEMAS_WITH_ORIGIN, StagedBucket, plan_shards
 from spark_jobs.steps import Job, plan_job
 from tests.spark_jobs import nasty
 from tests.spark_jobs.catalogues import all_records, records, write
@@ -63,11 +63,13 @@ def stage(job: Job, rows: list[dict], num_buckets: int) -> list[StagedBucket]:
     for bucket in range(num_buckets):
         here = [row for row in rows if int.from_bytes(row["key"][:4], "big") * num_buckets >> 32 == bucket]
         sections = {
-            split: pa.Table.from_pylist([row for row in here if row["split"] == split], OPEN_SCHEMAS[split])
+            split: pa.Table.from_pylist(
+                [row for row in here if row["split"] == split], STAGED_SCHEMAS_WITH_ORIGIN[split]
+            )
             for split in SPLITS
         }
         rejected = [duplicate_of(row) for row in here if row["offset"] % 3 == 0]
-        sections[REJECTED] = pa.Table.from_pylist(rejected, OPEN_SCHEMAS[REJECTED])
+        sections[REJECTED] = pa.Table.from_pylist(rejected, STAGED_SCHEMAS_WITH_ORIGIN[REJECTED])
         files = {
             section: shards.write_staged(found, staging=job.staging, name=f"{bucket}-{section}.arrow")
             for section, found in sections.items()
@@ -85,7 +87,7 @@ def read_sections(job: Job, buckets: list[StagedBucket]) -> dict[str, list[dict]
     for section in SECTIONS:
         plans = [plan for plan in plan_shards(buckets, shard_rows=10**9) if plan.section == section]
         batches = [batch for plan in plans for batch in shards.read_slices(plan.slices, job.staging)]
-        assert all(batch.schema.equals(shards.SCHEMAS[section]) for batch in batches)
+        assert all(batch.schema.equals(shards.FINAL_SCHEMAS[section]) for batch in batches)
         found[section] = [row for batch in batches for row in batch.to_pylist()]
     return found
 

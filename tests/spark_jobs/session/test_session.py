@@ -116,6 +116,6 @@ def test_a_machine_whose_name_nobody_knows_will_do() -> None:
 
 
 def test_an_archive_that_is_not_there_is_told_before_spark_starts(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such file; docs/cluster\.md tells"):
+    with pytest.raises(UserError, match=r"no such file; docs/cluster\.md shows"):
         settings_of_environment(str(tmp_path / "environment.tar.gz"))
     assert settings_of_environment("hdfs:///packages.tar.gz")["spark.archives"].startswith("hdfs:///packages.tar.gz#")
