@@ -45,13 +45,6 @@ class TextEncoder(Protocol):
         """The ids of each text where it follows a word and a blank; they include those of the blank."""
 
 
-class PromptEncoder(Protocol):
-    """Turns titles into the ids of their prompts."""
-
-    def encode(self, titles: Sequence[str]) -> list[Ids]:
-        """The ids of the prompt for each title."""
-
-
 def text_encoder(tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
     """The fastest encoder of texts that gives this tokenizer's ids."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # a copy: others use this tokenizer too
@@ -62,7 +55,9 @@ def text_encoder(tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
     return _Words(backend, doubles_blank=_has_prepend(parts)) if _is_word_by_word(parts) else _Texts(backend)
 
 
-def prompt_encoder(tokenizer: PreTrainedTokenizerBase, form: PromptForm, texts: TextEncoder) -> PromptEncoder:
+def prompt_encoder(
+    tokenizer: PreTrainedTokenizerBase, form: PromptForm, texts: TextEncoder
+) -> "_PromptInParts | _WholePrompts":
     """The fastest encoder of prompts that gives this tokenizer's ids.
 
     A prompt in parts is cut at the blank before the title, and at the first blank or special token behind the title.

@@ -36,11 +36,6 @@ class LanePosition(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
         return LanePosition(blocks, {block: tuple(each.index for each in group) for block, group in by_block})
 
     @property
-    def num_held(self) -> int:
-        """The number of held records."""
-        return sum(map(len, self.held.values()))
-
-    @property
     def addresses(self) -> list[Address]:
         """The addresses of the held records, in order."""
         return [Address(block, index) for block, indices in self.held.items() for index in indices]

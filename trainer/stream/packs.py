@@ -63,11 +63,6 @@ class PackStream:
             raise UserError("; ".join(problems))
 
     @property
-    def max_length(self) -> int:
-        """Tokens of the longest pack."""
-        return self.encoder.max_length
-
-    @property
     def num_records(self) -> int:
         """Records of one epoch, over all ranks."""
         return sum(rows_of_epoch(self._rows))
@@ -80,7 +75,7 @@ class PackStream:
             "splits": [each.split for each in self.data],
             "weights": [str(each.weight / all_weights) for each in self.data],
             "limits": [each.limit for each in self.data],
-            "max_length": self.max_length,
+            "max_length": self.encoder.max_length,
             "packs_per_step": self.packs_per_step,
             "seed": self.seed,
         }
@@ -94,7 +89,7 @@ class PackStream:
     @property
     def num_lanes(self) -> int:
         """Lanes of an epoch, over all ranks."""
-        return num_lanes(self.num_records, max_length=self.max_length)
+        return num_lanes(self.num_records, max_length=self.encoder.max_length)
 
     @property
     def _rows(self) -> list[RowRange]:
@@ -144,7 +139,8 @@ class PackStream:
         block, held = position.blocks, self._encoded(reader, addresses)
         num_tokens = sum(len(example.ids) for _, example in held)
         num_skipped = len(addresses) - len(held)  # damaged since the position was saved
-        enough = self.max_length + max(_AHEAD_TOKENS, self.max_length // 2)
+        max_length = self.encoder.max_length
+        enough = max_length + max(_AHEAD_TOKENS, max_length // 2)
         while True:
             while num_tokens < enough and block < lane.num_blocks:
                 wanted = lane.addresses(block)
@@ -155,7 +151,7 @@ class PackStream:
                 block += 1
             if not held and not num_skipped:
                 return
-            chosen = set(choose((len(example.ids) for _, example in held), max_length=self.max_length)) if held else ()
+            chosen = set(choose((len(example.ids) for _, example in held), max_length=max_length)) if held else ()
             pack = Pack(tuple(held[index][1] for index in sorted(chosen)))
             held = [each for index, each in enumerate(held) if index not in chosen]
             num_tokens -= pack.num_tokens

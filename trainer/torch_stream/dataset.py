@@ -29,7 +29,7 @@ from trainer.config import is_at_least
 from trainer.examples.encoder import Example, Pack
 from trainer.examples.tensors import pack_tensors
 from trainer.plan.order import Rank
-from trainer.stream.cursor import Cursor, differences
+from trainer.stream.cursor import Cursor, differences, to_json
 from trainer.stream.packs import PackStream
 from trainer.torch_stream.collate import starts_of
 from trainer.torch_stream.state import State
@@ -53,18 +53,9 @@ class PackDataset(IterableDataset[dict[str, Any]]):
             raise UserError(f"batch_size = {batch_size!r}, expected an integer of at least 1")
         self._stream = replace(stream, packs_per_step=stream.rank.world)
         self._filler = Pack((Example(-1, [stream.encoder.end_id], 1, 0),))
+        self.rank, self.batch_size = stream.rank, batch_size
         self._copy = CopyState(rank=stream.rank, batch_size=batch_size, num_lanes=stream.num_lanes)
         self._is_read_by_workers = torch.zeros(1, dtype=torch.bool).share_memory_()  # one for all copies
-
-    @property
-    def rank(self) -> Rank:
-        """The rank whose packs these are."""
-        return self._copy.rank
-
-    @property
-    def batch_size(self) -> int:
-        """Packs of a DataLoader's batch."""
-        return self._copy.batch_size
 
     @property
     def cursor(self) -> Cursor:
@@ -122,13 +113,14 @@ class PackDataset(IterableDataset[dict[str, Any]]):
                 " dataset.trained(batch['positions']), or use trainer.torch_stream.loader.PackLoader or torchdata's"
                 " StatefulDataLoader"
             )
-        return State(
+        state = State(
             identity=self._identity(),
             cursor=copy.to_resume(info.id if info else None),
             records_before=copy.records_before,
             rank=(self.rank.index, self.rank.world),
             worker=(info.id, info.num_workers, copy.first_turn) if info else None,
-        ).to_json()
+        )
+        return to_json(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes to the cursor of this state, by seeking. UserError names every difference to the stream of the state."""

@@ -28,13 +28,9 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             if part and part[0] >= part[1]:
                 raise ValueError(f"Expected `{name}` below {part[1]}, got {part[0]}")
 
-    def to_json(self) -> dict[str, Any]:
-        """The JSON of this state, as Python objects."""
-        return to_json(self)
-
     @staticmethod
     def from_json(document: Any) -> "State":
-        """The state that `to_json` wrote; UserError names the first part that is wrong."""
+        """The state that this JSON is; UserError names the first part that is wrong."""
         found = document.get("format") if isinstance(document, Mapping) else None
         if found != _FORMAT:
             raise UserError(
@@ -63,4 +59,4 @@ def merge_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         lanes = furthest(lanes, state.cursor.lanes)
     records = before + sum(state.cursor.records - before for state in ranks)
     cursor = Cursor(ranks[0].cursor.epoch, ranks[0].cursor.packs, records, lanes)
-    return State(identity=ranks[0].identity, cursor=cursor, records_before=records, rank=(0, 1), worker=None).to_json()
+    return to_json(State(identity=ranks[0].identity, cursor=cursor, records_before=records, rank=(0, 1), worker=None))

@@ -222,5 +222,5 @@ def furthest(lanes: Mapping[int, LanePosition], others: Mapping[int, LanePositio
     """Each lane at the later of two positions: several ranks and workers may read a lane, not all to its last pack."""
     both = dict(lanes)
     for lane, position in others.items():
-        both[lane] = max(both.get(lane, LANE_START), position, key=lambda each: (each.blocks, -each.num_held))
+        both[lane] = max(both.get(lane, LANE_START), position, key=lambda each: (each.blocks, -len(each.addresses)))
     return both

@@ -1,4 +1,4 @@
-"""Examples: what is learnt and what is given."""
+"""Examples: which tokens are the prompt, and which are trained."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_an_example_is_prompt_answer_and_end_token(encoder: Encoder, micro_base:
     assert example.num_cut == 0
 
 
-def test_the_end_token_is_learnt_also_where_it_is_the_padding_token(micro_base: Path) -> None:
+def test_the_end_token_is_trained_also_where_it_is_the_padding_token(micro_base: Path) -> None:
     """A pad token that equals the end token, masked by its id, teaches a model never to stop."""
     tokenizer = AutoTokenizer.from_pretrained(micro_base)
     tokenizer.pad_token = tokenizer.eos_token

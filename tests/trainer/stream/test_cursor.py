@@ -33,7 +33,6 @@ def test_a_lane_gives_back_the_addresses_that_it_holds(seed: int) -> None:
 
     position = LanePosition.of(6, held)
     assert position.addresses == held
-    assert position.num_held == len(held)
 
 
 def test_the_path_of_what_is_wrong_is_named() -> None:

@@ -25,7 +25,7 @@ def test_a_pack_holds_the_first_and_as_many_tokens_as_any_could(seed: int) -> No
 
     assert chosen[0] == 0
     assert chosen == sorted(set(chosen))
-    assert sum(lengths[place] for place in chosen) == best_total(lengths, max_length=64)
+    assert sum(lengths[index] for index in chosen) == best_total(lengths, max_length=64)
 
 
 def test_of_equally_full_packs_the_earliest_records_are_taken() -> None:

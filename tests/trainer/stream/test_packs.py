@@ -133,22 +133,22 @@ def test_records_whose_shard_is_damaged_while_they_are_held_count_as_skipped(
     shutil.copytree(prepared.root, root)
     data = [DataSet(str(root), prepared.manifest)]
     ledger, cursor = _learn(make_stream, Cursor.start(), world=2, steps=8, data=data)
-    learnt = [row for _, packs in ledger for pack in packs for row in pack]
+    trained = [row for _, packs in ledger for pack in packs for row in pack]
     damage_shard(root, prepared.manifest, "missing")
 
     num_skipped = 0
     stream = replace(make_stream(Rank(0, 1), data=data), skip_damaged=True)
     for _, step in zip(range(MAX_STEPS), stream.epoch(cursor), strict=False):
-        learnt += [example.row for pack in step.packs for example in pack.examples]
+        trained += [example.row for pack in step.packs for example in pack.examples]
         num_skipped += step.num_skipped
         if step.is_over:
             break
-    assert num_skipped == len(set(range(100, 200)) - set(learnt)) > 0
-    assert len(learnt) + num_skipped == 300
+    assert num_skipped == len(set(range(100, 200)) - set(trained)) > 0
+    assert len(trained) + num_skipped == 300
 
 
 @pytest.mark.parametrize("world", [1, 3])
-def test_two_data_sets_are_learnt_together(make_stream, prepared, other_prepared, world: int) -> None:
+def test_two_data_sets_are_trained_together(make_stream, prepared, other_prepared, world: int) -> None:
     """20 of 300 records and all 20: in an epoch as many of both."""
     data = [DataSet(prepared.root, prepared.manifest), DataSet(other_prepared.root, other_prepared.manifest)]
     ledger, _ = _learn(make_stream, Cursor.start(), world=world, epochs=15, data=data)
