@@ -1,4 +1,4 @@
-"""What becomes of each character of the cleaned texts, by profile."""
+"""Replaces and deletes characters, as a profile says."""
 
 import sys
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _NUM_CODE_POINTS: Final = sys.maxunicode + 1
 
 
 def map_characters(joined: bytes, profile: Profile) -> bytes:
-    """The texts with what the profile says in place of each character; runs of blanks are left."""
+    """The texts with each character replaced as the profile says; runs of blanks stay."""
     effects = _effects_of(profile)
     for old, new in effects.ascii_texts:
         joined = joined.replace(old, new)
@@ -28,7 +28,7 @@ def map_characters(joined: bytes, profile: Profile) -> bytes:
 
 
 class Lookup:
-    """A number for each code point, worked out when one first occurs."""
+    """A number for each code point, computed when the code point first occurs."""
 
     def __init__(self, function: Callable[[list[str]], list[int]]) -> None:
         self._function = function
@@ -46,13 +46,13 @@ class Lookup:
 
 @dataclass(frozen=True)
 class _Effects:
-    """What becomes of each character."""
+    """The effect of a profile on each character."""
 
-    ascii_texts: tuple[tuple[bytes, bytes], ...]  # those that become more than one character
+    ascii_texts: tuple[tuple[bytes, bytes], ...]  # ASCII characters that become more than one
     ascii_table: bytes
     ascii_deleted: bytes
-    texts: tuple[bytes, ...]  # what stands in place of characters beyond ASCII
-    beyond_ascii: Lookup  # which of `texts`, from 1; 0 for a character that stays
+    texts: tuple[bytes, ...]  # replacements of characters beyond ASCII
+    beyond_ascii: Lookup  # number in `texts`, from 1; 0 for a character that stays
 
 
 @cache
@@ -67,7 +67,7 @@ def _effects_of(profile: Profile) -> _Effects:
     texts = sorted({" ", *replacements.values()})
 
     def effects(characters: list[str]) -> list[int]:
-        # RE2 decides: Python's own tables are older or newer from release to release. Asked once for all of them.
+        # RE2 decides, since Python's tables differ from release to release; one call for all characters.
         is_letter = pc.match_substring_regex(pa.array(characters), r"[\p{L}\p{M}\p{N}]").to_pylist()
         return [
             1 + texts.index(replacements.get(ord(character), " "))

@@ -2,7 +2,7 @@
 
 The steps, in order: HTML5 entities (until nothing changes, at most three times), mojibake, tags and comments,
 Unicode NFC, the profile's replacements and deletions, white space. A profile is data; see `PROFILES`.
-Every path, one string or a batch, goes through `clean_array`, so training and asking cannot disagree.
+One string or a batch, all texts go through `clean_array`, so training and asking cannot disagree.
 """
 
 import html
@@ -25,12 +25,12 @@ from contract.text.joined import (
     squeeze_blanks,
     texts_at,
 )
-from contract.text.mojibake import is_mojibake, repair_mojibake, suspect_places
+from contract.text.mojibake import is_mojibake, repair_mojibake, suspect_offsets
 from contract.text.profiles import SEED, Profile
 
 MAX_UNESCAPES: Final = 3
 
-# What html.unescape looks at, less the characters that are in no name: they stay as they are.
+# The entities that html.unescape changes; characters that occur in no name are left out.
 _ENTITY: Final = re.compile(rb"(&(?:#(?:[0-9]+|[xX][0-9a-fA-F]+)|[A-Za-z0-9]{1,32});?)")
 _TAG: Final = re.compile(rb"</?[A-Za-z][^<>\xff]*>")
 
@@ -50,16 +50,16 @@ def replace_lone_surrogates(text: str) -> str:
 
 
 def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArray:
-    """Cleaned texts, in order; nulls become empty. Cleaning what is clean changes nothing.
+    """Cleaned texts, in order; nulls become empty. Cleaning cleaned texts changes nothing.
 
-    About 4 us a text of 600 characters, as a few passes over the bytes of all texts at once; Python looks only at texts
-    that may hold mojibake or a character that is not composed, and once at each different entity.
+    About 4 us a text of 600 characters, in a few passes over the bytes of all texts at once. Python handles only
+    texts that may hold mojibake or a character that is not composed, and each different entity once.
     """
     joined = _clean_once(join(pc.fill_null(texts, "")), profile)
     while True:
-        # Removing characters can put two together that spell mojibake or compose: such texts go round again.
+        # Removing characters can join two that spell mojibake or compose: such texts are cleaned again.
         found, cleaned = beyond_ascii(joined), split(joined)
-        garbled, loose = texts_at(joined, suspect_places(found)), texts_at(joined, _nfc_places(found))
+        garbled, loose = texts_at(joined, suspect_offsets(found)), texts_at(joined, _nfc_offsets(found))
         unsettled = np.union1d(
             garbled[is_mojibake(cleaned.take(garbled)).to_numpy(zero_copy_only=False)],
             loose[[not unicodedata.is_normalized("NFC", text) for text in cleaned.take(loose).to_pylist()]],
@@ -76,12 +76,12 @@ def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArra
 
 def _clean_once(joined: bytes, profile: Profile) -> bytes:
     joined = _blank_tags(repair_mojibake(_unescape(joined)))
-    joined = change_texts(joined, _nfc_places(beyond_ascii(joined)), _compose)
+    joined = change_texts(joined, _nfc_offsets(beyond_ascii(joined)), _compose)
     return squeeze_blanks(map_characters(joined, profile))
 
 
 def _unescape(joined: bytes) -> bytes:
-    """What `html.unescape` makes of each text, repeated."""
+    """`html.unescape` of each text, repeated."""
     for _ in range(MAX_UNESCAPES):
         parts = _ENTITY.split(joined)
         if len(parts) == 1:
@@ -92,7 +92,7 @@ def _unescape(joined: bytes) -> bytes:
 
 
 class _Unescaped(dict[bytes, bytes]):
-    """What each entity stands for, for as many different ones as are likely to come."""
+    """The text of each entity; a cache of as many entities as are likely to occur."""
 
     def __missing__(self, entity: bytes) -> bytes:
         if len(self) >= 50_000:
@@ -104,20 +104,20 @@ _UNESCAPED: Final = _Unescaped()
 
 
 def _blank_tags(joined: bytes) -> bytes:
-    """A blank, or what will become one, for each tag and comment."""
+    """The texts with a blank, or a character that becomes one, in place of each tag and comment."""
     return _TAG.sub(b" ", _blank_comments(joined)) if b"<" in joined else joined
 
 
 def _blank_comments(joined: bytes) -> bytes:
-    """Comments are looked for by hand, as a regex would look for the end of each again that has none."""
+    """Comments are found by hand: a regex would search the whole text for the end of each comment that has none."""
     pieces, start, opened = [], 0, joined.find(b"<!--")
     while opened >= 0:
         end = joined.index(SEPARATOR, opened)
         closed = joined.find(b"-->", opened + 4, end)
-        if closed < 0:  # nor has any other in this text an end
+        if closed < 0:  # no other comment of this text has an end either
             opened = joined.find(b"<!--", end)
             continue
-        # `< ` neither begins a tag nor lets one that began before the comment go on behind it.
+        # `< ` begins no tag, and a tag that began before the comment cannot continue after it.
         pieces += [joined[start:opened], b"< "]
         start = closed + 3
         opened = joined.find(b"<!--", start)
@@ -128,8 +128,8 @@ def _compose(texts: pa.StringArray) -> pa.StringArray:
     return pa.array([unicodedata.normalize("NFC", text) for text in texts.to_pylist()], pa.string())
 
 
-def _nfc_places(found: BeyondAscii) -> np.ndarray:
-    """Characters without which a text is in NFC for sure."""
+def _nfc_offsets(found: BeyondAscii) -> np.ndarray:
+    """Offsets of characters that may not be composed; a text without such characters is in NFC."""
     return found.starts[_NOT_SURELY_COMPOSED.of(found.codes) > 0]
 
 

@@ -1,6 +1,6 @@
-"""Many texts as one run of bytes: a pass over it costs far less than a call for each text.
+"""Many texts as one run of bytes: one pass over it costs far less than a call for each text.
 
-The texts are UTF-8, each with SEPARATOR behind it, which is no byte of UTF-8.
+The texts are UTF-8, each followed by SEPARATOR, a byte that UTF-8 never uses.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 
 SEPARATOR: Final = b"\xff"
 _BLANK: Final = ord(" ")
-_PADDING: Final = SEPARATOR * 3  # so that a last character's missing bytes can be looked at
+_PADDING: Final = SEPARATOR * 3  # so that four bytes can be read at the start of the last character
 
 
 def join(texts: pa.StringArray) -> bytes:
-    """The texts, none of them null, each with a separator behind it."""
+    """The texts, none of them null, each followed by a separator."""
     if not len(texts):
         return b""
     whole = pa.ListArray.from_arrays([0, len(texts)], texts.view(pa.binary()))
@@ -26,17 +26,17 @@ def join(texts: pa.StringArray) -> bytes:
 
 
 def split(joined: bytes) -> pa.StringArray:
-    """The texts again."""
+    """The texts of joined bytes."""
     ends = _ends(joined)
     return _array(joined.translate(None, SEPARATOR), ends - np.arange(len(ends)))
 
 
-def change_texts(joined: bytes, places: np.ndarray, change: Callable[[pa.StringArray], pa.StringArray]) -> bytes:
-    """The same with some texts changed: those in which the bytes at `places` lie."""
-    if not len(places):
+def change_texts(joined: bytes, offsets: np.ndarray, change: Callable[[pa.StringArray], pa.StringArray]) -> bytes:
+    """The joined bytes after `change` of the texts that hold the bytes at `offsets`."""
+    if not len(offsets):
         return joined
     ends = _ends(joined)
-    chosen = np.unique(np.searchsorted(ends, places))
+    chosen = np.unique(np.searchsorted(ends, offsets))
     bounds = list(zip(np.where(chosen, ends[chosen - 1] + 1, 0).tolist(), ends[chosen].tolist(), strict=True))
     texts = pa.array([joined[start:end] for start, end in bounds], pa.binary()).view(pa.string())
     pieces, position = [], 0
@@ -46,44 +46,44 @@ def change_texts(joined: bytes, places: np.ndarray, change: Callable[[pa.StringA
     return b"".join([*pieces, joined[position:]])
 
 
-def texts_at(joined: bytes, places: np.ndarray) -> np.ndarray:
-    """Positions, ascending and each once, of the texts in which these bytes lie."""
-    if not len(places):
-        return places
-    return np.unique(np.searchsorted(_ends(joined), places))
+def texts_at(joined: bytes, offsets: np.ndarray) -> np.ndarray:
+    """Indices, ascending and each once, of the texts that hold the bytes at `offsets`."""
+    if not len(offsets):
+        return offsets
+    return np.unique(np.searchsorted(_ends(joined), offsets))
 
 
 def _ends(joined: bytes) -> np.ndarray:
-    """Where each text's separator stands."""
+    """The offset of each text's separator."""
     return np.flatnonzero(np.frombuffer(joined, np.uint8) == SEPARATOR[0])
 
 
 @dataclass(frozen=True)
 class BeyondAscii:
-    """The characters beyond ASCII in a run of bytes, in order: where they begin, and what they are."""
+    """The characters beyond ASCII in a run of bytes, in order."""
 
     data: np.ndarray  # uint8, padded
-    starts: np.ndarray
+    starts: np.ndarray  # offsets of their first bytes
     codes: np.ndarray  # code points
 
     @cached_property
     def ends(self) -> np.ndarray:
-        """Where the byte behind each of them lies."""
+        """The offset of the byte after each character."""
         return self.starts + 2 + (self.codes >= 0x800) + (self.codes >= 0x10000)
 
     @property
     def next_bytes(self) -> np.ndarray:
-        """The byte behind each of them."""
+        """The byte after each character."""
         return self.data[self.ends]
 
     @property
     def touches_next(self) -> np.ndarray:
-        """Whether the next of them follows at once; [len - 1]."""
+        """Whether the next character beyond ASCII follows directly; [len - 1]."""
         return self.ends[:-1] == self.starts[1:]
 
 
 def beyond_ascii(joined: bytes) -> BeyondAscii:
-    """What of these bytes, which must be whole UTF-8 and separators, is not ASCII."""
+    """The characters of these bytes that are not ASCII. The bytes must be whole UTF-8 characters and separators."""
     data = np.frombuffer(joined + _PADDING, np.uint8)
     starts = np.flatnonzero(data[: len(joined)] - np.uint8(0xC0) < 0x3F)  # wraps round: 0xC0 to 0xFE
     first, second, third, fourth = (data[starts + offset].astype(np.int32) for offset in range(4))
@@ -94,23 +94,23 @@ def beyond_ascii(joined: bytes) -> BeyondAscii:
 
 
 def overwrite(joined: bytes, found: BeyondAscii, texts: Iterable[tuple[np.ndarray, bytes]]) -> bytes:
-    """The same with other texts in place of some characters, as pairs of (which, text).
+    """The joined bytes with some characters replaced, as pairs of (mask of `found`, text).
 
-    No text may be longer than its character, and there must be no zero byte: zeros mark what vanishes.
+    No text may be longer than its character. `joined` must hold no zero byte: zeros mark bytes to delete.
     """
     data = np.frombuffer(bytearray(joined), np.uint8)
-    has_vanished = False
+    has_zeros = False
     for is_chosen, text in texts:
         starts, ends = found.starts[is_chosen], found.ends[is_chosen]
         for offset in range(4):
-            places = starts[starts + offset < ends] + offset
-            data[places] = text[offset] if offset < len(text) else 0
-        has_vanished |= len(starts) > 0
-    return data.tobytes().translate(None, b"\0") if has_vanished else joined
+            bytes_at = starts[starts + offset < ends] + offset
+            data[bytes_at] = text[offset] if offset < len(text) else 0
+        has_zeros |= len(starts) > 0
+    return data.tobytes().translate(None, b"\0") if has_zeros else joined
 
 
 def squeeze_blanks(joined: bytes) -> bytes:
-    """Of each run of blanks one, and none at the ends of a text. There must be no zero byte in it."""
+    """The joined bytes with one blank for each run of blanks, and none at the ends of a text; no byte may be zero."""
     data = np.frombuffer(bytearray(SEPARATOR + joined), np.uint8)
     is_blank = data == _BLANK
     is_edge = is_blank | (data == SEPARATOR[0])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.text.joined import beyond_ascii, join, texts_at
-from contract.text.mojibake import is_mojibake, suspect_places
+from contract.text.mojibake import is_mojibake, suspect_offsets
 
 # Characters that ftfy's rules speak of, and plain ones to stand beside them.
 _CHARACTERS = sorted({character for text in ftfy.badness.MOJIBAKE_CATEGORIES.values() for character in text})
@@ -25,7 +25,7 @@ _FRAGMENTS = st.one_of(
 @given(st.lists(st.lists(_FRAGMENTS, max_size=6).map("".join), max_size=20))
 def test_what_ftfy_calls_bad_is_suspect(texts: list[str]) -> None:
     joined = join(pa.array(texts, pa.string()))
-    suspects = set(texts_at(joined, suspect_places(beyond_ascii(joined))).tolist())
+    suspects = set(texts_at(joined, suspect_offsets(beyond_ascii(joined))).tolist())
     assert {position for position, text in enumerate(texts) if ftfy.badness.is_bad(text)} <= suspects
 
 
