@@ -10,6 +10,7 @@ from contract.errors import UserError
 
 USER_ERROR_CODE: Final = 2
 INTERRUPTED_CODE: Final = 130
+BROKEN_PIPE_CODE: Final = 141  # as of a process that SIGPIPE ends
 DEBUG: Final = "VITRINE_DEBUG"
 
 
@@ -24,8 +25,12 @@ def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED_CODE
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its exit
+        return BROKEN_PIPE_CODE
     except UserError as error:
         if debug:
+            report_crash()
             raise
         if report(USER_ERROR_CODE, str(error)):
             print(f"error: {error}\n", end="", file=sys.stderr)  # one write: ranks may print at the same time

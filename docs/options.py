@@ -23,9 +23,11 @@ _KINDS: Final = {int: "whole number", float: "number", str: "text", bool: "yes o
 _WITH_RESULT: Final = (PrepareConfig, TrainConfig)
 _TITLE: Final = "All options"
 _INTRODUCTION: Final = (
-    "Every option can also stand in a settings file, `--config settings.toml`, as `name = value` with underscores in"
-    " place of hyphens; options given on the command line win over it. An option that takes yes or no is switched off"
-    " by `--no-NAME`. This page is made from the settings themselves by `python docs/options.py`."
+    "Nearly every option can also stand in a settings file, `--config settings.toml`, as `name = value` with "
+    "underscores in place of hyphens. Options on the command line have priority. Only on the command line: an "
+    "option without `--`, `--dry-run`, `--num-processes` and `--cpu` of `train`, and `--debug`, which every "
+    "command has and which shows where in the code an error comes from. An option that takes yes or no is "
+    "switched off by `--no-NAME`. This page is made from the settings themselves by `python docs/options.py`."
 )
 _RESULT: Final = "Options with a star change the result: another value makes another data set or another adapter."
 _HEADINGS: Final = ("option", "value", "default", "meaning")
@@ -110,7 +112,11 @@ def _value(field: "Field[Any]", kind: Any, translate: Callable[[str], str]) -> s
 def _default(field: "Field[Any]", translate: Callable[[str], str]) -> str:
     if field.default is MISSING:
         return translate(_REQUIRED)
-    return "" if field.default in (None, (), "") or field.default is False else f"`{field.default}`".lower()
+    return (
+        ""
+        if field.default in (None, (), "") or field.default is False
+        else f"`{'yes' if field.default is True else field.default}`"
+    )
 
 
 def _row(*cells: str) -> list[str]:

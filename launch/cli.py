@@ -2,8 +2,8 @@
 
 import argparse
 import dataclasses
+import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
-from command.entry import exit_code
+from command.entry import DEBUG, exit_code
 from command.options import Parser, add_config_option, add_options
 from command.settings import load_settings
-from command.signals import handling_signals
+from command.signals import raising_on_signals
 from launch import demo, inspection, parts, synthesis, verification
 from launch.processes import require_installed
 from spark_jobs.config import PrepareConfig
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = parser.parse_known_args(argv)
     command, values = COMMANDS[arguments.command], vars(arguments)
     if rest and rest[0] == "--" and command.launch is parts.LaunchTraining:
+        if not all(each.startswith("-") for each in rest[1:2]):
+            parser.error(f"expected an option of 'accelerate launch' behind --, found {rest[1]}")
         values["accelerate"] = tuple(rest[1:])
     elif rest:
         parser.error(f"unknown arguments for {arguments.command}: {shlex.join(rest)}")
@@ -52,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             settings.append(command.launch(**_of(command.launch, values)))
         return command.run(*settings)
 
-    with handling_signals(signal.default_int_handler, numbers=(signal.SIGTERM,)):  # tidy up after either signal
-        return exit_code(run, debug=arguments.debug)
+    if arguments.debug:
+        os.environ[DEBUG] = "1"  # for the processes of a part, too
+    with raising_on_signals() as received:  # so that either signal leaves time to tidy up
+        code = exit_code(run)
+    return 128 + received[0] if received else code
 
 
 def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,9 @@ class PrepareConfig:
     val_share: float = setting(0.01, help="share of the titles that go to val", least=0, below=1)
     test_share: float = setting(0.01, help="share of the titles that go to test", least=0, below=1)
     seed: int = setting(0, help="another seed gives another split", least=0, most=2**64 - 1)
-    shard_rows: int = setting(100_000, help="records in a shard; the last of a split holds what remains", least=1)
+    shard_rows: int = setting(
+        100_000, help="records in a shard; the last of a split holds what remains", least=1, most=2**31 - 1
+    )
     max_line_bytes: int = setting(4 * _MIB, help="reject longer lines, as too_long", least=1, most=256 * _MIB)
     overwrite: bool = setting(
         False,

@@ -62,10 +62,15 @@ class TrainConfig:
     cache_limit: str = setting(
         "20GB", help="largest size of the cache: a number of bytes, or as in 500MB or 20GB", changes="nothing"
     )
-    max_length: int = setting(2048, help="tokens in one pack; a longer record is cut, and counted as cut", least=1)
+    max_length: int = setting(
+        2048, help="tokens in one pack; a longer record is cut, and counted as cut", least=1, most=2**30
+    )
     wording: str = setting(DEFAULT_WORDING, help="wording of the question that the model is trained to answer")
     tokens_per_step: int = setting(
-        16_384, help="tokens in one optimizer step over all GPUs, padding included: a multiple of MAX_LENGTH", least=1
+        16_384,
+        help="tokens in one optimizer step over all GPUs, padding included: a multiple of MAX_LENGTH",
+        least=1,
+        most=2**40,
     )
 
     engine: Literal["auto", "native", "unsloth", "plain"] = setting(
@@ -96,7 +101,7 @@ class TrainConfig:
     )
     weight_decay: float = setting(0.01, help="AdamW weight decay of the adapter", least=0)
     max_grad_norm: float = setting(0.6, help="largest norm of the gradient; a larger gradient is scaled down", above=0)
-    lora_rank: int = setting(16, help="rank of the LoRA matrices, which all linear layers get", least=1)
+    lora_rank: int = setting(16, help="rank of the LoRA matrices, which all linear layers get", least=1, most=2**16)
     lora_alpha: int = setting(16, help="the LoRA update is scaled by LORA_ALPHA / LORA_RANK", least=1)
     lora_dropout: float = setting(0.0, help="share of the LoRA input that is dropped in training", least=0, below=1)
 
@@ -189,7 +194,7 @@ class AskConfig:
 
     run: str = setting(help="folder of a training run")
     question: str = setting(help="a question such as 'What is TITLE?', or only the title")
-    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1)
+    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1, most=2**20)
     as_title: bool = setting(False, help="take the whole text as the title, even if it reads like a question")
     json: bool = setting(False, help="print the question and the complete answer as one line of JSON")
 
@@ -208,7 +213,7 @@ class EvaluateConfig:
     )
     seen: int = setting(10, help="number of titles to ask about that the run was trained on", least=0)
     unseen: int = setting(5, help="number of titles to ask about from the val and test splits", least=0)
-    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1)
+    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1, most=2**20)
 
     def __post_init__(self) -> None:
         """Checks ranges; raises UserError."""

@@ -24,12 +24,13 @@ from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import NativeEngine, check_engine, check_isolation, choose_engine
 from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
+from trainer.examples.prompt import require_wording
 from trainer.loop import fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank, rows_of_epoch
 from trainer.runs import names
 from trainer.runs.checkpoint import RunState, find_last, load_checkpoint, save_adapter
-from trainer.runs.copies import check_copy, copy_run
+from trainer.runs.copies import check_copy, copy_run, delete_copy
 from trainer.runs.folder import RunLock, base_of, check_run, check_same, claim_run, is_run, temporary_base
 from trainer.runs.metrics import open_sinks
 from trainer.runs.precision import chosen_precision, write_trials
@@ -62,6 +63,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     data = open_data(config.data, limit=config.limit)
     check_run(config)
     check_engine(config)
+    require_wording(config.wording)
     open_cache(config, data)  # a cache that cannot be used is reported before a base is made
     accelerator = Accelerator()
     check_strategy(accelerator)
@@ -84,6 +86,8 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         if accelerator.is_main_process:
             lock.take(make_folder=True)
             claim_run(config, data, identity=start.identity, new_base=new_base)
+            if config.copy_to and config.overwrite:
+                delete_copy(config.copy_to)
             if isinstance(state.engine, NativeEngine) and state.engine.trials:
                 write_trials(run, state.engine.trials)
         accelerator.wait_for_everyone()
@@ -126,7 +130,9 @@ def _base(
             lock.take(make_folder=True)  # another training may want to make the base of the same new run
         try:
             if accelerator.is_main_process:
-                make_tiny_base(data, folder=new_base, seed=config.seed, window=config.max_length)
+                make_tiny_base(
+                    data, folder=new_base, seed=config.seed, window=config.max_length, skip_damaged=config.skip_damaged
+                )
             accelerator.wait_for_everyone()
             yield str(new_base), new_base
         finally:

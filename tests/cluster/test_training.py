@@ -12,7 +12,7 @@ from tests.cluster.store import BUCKET, Store
 from tests.conftest import Prepared
 from tests.trainer.launches import launch
 from trainer.config import TrainConfig
-from trainer.runs.copies import check_copy, copy_run, fetch_run
+from trainer.runs.copies import check_copy, copy_run, delete_copy, fetch_run
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
@@ -87,6 +87,8 @@ def test_a_copy_is_not_written_over_unasked(copied: str, tmp_path: Path) -> None
     check_copy(TrainConfig(**settings | {"run": str(tmp_path / "made")}, resume=True))
     storage.write_bytes(f"{copied}/notes.txt", b"mine")
     check_copy(TrainConfig(**settings, overwrite=True))
+    assert len(storage.list_files(copied)) > 1  # a command that is refused later has deleted nothing
+    delete_copy(copied)
     assert storage.list_files(copied) == ["notes.txt"]
 
 

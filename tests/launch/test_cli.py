@@ -113,6 +113,14 @@ def test_what_accelerate_refuses_is_told_by_it_alone(
     assert "ended from outside" not in error
 
 
+def test_what_accelerate_would_take_for_a_script_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["train", "--data", "d", "--run", "r", "--", "foo"])
+
+    assert raised.value.code == 2
+    assert "expected an option of 'accelerate launch' behind --, found foo" in capfd.readouterr().err
+
+
 def test_debug_shows_where_an_error_comes_from() -> None:
     told = _vitrine("train", "--data", "/nowhere", "--run", "r", "--debug")
 
@@ -203,7 +211,7 @@ def test_a_catalogue_that_is_not_to_be_finished_leaves_nothing(number: signal.Si
     running.send_signal(number)
     said, _ = running.communicate(timeout=60)  # ends only when no process holds the pipe
 
-    assert (running.returncode, said.strip().splitlines()[-1]) == (130, "stopped")
+    assert (running.returncode, said.strip().splitlines()[-1]) == (128 + number, "stopped")
     assert not list(tmp_path.iterdir())
 
 

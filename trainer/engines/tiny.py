@@ -47,13 +47,19 @@ class TinyShape:
 
 
 def make_tiny_base(
-    data: Sequence[DataSet], *, folder: Path, seed: int, window: int = 2_048, shape: TinyShape = TinyShape()
+    data: Sequence[DataSet],
+    *,
+    folder: Path,
+    seed: int,
+    window: int = 2_048,
+    skip_damaged: bool = False,
+    shape: TinyShape = TinyShape(),
 ) -> None:
     """Writes a tokenizer and a pre-trained small Llama in 32 bit to `folder`, in the format of any other base.
 
     UserError where `window` tokens are too few for its prompt.
     """
-    records = first_records(data, shape.records)
+    records = first_records(data, shape.records, skip_damaged=skip_damaged)
     tokenizer = _train_tokenizer(records, vocabulary=shape.vocabulary)
     Encoder(tokenizer, max_length=window)  # raises that UserError
     torch.manual_seed(seed)

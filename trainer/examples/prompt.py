@@ -9,7 +9,7 @@ from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
-from contract.errors import UserError
+from contract.errors import unknown_name
 from contract.text.clean import clean
 from contract.text.profiles import Profile
 from trainer.config import DEFAULT_WORDING
@@ -52,10 +52,15 @@ class PromptForm:
         return f"{self.before}{title}{self.after}"
 
 
+def require_wording(name: str) -> None:
+    """Raises UserError with the nearest known name where there is no such wording."""
+    if name not in WORDINGS:
+        raise unknown_name("wording", name, WORDINGS)
+
+
 def prompt_form(tokenizer: PreTrainedTokenizerBase, wording: str = DEFAULT_WORDING) -> PromptForm:
     """The prompt's form for this base: in its own chat template if it has one. UserError for an unknown wording."""
-    if wording not in WORDINGS:
-        raise UserError(f"wording = {wording!r}, expected one of {', '.join(WORDINGS)}")
+    require_wording(wording)
     question = WORDINGS[wording].question.format(title=_TITLE_MARK)
     if tokenizer.chat_template:
         text = tokenizer.apply_chat_template(

@@ -17,10 +17,7 @@ _FIXED: Final = (names.CHECKPOINTS, names.BASE)  # their files never change; all
 
 
 def check_copy(config: TrainConfig) -> None:
-    """Raises UserError if the run cannot be copied, or would be copied over another run.
-
-    With `overwrite`, deletes the copy of an earlier run.
-    """
+    """Raises UserError if the run cannot be copied, or would be copied over another run. Changes nothing there."""
     if config.copy_to is None:
         return
     with _user_errors(config.copy_to):
@@ -30,14 +27,18 @@ def check_copy(config: TrainConfig) -> None:
             raise UserError(
                 f"{config.copy_to} holds a run already: give --resume to go on with it, --overwrite to replace it"
             )
-        if config.overwrite:
-            storage.delete_files(config.copy_to, [name for name in files if _is_of_runs(name)])
-        elif _last_step(files) > _last_step(_files(Path(config.run))):
+        if not config.overwrite and _last_step(files) > _last_step(_files(Path(config.run))):
             raise UserError(
                 f"{config.copy_to} is further than {config.run} (step {_last_step(files)}): go on from there, by"
                 " --resume with another --run"
             )
         storage.require_writable(config.copy_to)
+
+
+def delete_copy(url: str) -> None:
+    """Deletes the copy of an earlier run, and no other file; UserError if the store refuses."""
+    with _user_errors(url):
+        storage.delete_files(url, [name for name in storage.list_files(url) if _is_of_runs(name)])
 
 
 def copy_run(run: Path, url: str) -> None:

@@ -94,14 +94,23 @@ def trained_records(data: Sequence[DataSet], limit: int, *, lanes: int, seed: in
     return records[:limit]
 
 
-def first_records(data: Sequence[DataSet], limit: int) -> list[Record]:
-    """The first stored records, equally many of each data set: a random sample, since shards are in random order."""
+def first_records(data: Sequence[DataSet], limit: int, *, skip_damaged: bool = False) -> list[Record]:
+    """The first stored records, equally many of each data set: a random sample, since shards are in random order.
+
+    With `skip_damaged`, fewer where some cannot be read; else DamagedShardError.
+    """
     records: list[Record] = []
     with closing(RowGroups(data)) as groups:
         for source, data_set in enumerate(data):
             share = (limit - len(records)) // (len(data) - source)
             for unit in units_of(replace(data_set.rows, limit=share), source):
-                records += _records(groups.read(unit), itertools.count(first_row(data, unit)))
+                try:
+                    table = groups.read(unit)
+                except DamagedShardError:
+                    if not skip_damaged:
+                        raise
+                    continue
+                records += _records(table, itertools.count(first_row(data, unit)))
     return records
 
 
