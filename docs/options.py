@@ -24,12 +24,16 @@ _WITH_RESULT: Final = (PrepareConfig, TrainConfig)
 _TITLE: Final = "All options"
 _INTRODUCTION: Final = (
     "Nearly every option can also stand in a settings file, `--config settings.toml`, as `name = value` with "
-    "underscores in place of hyphens. Options on the command line have priority. Only on the command line: an "
-    "option without `--`, `--dry-run`, `--num-processes` and `--cpu` of `train`, and `--debug`, which every "
-    "command has and which shows where in the code an error comes from. An option that takes yes or no is "
-    "switched off by `--no-NAME`. This page is made from the settings themselves by `python docs/options.py`."
+    "underscores in place of hyphens. Options on the command line have priority. These stand only on the command "
+    "line: what is given without an option, such as `DATA`; `--dry-run`; `--num-processes` and `--cpu` of "
+    "`train`; and `--debug`, which every command has and which shows where in the code an error comes from. An "
+    "option that takes yes or no is switched off by `--no-NAME`. This page is made from the settings themselves "
+    "by `python docs/options.py`."
 )
-_RESULT: Final = "Options with a star change the result: another value makes another data set or another adapter."
+_RESULT: Final = (
+    "Options of `prepare` and `train` with a star change the result: another value makes another data set or another"
+    " adapter."
+)
 _HEADINGS: Final = ("option", "value", "default", "meaning")
 _REQUIRED: Final = "required"
 _SEVERAL: Final = "several times for several"

@@ -41,12 +41,18 @@ class PrepareConfig:
     text_profile: str = setting(
         "seed", help=f"rules for cleaning texts, with the profile's own filters: {', '.join(PROFILES)}"
     )
-    min_title_chars: int | None = setting(None, help="reject shorter cleaned titles, as title_length", least=1)
-    max_title_chars: int | None = setting(None, help="reject longer cleaned titles, as title_length", least=1)
-    min_content_chars: int | None = setting(
-        None, help="reject shorter cleaned descriptions, as content_length", least=1
+    min_title_chars: int | None = setting(
+        None, help="reject shorter cleaned titles; the reason is title_length", least=1
     )
-    max_content_chars: int | None = setting(None, help="reject longer cleaned descriptions, as content_length", least=1)
+    max_title_chars: int | None = setting(
+        None, help="reject longer cleaned titles; the reason is title_length", least=1
+    )
+    min_content_chars: int | None = setting(
+        None, help="reject shorter cleaned descriptions; the reason is content_length", least=1
+    )
+    max_content_chars: int | None = setting(
+        None, help="reject longer cleaned descriptions; the reason is content_length", least=1
+    )
     drop_repeated_titles: bool | None = setting(
         None, help="reject descriptions that only repeat the title, as repeats_title (the profile sets the default)"
     )
@@ -62,8 +68,8 @@ class PrepareConfig:
     )
     near_duplicates: float | None = setting(
         None,
-        help="similarity from which records are near duplicates, such as 0.8: the share of their runs of three words"
-        " that both have; one record of a group is kept, the others are rejected as near_duplicate",
+        help="two records of this similarity or more are near duplicates: the share, such as 0.8, of three-word"
+        " sequences that both contain; one record of a group is kept, the others are rejected as near_duplicate",
         least=0.5,
         most=1,
     )
@@ -73,7 +79,9 @@ class PrepareConfig:
     shard_rows: int = setting(
         100_000, help="records in a shard; the last of a split holds what remains", least=1, most=2**31 - 1
     )
-    max_line_bytes: int = setting(4 * _MIB, help="reject longer lines, as too_long", least=1, most=256 * _MIB)
+    max_line_bytes: int = setting(
+        4 * _MIB, help="reject longer lines; the reason is too_long", least=1, most=256 * _MIB
+    )
     overwrite: bool = setting(
         False,
         help="replace a finished data set; it stays readable until the new one is whole",
@@ -101,8 +109,8 @@ class PrepareConfig:
     )
     partitions: int | None = setting(
         None,
-        help="buckets of the shuffle; a task holds one bucket in memory; by default one for each 64 MiB of input, and"
-        " always at least one for each 512 MiB",
+        help="buckets of the shuffle; a task holds one bucket in memory (default: one for each 64 MiB of input); a"
+        " number that is too small is raised to one for each 512 MiB",
         changes="nothing",
         least=1,
         most=100_000,

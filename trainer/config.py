@@ -75,8 +75,8 @@ class TrainConfig:
 
     engine: Literal["auto", "native", "unsloth", "plain"] = setting(
         "auto",
-        help="what computes: native is our fast engine for GPUs, unsloth needs that library, plain is transformers with"
-        " PEFT, and auto picks what this machine can run and prints why",
+        help="what computes: native is our fast engine for GPUs, unsloth is the library Unsloth where you have"
+        " installed it, plain is transformers with PEFT, and auto picks what this machine can run and prints why",
     )
     base_precision: Literal["nf4", "bf16", "fp8", "auto"] = setting(
         "nf4",
@@ -90,7 +90,7 @@ class TrainConfig:
     tokens_per_batch: int | None = setting(
         None,
         help="tokens that the native engine or Unsloth computes at once on each GPU (default: as many as fit, found in"
-        " a trial; if not even one pack fits, the backward pass computes all layers again)",
+        " a trial; if not even one pack fits, the backward pass computes all layers again, which needs less memory)",
         least=1,
         changes="nothing",
     )

@@ -1,6 +1,6 @@
 """Profiles of cleaning: data that say what becomes of each character, and which records are filtered by default.
 
-A new profile is an entry in _ROWS, and nothing else.
+A new profile is an entry in _ROWS, and the help texts that list it.
 """
 
 from collections.abc import Mapping
