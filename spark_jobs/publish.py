@@ -61,10 +61,12 @@ def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> 
     published, its files are deleted: no later sweep would do it, as they may be younger than the present manifest. A
     file that the present manifest names as well stays: equal names mean equal content.
     """
+    # Listed before the manifest is read, so none of these is the card of a job that publishes meanwhile.
+    old_card = {CARD_HTML, CARD_JSON} & set(storage.list_files(output))
     version = version_of_manifest(output)  # before it is read
     if find_manifest(output) == found:
         _require_files(manifest, output)
-        storage.delete_files(output, [CARD_HTML, CARD_JSON])
+        storage.delete_files(output, sorted(old_card))
         try:
             publish(output, manifest, replace=found is not None, version=version)
             return
