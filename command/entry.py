@@ -14,12 +14,12 @@ BROKEN_PIPE_CODE: Final = 141  # as of a process that SIGPIPE ends
 DEBUG: Final = "VITRINE_DEBUG"
 
 
-def exit_code(command: Callable[[], int | None], *, debug: bool = False) -> int:
+def exit_code(command: Callable[[], int | None]) -> int:
     """Runs a command for an entry point and returns its exit code: what it returns, else 0; 2 after a user's mistake.
 
     Where several processes work for one command, the first prints the error; the others end in silence.
     """
-    debug = debug or bool(os.environ.get(DEBUG))
+    debug = bool(os.environ.get(DEBUG))
     try:
         return command() or 0
     except KeyboardInterrupt:

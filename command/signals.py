@@ -1,4 +1,4 @@
-"""How a command's processes stop: by SIGINT and SIGTERM, or with the process that started them.
+"""How a command's processes stop by SIGINT and SIGTERM.
 
 Light on purpose: it is at work while the libraries load.
 """
@@ -72,18 +72,3 @@ def code_of(number: int) -> int:
     if number == SIGINT:
         print(STOPPED, file=sys.stderr, flush=True)
     return 128 + number
-
-
-def end_with_parent() -> None:
-    """Makes a worker process leave Ctrl-C to its parent, and end when its parent is killed."""
-    from multiprocessing import parent_process  # takes a while to load
-
-    signal.signal(SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    assert parent is not None, "this runs in a worker process"
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

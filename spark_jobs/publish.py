@@ -61,12 +61,12 @@ def publish_over(found: Manifest | None, manifest: Manifest, *, output: str) -> 
     published, its files are deleted: no later sweep would do it, as they may be younger than the present manifest. A
     file that the present manifest names as well stays: equal names mean equal content.
     """
-    # Listed before the manifest is read, so none of these is the card of a job that publishes meanwhile.
-    old_card = {CARD_HTML, CARD_JSON} & set(storage.list_files(output))
+    # Listed before the manifest is read, so no card among them is that of a job that publishes meanwhile.
+    present = set(storage.list_files(output))
     version = version_of_manifest(output)  # before it is read
     if find_manifest(output) == found:
-        _require_files(manifest, output)
-        storage.delete_files(output, sorted(old_card))
+        _require_files(manifest, present, output=output)
+        storage.delete_files(output, sorted(present & {CARD_HTML, CARD_JSON}))
         try:
             publish(output, manifest, replace=found is not None, version=version)
             return
@@ -85,8 +85,8 @@ def _drop(manifest: Manifest, *, output: str) -> None:
     storage.delete_files(output, [name for name in manifest.files() if name not in kept])
 
 
-def _require_files(manifest: Manifest, output: str) -> None:
-    missing = sorted(set(manifest.files()) - {MANIFEST_NAME} - set(storage.list_files(output)))
+def _require_files(manifest: Manifest, present: set[str], *, output: str) -> None:
+    missing = sorted(set(manifest.files()) - {MANIFEST_NAME} - present)
     if missing:
         raise UserError(
             f"{len(missing)} shard(s) vanished from {output} before publication, {missing[0]} among them:"
