@@ -16,12 +16,14 @@ from torch.nn import Parameter
 
 from contract.errors import UserError
 from trainer.config import TrainConfig
-from trainer.engines.base import answer_loss, document_leakage
+from trainer.engines.base import answer_loss, document_leakage, packed_logits
+from trainer.engines.scores import scores_of_pack
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, require_unsloth, require_unsloth_installed
 from trainer.examples.encoder import Pack
 from trainer.native import (
     NativeModel,
     Precision,
+    Scores,
     Trial,
     build_native,
     fit_to_memory,
@@ -57,6 +59,9 @@ class Engine(Protocol):
     def loss(self, batch: Any) -> Tensor:
         """The sum over a batch's answer tokens of their cross entropy."""
 
+    def scores(self, batch: Any) -> Scores:
+        """Loss and rightness of each of a batch's answer tokens, in order, without padding and gradients."""
+
     def document_leakage(self, vocabulary: int) -> float:
         """How far an example's logits depend on the example before it in a pack, as a share of the largest logit."""
 
@@ -82,6 +87,11 @@ class PlainEngine:
 
     def loss(self, batch: Pack) -> Tensor:
         return answer_loss(self.model, batch)
+
+    def scores(self, batch: Pack) -> Scores:
+        return scores_of_pack(
+            batch, lambda ids_T, at_T, _, answers_A: packed_logits(self.model, ids_T, at_T, answers_A), model=self.model
+        )
 
     def document_leakage(self, vocabulary: int) -> float:
         return document_leakage(self.model, vocabulary=vocabulary, device=self.model.device)
@@ -113,6 +123,9 @@ class NativeEngine:
 
     def loss(self, batch: Any) -> Tensor:
         return self.native.loss(batch)
+
+    def scores(self, batch: Any) -> Scores:
+        return self.native.scores(batch)
 
     def document_leakage(self, vocabulary: int) -> float:
         return native_leakage(self.native, vocabulary=vocabulary)

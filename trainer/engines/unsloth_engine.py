@@ -26,8 +26,10 @@ from torch.nn import Parameter
 from contract.errors import UserError, first_line
 from trainer.config import TrainConfig
 from trainer.engines.base import compute_dtype_of, logit_leakage
+from trainer.engines.scores import joined, scores_of_pack
 from trainer.examples.encoder import Example, Pack
 from trainer.examples.tensors import pack_tensors
+from trainer.native import Scores
 from trainer.native.trial import find_fit, measured_bytes, memory_room
 
 PROBE_S: Final = 300
@@ -55,6 +57,13 @@ class UnslothEngine:
         with self._autocast():
             output = self.model(**_inputs(ids_T, positions_T, lengths), labels=labels_T[None], num_items_in_batch=1)
         return output.loss
+
+    def scores(self, batch: Pack) -> Scores:
+        return scores_of_pack(
+            batch,
+            lambda ids_T, at_T, lengths, answers_A: self._logits(ids_T, at_T, lengths)[answers_A],
+            model=self.model,
+        )
 
     def document_leakage(self, vocabulary: int) -> float:
         return logit_leakage(self._logits, self.model, vocabulary=vocabulary, device=self.model.device)
@@ -174,17 +183,6 @@ def _fit_to_memory(model: PeftModel, config: TrainConfig) -> int:
     )  # fmt: skip
     model.for_training(use_gradient_checkpointing="unsloth" if fit.num_recomputed else False)
     return fit.tokens
-
-
-def joined(packs: Sequence[Pack], *, max_tokens: int) -> list[Pack]:
-    """The packs joined, in order, into packs of at most `max_tokens` tokens; a longer pack stays as it is."""
-    joined: list[Pack] = []
-    for pack in packs:
-        if joined and joined[-1].num_tokens + pack.num_tokens <= max_tokens:
-            joined[-1] = Pack(joined[-1].examples + pack.examples)
-        else:
-            joined.append(pack)
-    return joined
 
 
 def _inputs(ids_T: Tensor, positions_T: Tensor, lengths: Sequence[int]) -> dict[str, Any]:

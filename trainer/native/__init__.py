@@ -7,6 +7,7 @@ Which models: `families.py`. What a layer computes: `reference.py`, in plain PyT
 from trainer.native.adapter import offload_adapter
 from trainer.native.batch import Batch, make_batches
 from trainer.native.frozen import Precision
+from trainer.native.loss import Scores
 from trainer.native.model import NativeModel, build_native
 from trainer.native.trial import Trial, fit_to_memory, try_precisions
 
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "NativeModel",
     "Precision",
+    "Scores",
     "Trial",
     "build_native",
     "fit_to_memory",

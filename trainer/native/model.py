@@ -15,6 +15,7 @@ from trainer.native.batch import Batch
 from trainer.native.frozen import Precision
 from trainer.native.kernels.rounding import has_fp8
 from trainer.native.layer import Layer, Tables, make_layer, make_tables
+from trainer.native.loss import Scores
 from trainer.native.reference import reference_layer
 from trainer.native.shape import Rope, Shape, read_rope, read_shape
 
@@ -47,6 +48,15 @@ class NativeModel:
         return loss.answer_loss(
             self._hidden(batch), self.head,
             answer_indices_A=batch.answer_indices_A, targets_A=batch.targets_A, entropy=self.entropy,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def scores(self, batch: Batch) -> Scores:
+        """Loss and rightness of each of the batch's answer tokens, without the padding. Does not wait for the GPU."""
+        batch, num = batch.to(self.embedding_VC.device), batch.num_answer_tokens
+        return loss.answer_scores(
+            self._hidden(batch), self.head,
+            answer_indices_A=batch.answer_indices_A[:num], targets_A=batch.targets_A[:num], entropy=self.entropy,
         )  # fmt: skip
 
     def logits(self, batch: Batch) -> Tensor:

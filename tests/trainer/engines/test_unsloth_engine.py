@@ -22,7 +22,7 @@ from trainer.engines import engine as unit
 from trainer.engines import unsloth_engine
 from trainer.engines.base import load_adapter
 from trainer.engines.engine import PlainEngine, check_engine, choose_engine
-from trainer.engines.unsloth_engine import joined
+from trainer.engines.scores import joined
 from trainer.runs.metrics import read_metrics
 from trainer.train import main
 

@@ -146,7 +146,7 @@ def test_peft_loses_most_of_the_output_of_a_freshly_initialised_adapter() -> Non
 
 @pytest.mark.parametrize("num_ignored", [0, 3, 50])
 def test_chunked_loss_is_cross_entropy(num_ignored: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_loss, "_CHUNK_LOGITS", 16 * 96)
+    monkeypatch.setattr(native_loss, "CHUNK_LOGITS", 16 * 96)
     torch.manual_seed(0)
     x = torch.randn(70, 32, requires_grad=True)
     indices, targets = torch.randperm(70)[:50], torch.randint(96, (50,))
