@@ -8,7 +8,7 @@ Arrow gets bytes only after their digest was found right: pyarrow (26.0) ends th
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Final
@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contract.columns import SHARD_SCHEMA
+from contract.columns import KEY, REASON, ROW_GROUP_ROWS, SHARD_SCHEMA, SOURCE
 from contract.names import shard_path
 
 # What Arrow and this module raise for a file that is no shard.
@@ -68,6 +68,36 @@ class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def digest_of(data: bytes) -> str:
     """The start of the sha256 of a part; about a millisecond for a megabyte."""
     return hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def open_writer(sink: io.BytesIO, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of the one form that shards have; each table from `row_groups_of` becomes a row group."""
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=[REASON, SOURCE],
+        write_statistics=[KEY],
+        write_page_checksum=True,
+        store_schema=False,
+    )
+
+
+def row_groups_of(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables of ROW_GROUP_ROWS rows in one chunk each: pages end where chunks end, and must not depend on batches."""
+    held: list[pa.RecordBatch] = []
+    num_held = 0
+    for batch in batches:
+        batch = batch.select(schema.names)
+        while num_held + batch.num_rows >= ROW_GROUP_ROWS:
+            taken = ROW_GROUP_ROWS - num_held
+            yield pa.Table.from_batches([*held, batch.slice(0, taken)], schema).combine_chunks()
+            held, num_held, batch = [], 0, batch.slice(taken)
+        if batch.num_rows:
+            held.append(batch)
+            num_held += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held, schema).combine_chunks()
 
 
 def shard_of(data: bytes, *, section: str, number: int, rows: int) -> Shard:

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from contract import storage
 from contract.columns import (
@@ -34,7 +33,7 @@ from contract.columns import (
 )
 from contract.names import SECTIONS
 from contract.reasons import KEPT, REASON_CODE, REASON_NAMES
-from contract.shard import Shard, shard_of
+from contract.shard import Shard, open_writer, row_groups_of, shard_of
 from spark_jobs.buckets import order_and_reasons
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, count_kept, merge_kept
 from spark_jobs.counts.tokens import load_tokenizer
@@ -198,16 +197,8 @@ def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSamp
     schema = FINAL_SCHEMAS[plan.section]
     sink = io.BytesIO()
     kept = []
-    with pq.ParquetWriter(
-        sink,
-        schema,
-        compression="zstd",
-        use_dictionary=[REASON, SOURCE],
-        write_statistics=[KEY],
-        write_page_checksum=True,
-        store_schema=False,
-    ) as writer:
-        for group in _row_groups(read_slices(plan.slices, staging), schema):
+    with open_writer(sink, schema) as writer:
+        for group in row_groups_of(read_slices(plan.slices, staging), schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             if plan.section in SPLITS:
                 kept.append(_count(group, tokens=tokens))
@@ -243,20 +234,3 @@ def read_slices(slices: Sequence[Slice], staging: str) -> Iterator[pa.RecordBatc
                 batch = reader.get_batch(number).slice(skipped, end - position)
                 yield batch
                 position += batch.num_rows
-
-
-def _row_groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Tables of ROW_GROUP_ROWS rows in one chunk each: pages end where chunks end, and must not depend on buckets."""
-    held: list[pa.RecordBatch] = []
-    num_held = 0
-    for batch in batches:
-        batch = batch.select(schema.names)
-        while num_held + batch.num_rows >= ROW_GROUP_ROWS:
-            taken = ROW_GROUP_ROWS - num_held
-            yield pa.Table.from_batches([*held, batch.slice(0, taken)], schema).combine_chunks()
-            held, num_held, batch = [], 0, batch.slice(taken)
-        if batch.num_rows:
-            held.append(batch)
-            num_held += batch.num_rows
-    if held:
-        yield pa.Table.from_batches(held, schema).combine_chunks()
