@@ -1,6 +1,6 @@
-"""The key that orders the catalogue, and the split that follows from a title."""
+"""The key that orders the catalogue, and the split and the part that follow from a title."""
 
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Final
 
 import numpy as np
@@ -45,6 +45,26 @@ def split_of(title: str, *, val_share: float, test_share: float, seed: int) -> s
     {'train'}
     """
     return SPLITS[splits_of(pa.array([title]), val_share=val_share, test_share=test_share, seed=seed)[0]]
+
+
+def parts_of(titles: pa.StringArray, *, parts: int) -> np.ndarray:
+    """The part, from 0 to below `parts` (int64), of all records with each of these cleaned titles.
+
+    The first 8 bytes of the SHA-256 of the title in UTF-8, as a big-endian number, modulo `parts`: a rule that any
+    program can follow. It shares nothing with the rule of the splits, so each part has its share of every split.
+    """
+    texts = titles.view(pa.binary()).to_pylist()
+    digests = b"".join([sha256(text).digest()[:8] for text in texts])
+    return (np.frombuffer(digests, ">u8") % np.uint64(parts)).astype(np.int64)
+
+
+def part_of(title: str, parts: int) -> int:
+    """The part of all records of one cleaned title, from 0 to below `parts`.
+
+    >>> [part_of(title, 4) for title in ("Red Cotton Shirt", "Girls Ballet Tutu Neon Blue", "Caf\u00e9")]
+    [2, 1, 0]
+    """
+    return int(parts_of(pa.array([title]), parts=parts)[0])
 
 
 def offset_keys(offsets: np.ndarray, *, source: np.ndarray | int) -> np.ndarray:
