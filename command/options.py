@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from command.entry import USER_ERROR_CODE
-from command.settings import Settings, load_settings, settings_fields
+from command.settings import Settings, choices_of, load_settings, settings_fields
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser, cls: type, *, positional: str =
             continue
         option = "--" + field.name.replace("_", "-")
         text = _help(field)
-        if bool in (types_of[field.name], *typing.get_args(types_of[field.name])):
+        if bool in choices_of(types_of[field.name]):
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             action = "append" if _is_list(types_of[field.name]) else "store"
@@ -83,9 +83,9 @@ def _help(field: "dataclasses.Field[Any]") -> str:
 
 
 def _is_list(expected: Any) -> bool:
-    return any(typing.get_origin(choice) is tuple for choice in (expected, *typing.get_args(expected)))
+    return any(typing.get_origin(choice) is tuple for choice in choices_of(expected))
 
 
 def _parser_of(expected: Any) -> Callable[[str], Any]:
-    choices = [choice for choice in typing.get_args(expected) or (expected,) if choice is not type(None)]
-    return choices[0] if isinstance(choices[0], type) else str
+    kind = choices_of(expected)[0]
+    return kind if isinstance(kind, type) else str

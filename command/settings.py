@@ -149,7 +149,7 @@ def _read_toml(path: str) -> dict[str, Any]:
 
 def _convert(name: str, value: Any, expected: Any) -> tuple[Any, list[str]]:
     """The value as the field wants it (an int serves as a float, a list or one item as a tuple), and what is wrong."""
-    choices = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
+    choices = choices_of(expected)
     if float in choices and type(value) is int:
         value = float(value)
     if any(typing.get_origin(choice) is tuple for choice in choices) and value is not None:
@@ -166,12 +166,20 @@ def _convert(name: str, value: Any, expected: Any) -> tuple[Any, list[str]]:
     return value, [f"{name} = {value!r}, expected {type_name(expected)}"]
 
 
+def choices_of(expected: Any) -> tuple[Any, ...]:
+    """The types that a field's type allows, without None. `Literal[...] | None` is a typing.Union up to Python 3.13."""
+    is_union = typing.get_origin(expected) in (typing.Union, types.UnionType)
+    return (
+        tuple(choice for choice in typing.get_args(expected) if choice is not type(None)) if is_union else (expected,)
+    )
+
+
 def type_name(expected: Any) -> str:
     """A field's type in words for messages and help texts."""
     if typing.get_origin(expected) is typing.Literal:
         return " or ".join(map(repr, typing.get_args(expected)))
-    if isinstance(expected, types.UnionType):
-        return " or ".join(type_name(choice) for choice in typing.get_args(expected) if choice is not type(None))
+    if choices_of(expected) != (expected,):
+        return " or ".join(map(type_name, choices_of(expected)))
     if typing.get_origin(expected) is tuple:
         return f"list of {type_name(typing.get_args(expected)[0])}"
     return expected.__name__

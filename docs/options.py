@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any, Final
 
-from command.settings import Bounds, settings_fields
+from command.settings import Bounds, choices_of, settings_fields
 from launch.cli import COMMANDS, Command
 from spark_jobs.config import PrepareConfig
 from trainer.config import TrainConfig
@@ -102,10 +102,10 @@ def _option(command: Command, field: "Field[Any]", kind: Any, translate: Callabl
 
 def _value(field: "Field[Any]", kind: Any, translate: Callable[[str], str]) -> str:
     """What may stand behind the option: its kind, and its range where it has one."""
-    choices = [choice for choice in typing.get_args(kind) or (kind,) if choice is not type(None)]
-    if typing.get_origin(kind) is typing.Literal:
-        return ", ".join(f"`{choice}`" for choice in choices)
-    several = next((choice for choice in (kind, *choices) if typing.get_origin(choice) is tuple), None)
+    choices = choices_of(kind)
+    if typing.get_origin(choices[0]) is typing.Literal:
+        return ", ".join(f"`{name}`" for name in typing.get_args(choices[0]))
+    several = next((choice for choice in choices if typing.get_origin(choice) is tuple), None)
     words = [translate(_KINDS[typing.get_args(several)[0] if several else choices[0]])]
     bounds = field.metadata["bounds"]
     if bounds != Bounds() and not bounds.matching:

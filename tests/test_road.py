@@ -53,7 +53,7 @@ def _data(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train(data: Path, base: Path, run: Path, *more: str) -> str:
-    sizes = ["--max-length", "256", "--tokens-per-step", "1024", "--learning-rate", "5e-3"]
+    sizes = ["--recipe", "seed", "--max-length", "256", "--tokens-per-step", "1024", "--learning-rate", "5e-3"]
     return vitrine("train", "--data", str(data), "--run", str(run), "--base", str(base), *sizes, *more)
 
 

@@ -42,7 +42,14 @@ class TrainConfig:
     resume: bool = setting(False, help="go on from the last checkpoint of this run", changes="nothing")
     overwrite: bool = setting(False, help="delete an earlier run in this folder, and start anew", changes="nothing")
 
-    epochs: int = setting(1, help="number of times that each record is trained", least=1)
+    recipe: Literal["remember", "style", "seed"] = setting(
+        "remember",
+        help="what the training is for, which decides the settings that are not given: remember brings descriptions"
+        " back word for word, style is one cheap pass for tone and form, seed is the first version",
+    )
+    epochs: int | None = setting(
+        None, help="number of times that each record is trained (default: as the recipe says)", least=1
+    )
     max_steps: int | None = setting(
         None, help="stop after this many optimizer steps (default: no limit)", least=1, changes="later steps"
     )
@@ -62,13 +69,17 @@ class TrainConfig:
     cache_limit: str = setting(
         "20GB", help="largest size of the cache: a number of bytes, or as in 500MB or 20GB", changes="nothing"
     )
-    max_length: int = setting(
-        2048, help="tokens in one pack; a longer record is cut, and counted as cut", least=1, most=2**30
+    max_length: int | None = setting(
+        None,
+        help="tokens in one pack; a longer record is cut, and counted as cut (default: 2048, less for a few records)",
+        least=1,
+        most=2**30,
     )
     wording: str = setting(DEFAULT_WORDING, help="wording of the question that the model is trained to answer")
-    tokens_per_step: int = setting(
-        16_384,
-        help="tokens in one optimizer step over all GPUs, padding included: a multiple of MAX_LENGTH",
+    tokens_per_step: int | None = setting(
+        None,
+        help="tokens in one optimizer step over all GPUs, padding included: a multiple of MAX_LENGTH (default: as the"
+        " recipe says)",
         least=1,
         most=2**40,
     )
@@ -78,10 +89,11 @@ class TrainConfig:
         help="what computes: native is our fast engine for GPUs, unsloth is the library Unsloth where you have"
         " installed it, plain is transformers with PEFT, and auto picks what this machine can run and prints why",
     )
-    base_precision: Literal["nf4", "bf16", "fp8", "auto"] = setting(
-        "nf4",
-        help="how the native engine holds the base: nf4 needs the least memory, bf16 computes the same, fp8 is the"
-        " fastest, and auto tries each and takes the fastest whose loss is that of nf4",
+    base_precision: Literal["nf4", "bf16", "fp8", "auto"] | None = setting(
+        None,
+        help="how the native engine holds the base: nf4 needs the least memory, bf16 computes the same and is faster,"
+        " fp8 is the fastest and remembers less, and auto tries each and takes the fastest whose loss is that of nf4"
+        " (default: as the recipe says)",
     )
     compute_type: Literal["auto", "bf16", "fp16", "fp32"] = setting(
         "auto",
@@ -95,14 +107,30 @@ class TrainConfig:
         changes="nothing",
     )
 
-    learning_rate: float = setting(2e-4, help="peak learning rate", above=0)
-    warmup_steps: int = setting(
-        5, help="optimizer steps in which the learning rate rises to its peak; after them it falls to zero", least=0
+    learning_rate: float | None = setting(None, help="peak learning rate (default: as the recipe says)", above=0)
+    warmup_steps: int | None = setting(
+        None,
+        help="optimizer steps in which the learning rate rises to its peak; after them it falls to zero (default: as"
+        " the recipe says)",
+        least=0,
+    )
+    adam_beta2: float | None = setting(
+        None,
+        help="how long AdamW's mean of squared gradients remembers (default: as the recipe says)",
+        least=0,
+        below=1,
     )
     weight_decay: float = setting(0.01, help="AdamW weight decay of the adapter", least=0)
     max_grad_norm: float = setting(0.6, help="largest norm of the gradient; a larger gradient is scaled down", above=0)
-    lora_rank: int = setting(16, help="rank of the LoRA matrices, which all linear layers get", least=1, most=2**16)
-    lora_alpha: int = setting(16, help="the LoRA update is scaled by LORA_ALPHA / LORA_RANK", least=1)
+    lora_rank: int | None = setting(
+        None,
+        help="rank of the LoRA matrices, which all linear layers get (default: as the recipe says)",
+        least=1,
+        most=2**16,
+    )
+    lora_alpha: int | None = setting(
+        None, help="the LoRA update is scaled by LORA_ALPHA / LORA_RANK (default: as the recipe says)", least=1
+    )
     lora_dropout: float = setting(0.0, help="share of the LoRA input that is dropped in training", least=0, below=1)
 
     seed: int = setting(
@@ -116,15 +144,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Checks all settings; UserError lists everything that is wrong."""
-        problems = []
-        if self.max_length > 0 and self.tokens_per_step % self.max_length:
-            problems.append(
-                f"tokens_per_step = {self.tokens_per_step}, expected a multiple of max_length = {self.max_length}"
-            )
-        if self.engine in ("native", "unsloth") and (self.tokens_per_batch or self.max_length) < self.max_length:
-            problems.append(
-                f"tokens_per_batch = {self.tokens_per_batch}, expected at least max_length = {self.max_length}"
-            )
+        problems = _size_problems(self)
         problems += _problems("data", parse_data, *self.data)
         problems += _problems("cache_limit", parse_size, self.cache_limit)
         if self.cache is None and self.cache_limit != type(self).cache_limit:
@@ -133,10 +153,16 @@ class TrainConfig:
             problems.append("resume and overwrite exclude each other")
         check_settings(self, *problems)
 
-    @property
-    def packs_per_step(self) -> int:
-        """Packs in one optimizer step, over all ranks."""
-        return self.tokens_per_step // self.max_length
+
+def _size_problems(config: TrainConfig) -> list[str]:
+    """What is wrong with the sizes of packs, batches and steps, as far as they are known."""
+    problems = []
+    length, tokens = config.max_length or 0, config.tokens_per_step or 0
+    if length > 0 and tokens % length:
+        problems.append(f"tokens_per_step = {tokens}, expected a multiple of max_length = {length}")
+    if config.engine in ("native", "unsloth") and (config.tokens_per_batch or length) < length:
+        problems.append(f"tokens_per_batch = {config.tokens_per_batch}, expected at least max_length = {length}")
+    return problems
 
 
 def parse_size(text: str) -> int:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from msgspec.structs import replace as replaced
 from contract.errors import UserError
 from trainer.agreement import agreed_steps
 from trainer.config import TrainConfig
+from trainer.recipes.recipe import Recipe
 from trainer.runs.checkpoint import RunState, save_checkpoint
 from trainer.runs.copies import try_to_copy
 from trainer.runs.ledger import TrainedStep, cut_ledger, merge, trained, write_ledger
@@ -32,7 +34,13 @@ from trainer.stream.packs import PackStream, StepPacks
 
 
 def fit(
-    state: TrainState, stream: PackStream, *, config: TrainConfig, start: RunState, sinks: Sequence[Sink]
+    state: TrainState,
+    stream: PackStream,
+    *,
+    config: TrainConfig,
+    recipe: Recipe,
+    start: RunState,
+    sinks: Sequence[Sink],
 ) -> RunState:
     """Trains from `start` to the end, with checkpoints on the way and one at the end; returns how far it came.
 
@@ -40,20 +48,20 @@ def fit(
     """
     if state.accelerator.is_main_process:
         cut_ledger(Path(config.run), last_step=start.step)
+    share_done = partial(_share_done, stream=stream, config=config, recipe=recipe)
     saved_step, reached = start.step, replaced(start, cursor=stream.own(start.cursor))
     reporter = _Reporter(sinks, start=start, device=state.accelerator.device)
     ledger: list[TrainedStep] = []  # this rank's part, since the last checkpoint
     state.engine.model.train()
 
-    while reached.cursor.epoch < config.epochs and not _is_last(reached.step, config):
+    while reached.cursor.epoch < recipe.epochs and not _is_last(reached.step, config):
         steps = agreed_steps(stream, reached.cursor, state, on_wait=reporter.add_wait)
         for packs, batches, counts in steps:
             before, reached = reached, _after(reached, packs, counts, stream)
             if counts.records:
-                rate = learning_rate(config, step=reached.step, share=_share_done(before, config, stream))
+                rate = learning_rate(recipe, step=reached.step, share=share_done(before))
                 numbers = train_step(state, batches, config=config, counts=counts, rate=rate, step=reached.step)
-                done = _share_done(reached, config, stream)
-                reporter.add(_LaunchedStep(reached, counts, numbers, rate=rate, share_done=done))
+                reporter.add(_LaunchedStep(reached, counts, numbers, rate=rate, share_done=share_done(reached)))
                 if config.ledger:
                     epoch, first_pack = before.cursor.epoch, before.cursor.packs
                     ledger.append(trained(packs, step=reached.step, epoch=epoch, first_pack=first_pack))
@@ -91,16 +99,16 @@ def without_long_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def learning_rate(config: TrainConfig, *, step: int, share: float) -> float:
+def learning_rate(recipe: Recipe, *, step: int, share: float) -> float:
     """The rate of a step: linear from zero to the peak during the warm-up, then linear to zero at the end of the run.
 
     `share` of the run, from 0 to 1, is done before this step. The number of steps to come is not known, so the share
     that was done at the end of the warm-up is estimated as `share * warmup_steps / step`. A run that ends within the
     warm-up never reaches the peak.
     """
-    if step < config.warmup_steps:
-        return config.learning_rate * step / config.warmup_steps
-    return config.learning_rate * (1.0 - share) / (1.0 - share * config.warmup_steps / step)
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * step / recipe.warmup_steps
+    return recipe.learning_rate * (1.0 - share) / (1.0 - share * recipe.warmup_steps / step)
 
 
 @dataclass(frozen=True)
@@ -195,9 +203,9 @@ def _check_not_over(counts: StepCounts, reached: RunState, stream: PackStream) -
         )
 
 
-def _share_done(reached: RunState, config: TrainConfig, stream: PackStream) -> float:
+def _share_done(reached: RunState, *, stream: PackStream, config: TrainConfig, recipe: Recipe) -> float:
     """The share of the run that is done, from 0 to 1: by records or by steps, whichever ends the run first."""
-    by_records = (reached.cursor.epoch + reached.cursor.records / max(1, stream.num_records)) / config.epochs
+    by_records = (reached.cursor.epoch + reached.cursor.records / max(1, stream.num_records)) / recipe.epochs
     return max(by_records, reached.step / config.max_steps if config.max_steps else 0.0)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainer.config import TrainConfig
 from trainer.engines.engine import Engine
+from trainer.recipes.recipe import Recipe
 from trainer.runs.checkpoint import LossScale
 from trainer.stream.packs import StepPacks
 
@@ -75,12 +76,16 @@ def timestamp(device: torch.device) -> DeferredNumbers:
     return _deferred(torch.zeros((), device=device))
 
 
-def make_train_state(engine: Engine, config: TrainConfig, accelerator: Accelerator) -> TrainState:
+def make_train_state(engine: Engine, accelerator: Accelerator, *, config: TrainConfig, recipe: Recipe) -> TrainState:
     """AdamW on the engine's parameters, and a loss scale if the engine computes in float16."""
     return TrainState(
         engine=engine,
         optimizer=torch.optim.AdamW(
-            engine.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            engine.parameters(),
+            lr=recipe.learning_rate,
+            betas=(0.9, recipe.adam_beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
         ),
         accelerator=accelerator,
         loss_scale=LossScale(_FIRST_SCALE) if engine.model.dtype == torch.float16 else None,

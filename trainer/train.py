@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
+from transformers import PreTrainedTokenizerBase
 
 from command.caller import end_with_caller
 from command.entry import exit_code
@@ -25,9 +26,12 @@ from trainer.engines.engine import NativeEngine, check_engine, check_isolation, 
 from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
 from trainer.examples.prompt import require_wording
+from trainer.facts import recipe_of
 from trainer.loop import fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank, rows_of_epoch
+from trainer.recipes.choice import recipe_text
+from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs import names
 from trainer.runs.checkpoint import RunState, find_last, load_checkpoint, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
@@ -80,8 +84,12 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     with _base(config, data, accelerator, last=last) as (base, new_base):
         if config.resume and config.base_precision == "auto":
             config = replace(config, base_precision=chosen_precision(run))
+        tokenizer = load_tokenizer(base)
+        recipe, why = recipe_of(config, data, tokenizer=tokenizer, base=base, device=accelerator.device)
+        accelerator.print(recipe_text(config, recipe, why=why), flush=True)
+        config = replace(config, **asdict(recipe))
         # All that can be wrong is found before any file of an earlier run is changed.
-        state, stream = build(config, data, accelerator, base=base)
+        state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer)
         start = _start(config, state, stream, last=last)
         if accelerator.is_main_process:
             lock.take(make_folder=True)
@@ -91,12 +99,12 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             if isinstance(state.engine, NativeEngine) and state.engine.trials:
                 write_trials(run, state.engine.trials)
         accelerator.wait_for_everyone()
-    accelerator.print(_plan_text(config, stream, state), flush=True)
+    accelerator.print(_plan_text(config, stream, state, recipe=recipe), flush=True)
 
     started = time.monotonic()
     try:
         with open_sinks(config, accelerator, last_step=start.step) as sinks, without_long_collections():
-            end = fit(state, stream, config=config, start=start, sinks=sinks)
+            end = fit(state, stream, config=config, recipe=recipe, start=start, sinks=sinks)
         if accelerator.is_main_process:
             state.engine.export_adapter()
             save_adapter(state.engine.model, run / names.ADAPTER)
@@ -106,7 +114,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     num_steps, seconds = end.step - start.step, time.monotonic() - started
     accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / names.ADAPTER}")
-    if left_out := _left_out_text(end, config):
+    if left_out := _left_out_text(end, recipe):
         accelerator.print(left_out)
     accelerator.end_training()
 
@@ -130,9 +138,8 @@ def _base(
             lock.take(make_folder=True)  # another training may want to make the base of the same new run
         try:
             if accelerator.is_main_process:
-                make_tiny_base(
-                    data, folder=new_base, seed=config.seed, window=config.max_length, skip_damaged=config.skip_damaged
-                )
+                window = config.max_length or SEED.max_length
+                make_tiny_base(data, folder=new_base, seed=config.seed, window=window, skip_damaged=config.skip_damaged)
             accelerator.wait_for_everyone()
             yield str(new_base), new_base
         finally:
@@ -141,30 +148,36 @@ def _base(
 
 
 def build(
-    config: TrainConfig, data: tuple[DataSet, ...], accelerator: Accelerator, *, base: str
+    config: TrainConfig,
+    data: tuple[DataSet, ...],
+    accelerator: Accelerator,
+    *,
+    recipe: Recipe,
+    base: str,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[TrainState, PackStream]:
     """The base with its adapter, ready to be trained, and this rank's stream of packs."""
-    tokenizer = load_tokenizer(base)
     stream = PackStream(
         data,
-        Encoder(tokenizer, max_length=config.max_length, wording=config.wording),
+        Encoder(tokenizer, max_length=recipe.max_length, wording=config.wording),
         Rank(accelerator.process_index, accelerator.num_processes),
-        packs_per_step=config.packs_per_step,
+        packs_per_step=recipe.packs_per_step,
         seed=config.seed,
         skip_damaged=config.skip_damaged,
         cache=open_cache(config, data),
     )
     device = accelerator.device
     engine, why = choose_engine(
-        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config),
+        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config, recipe=recipe),
         config,
+        recipe=recipe,
         sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor.start())).packs,
         base=base,
         device=device,
     )
     accelerator.print(f"engine {engine.name}: {why}", flush=True)
     check_isolation(engine, vocabulary=len(tokenizer))
-    return make_train_state(engine, config, accelerator), stream
+    return make_train_state(engine, accelerator, config=config, recipe=recipe), stream
 
 
 def check_strategy(accelerator: Accelerator) -> None:
@@ -210,24 +223,24 @@ def _identity(config: TrainConfig, state: TrainState, stream: PackStream) -> dic
     return settings_of_result(config) | decided | stream.identity()
 
 
-def _left_out_text(end: RunState, config: TrainConfig) -> str:
+def _left_out_text(end: RunState, recipe: Recipe) -> str:
     """How many records the whole run, with all its resumes, cut or skipped; empty if it did neither."""
     parts = []
     if end.cut_records:
-        parts.append(f"{end.cut_records:,} records were longer than {config.max_length} tokens and cut")
+        parts.append(f"{end.cut_records:,} records were longer than {recipe.max_length} tokens and cut")
     if end.skipped_records:
         parts.append(f"{end.skipped_records:,} records could not be read and were skipped")
     return "; ".join(parts)
 
 
-def _plan_text(config: TrainConfig, stream: PackStream, state: TrainState) -> str:
+def _plan_text(config: TrainConfig, stream: PackStream, state: TrainState, *, recipe: Recipe) -> str:
     num_parameters = sum(parameter.numel() for parameter in state.engine.parameters())
     num_rows = rows_of_epoch([data_set.rows for data_set in stream.data])
     parts = [f"{num:,} of {each.rows.num:,} of {each.root}" for num, each in zip(num_rows, stream.data, strict=True)]
     mixture = f" ({', '.join(parts)})" if len(parts) > 1 else ""
     return (
-        f"{stream.num_records:,} records{mixture} x {config.epochs} epochs in packs of {config.max_length} tokens,"
-        f" {config.packs_per_step} packs a step, on {state.accelerator.num_processes} x"
+        f"{stream.num_records:,} records{mixture} x {recipe.epochs} epochs in packs of {recipe.max_length} tokens,"
+        f" {recipe.packs_per_step} packs a step, on {state.accelerator.num_processes} x"
         f" {state.accelerator.device.type}; {num_parameters:,} trained parameters on {config.base}"
     )
 

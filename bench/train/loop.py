@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
         report: dict[str, Any] = {**measured_on(matrix_peak(), gpus=num_gpus), "results": []}
         torch.cuda.empty_cache()
         config = TrainConfig(
-            data=(options.data,), run="-", base=base, engine="native", tokens_per_step=num_gpus * _BATCH,
+            data=(options.data,), run="-", base=base, recipe="seed", engine="native", tokens_per_step=num_gpus * _BATCH,
             tokens_per_batch=_BATCH, max_steps=steps, save_every=steps // 3, log_every=10, ledger=True,
         )  # fmt: skip
         first = None

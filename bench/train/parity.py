@@ -30,6 +30,7 @@ from trainer.examples.encoder import Pack
 from trainer.native import Precision, build_native
 from trainer.native.frozen import dense_weight
 from trainer.native.reference import reference_layer
+from trainer.recipes.recipe import SEED
 from trainer.stream.packing import pack
 
 _CONFIG: Final = TrainConfig(data=("-",), run="-")
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> None:
         make_model(folder, tokenizer=options.tokenizer)
         steps = list(packs_of_steps(folder, num=options.steps))
         packed = load_base(folder, device=_CUDA)
-        reference = PlainEngine(add_lora(dense_base(packed, torch.float32), _CONFIG))
+        reference = PlainEngine(add_lora(dense_base(packed, torch.float32), _CONFIG, recipe=SEED))
         start = adapter_of(reference)
         exact = [gradients(reference, steps[0])]
         train(reference, steps[:_UPDATES])
@@ -77,10 +78,10 @@ def variants(packed: PreTrainedModel, folder: str) -> dict[str, Callable[[], Eng
     """A function for each variant that makes its engine. `packed`, the base in NF4, is left as it is."""
 
     def plain(base: PreTrainedModel) -> Engine:
-        return PlainEngine(add_lora(base, _CONFIG))
+        return PlainEngine(add_lora(base, _CONFIG, recipe=SEED))
 
     def native(base: PreTrainedModel, precision: Precision, **options: Any) -> Engine:
-        model = add_lora(base, _CONFIG)
+        model = add_lora(base, _CONFIG, recipe=SEED)
         return NativeEngine(model, build_native(model, precision=precision, **options), _PACKS * MAX_LENGTH, precision)
 
     def again() -> PreTrainedModel:
@@ -141,7 +142,7 @@ def train(engine: Engine, steps: list[list[Pack]]) -> list[tuple[float, float]]:
         loss = accumulate(engine, packs)
         norm = torch.nn.utils.clip_grad_norm_(engine.parameters(), _CONFIG.max_grad_norm)
         for group in optimizer.param_groups:
-            group["lr"] = _CONFIG.learning_rate * min(1.0, step / _CONFIG.warmup_steps)
+            group["lr"] = SEED.learning_rate * min(1.0, step / SEED.warmup_steps)
         optimizer.step()
         optimizer.zero_grad()
         found.append((loss, norm.item()))

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from trainer.config import TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import NativeEngine, check_isolation, choose_engine
 from trainer.examples.encoder import Example, Pack
+from trainer.recipes.recipe import SEED
 from trainer.step import StepCounts, count_step, make_train_state, train_step
 from trainer.stream.packing import pack
 from trainer.stream.packs import StepPacks
@@ -61,26 +63,31 @@ def main(arguments: list[str]) -> None:
 def train_small(base: str | None, *, tokens_per_step: int, steps: int) -> dict[str, Any]:
     """Trains the base of this folder, or Llama-3.1-8B's shape, in 15 GiB. Returns engine, memory, times and losses."""
     answer_as_a_t4()
-    config = TrainConfig(data=("-",), run="-", tokens_per_step=tokens_per_step)
+    config, recipe = TrainConfig(data=("-",), run="-"), replace(SEED, tokens_per_step=tokens_per_step)
     model, packs = small(base, config) if base else large(config)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(MEMORY_BYTES / torch.cuda.get_device_properties(0).total_memory)
     engine, why = choose_engine(
-        lambda: model, config, sample=lambda: packs[: config.packs_per_step], base="-", device=model.device
+        lambda: model,
+        config,
+        recipe=recipe,
+        sample=lambda: packs[: recipe.packs_per_step],
+        base="-",
+        device=model.device,
     )
     check_isolation(engine, vocabulary=model.config.vocab_size)
     assert isinstance(engine, NativeEngine)
-    state = make_train_state(engine, config, Accelerator())
+    state = make_train_state(engine, Accelerator(), config=config, recipe=recipe)
     assert state.loss_scale is not None, "it trains in float16"
     torch.cuda.reset_peak_memory_stats()
 
     losses, times_s, num_tokens = [], [], 0
     for step in range(1, steps + 1):
-        first = (step - 1) * config.packs_per_step % (len(packs) - config.packs_per_step + 1)
-        mine = packs[first : first + config.packs_per_step]
+        first = (step - 1) * recipe.packs_per_step % (len(packs) - recipe.packs_per_step + 1)
+        mine = packs[first : first + recipe.packs_per_step]
         counts = StepCounts(*count_step(StepPacks(tuple(mine), {}), state.accelerator).get())
         started = time.perf_counter()
-        rate = config.learning_rate * min(1, step / config.warmup_steps)
+        rate = recipe.learning_rate * min(1, step / recipe.warmup_steps)
         numbers = train_step(state, engine.batches(mine), config=config, rate=rate, step=step, counts=counts)
         loss_sum, _ = numbers.get()
         times_s.append(time.perf_counter() - started)
@@ -113,7 +120,7 @@ def small(folder: str, config: TrainConfig) -> tuple[PeftModel, list[Pack]]:
     tokenizer = load_tokenizer(folder)
     examples = make_examples(tokenizer, make_texts(tokenizer, 2_000))
     model = load_base(folder, device=torch.device("cuda"))
-    return add_lora(model, config), pack(examples, max_length=MAX_LENGTH)
+    return add_lora(model, config, recipe=SEED), pack(examples, max_length=MAX_LENGTH)
 
 
 def large(config: TrainConfig) -> tuple[PeftModel, list[Pack]]:
@@ -124,7 +131,9 @@ def large(config: TrainConfig) -> tuple[PeftModel, list[Pack]]:
             if isinstance(module, nn.Linear):
                 setattr(parent, name, quantized(module))
     ids = torch.randint(128_000, (64, MAX_LENGTH), generator=torch.Generator().manual_seed(0)).tolist()
-    return add_lora(model, config), [Pack((Example(row, tokens, 40, 0),)) for row, tokens in enumerate(ids)]
+    return add_lora(model, config, recipe=SEED), [
+        Pack((Example(row, tokens, 40, 0),)) for row, tokens in enumerate(ids)
+    ]
 
 
 def quantized(module: nn.Linear) -> Linear4bit:

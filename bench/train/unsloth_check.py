@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from trainer.config import TrainConfig
 from trainer.engines.engine import check_isolation
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth
 from trainer.examples.encoder import Pack
+from trainer.recipes.recipe import SEED
 from trainer.stream.packing import pack
 
 _NUM_PACKS: Final = (1, 4, 16)
@@ -51,8 +53,8 @@ def main(arguments: list[str]) -> None:
 
 def measure(base: str, *, device: torch.device, tokens: Sequence[int], num_records: int = 2_000) -> dict[str, Any]:
     """Losses and gradients of packs and of their documents alone; speed and memory at each number of tokens at once."""
-    config = TrainConfig(data=("-",), run="-", tokens_per_step=max(tokens), tokens_per_batch=max(tokens))
-    engine = load_unsloth(base, config, device=device)
+    config = TrainConfig(data=("-",), run="-", tokens_per_batch=max(tokens))
+    engine = load_unsloth(base, config, recipe=replace(SEED, tokens_per_step=max(tokens)), device=device)
     tokenizer = AutoTokenizer.from_pretrained(base)
     check_isolation(engine, vocabulary=len(tokenizer))
     packs = pack(make_examples(tokenizer, make_texts(tokenizer, num_records)), max_length=MAX_LENGTH)

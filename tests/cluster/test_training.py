@@ -16,7 +16,20 @@ from trainer.runs.copies import check_copy, copy_run, delete_copy, fetch_run
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
-SETTINGS = ("--max-length", "128", "--tokens-per-step", "512", "--epochs", "2", "--save-every", "5", "--seed", "3")
+SETTINGS = (
+    "--recipe",
+    "seed",
+    "--max-length",
+    "128",
+    "--tokens-per-step",
+    "512",
+    "--epochs",
+    "2",
+    "--save-every",
+    "5",
+    "--seed",
+    "3",
+)
 
 
 def train(run: Path, base: Path, data: str, *options: str, store: Store) -> list[tuple[float, float]]:

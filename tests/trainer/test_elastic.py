@@ -26,7 +26,14 @@ from trainer.runs.metrics import read_metrics
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
 EPOCHS = max(6, KILLS // 2)  # of 27 steps, some of which pass before a kill takes effect
-SIZES = {"max_length": 128, "tokens_per_step": 512, "ledger": True, "save_every": 2, "log_every": 1_000}
+SIZES = {
+    "recipe": "seed",
+    "max_length": 128,
+    "tokens_per_step": 512,
+    "ledger": True,
+    "save_every": 2,
+    "log_every": 1_000,
+}
 
 
 def begin(data: str, base: Path, run: Path, *options: str, num_processes: int) -> Training:

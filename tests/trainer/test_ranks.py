@@ -18,7 +18,14 @@ from trainer.runs.metrics import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
-SIZES = {"max_length": 128, "tokens_per_step": 1024, "ledger": True, "save_every": 7, "log_every": 1_000}
+SIZES = {
+    "recipe": "seed",
+    "max_length": 128,
+    "tokens_per_step": 1024,
+    "ledger": True,
+    "save_every": 7,
+    "log_every": 1_000,
+}
 
 
 def plans(prepared, base: Path, folder: Path) -> dict[str, dict]:

@@ -13,6 +13,7 @@ from trainer.config import TrainConfig
 from trainer.engines.engine import NativeEngine, PlainEngine
 from trainer.loop import without_long_collections
 from trainer.native import build_native
+from trainer.recipes.recipe import SEED
 from trainer.runs.checkpoint import LossScale
 from trainer.runs.metrics import read_metrics
 from trainer.step import StepCounts, TrainState, count_step, make_train_state, train_step
@@ -26,7 +27,7 @@ PACKS = tuple(make_packs([[17, 70, 5], [64, 1, 33]]))
 def make_state(dtype: torch.dtype = torch.float32) -> TrainState:
     model = make_peft_model("llama").to(dtype)
     engine = NativeEngine(model, build_native(model, precision="bf16"), tokens_per_batch=256, precision="bf16")
-    return make_train_state(engine, CONFIG, Accelerator(cpu=True))
+    return make_train_state(engine, Accelerator(cpu=True), config=CONFIG, recipe=SEED)
 
 
 def take_step(state: TrainState, *, step: int = 1) -> list[float]:
@@ -92,7 +93,7 @@ def test_a_run_in_float16_has_the_losses_of_one_in_float32(prepared, micro_base:
     losses = []
     for compute_type in ("fp32", "fp16"):
         run = tmp_path / compute_type
-        settings = {"max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 30}
+        settings = {"recipe": "seed", "max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "limit": 30}
         train(
             TrainConfig(
                 data=(prepared.root,),
@@ -110,7 +111,7 @@ def test_a_run_in_float16_has_the_losses_of_one_in_float32(prepared, micro_base:
 
 def test_plain_and_native_engines_have_the_same_optimizer() -> None:
     engine = PlainEngine(make_peft_model("llama"))
-    plain = make_train_state(engine, CONFIG, Accelerator(cpu=True))
+    plain = make_train_state(engine, Accelerator(cpu=True), config=CONFIG, recipe=SEED)
     (group,), (native,) = plain.optimizer.param_groups, make_state().optimizer.param_groups
     assert {name: value for name, value in group.items() if name != "params"} == {
         name: value for name, value in native.items() if name != "params"

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +19,11 @@ from tests.trainer.configs import small_config
 from trainer import loop
 from trainer.answers.answer import ask, load_answerer
 from trainer.answers.evaluate import evaluate
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig
+from trainer.config import AskConfig, EvaluateConfig
 from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.loop import learning_rate
+from trainer.recipes.recipe import SEED
 from trainer.runs.folder import RunLock, temporary_base
 from trainer.runs.metrics import read_metrics
 from trainer.runs.settings import load_train_config
@@ -58,8 +59,8 @@ def test_training_learns_every_record_of_each_epoch_and_the_loss_falls(finished:
 def test_the_learning_rate_reaches_its_peak_at_the_end_of_the_warm_up_and_then_falls_to_zero(
     num: int, warmup: int
 ) -> None:
-    config = TrainConfig(data=("d",), run="r", learning_rate=0.01, warmup_steps=warmup)
-    rates = [learning_rate(config, step=step, share=(step - 1) / num) for step in range(1, num + 1)]
+    recipe = replace(SEED, learning_rate=0.01, warmup_steps=warmup)
+    rates = [learning_rate(recipe, step=step, share=(step - 1) / num) for step in range(1, num + 1)]
 
     peak = max(0, warmup - 1)
     assert rates[peak] == max(rates) == 0.01

@@ -27,6 +27,7 @@ from contract.errors import UserError, first_line
 from trainer.config import TrainConfig
 from trainer.examples.encoder import Pack
 from trainer.examples.tensors import IGNORED, pack_tensors
+from trainer.recipes.recipe import Recipe
 
 # Shapes: T tokens of a pack, A answer tokens of a pack, V words of the vocabulary.
 
@@ -95,12 +96,23 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
-def add_lora(model: PreTrainedModel, config: TrainConfig) -> PeftModel:
+def base_sizes(base: str) -> tuple[int, int]:
+    """Size of the base's hidden state, and its number of parameters. Loads no weights; UserError as `load_base`."""
+    try:
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _no_such_base(base, error) from error
+    return config.get_text_config().hidden_size, model.num_parameters()
+
+
+def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> PeftModel:
     """The model with a freshly initialised adapter (float32) on all linear layers; the seed determines its values."""
     torch.manual_seed(config.seed)
     lora = LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
+        r=recipe.lora_rank,
+        lora_alpha=recipe.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",

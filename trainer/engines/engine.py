@@ -32,6 +32,7 @@ from trainer.native import (
     try_precisions,
 )
 from trainer.native.trial import document_leakage as native_leakage
+from trainer.recipes.recipe import Recipe
 
 # As a share of the largest logit. Documents that see each other give about 1. Rounding gives 1e-6 in float32 and up to
 # 0.03 in bfloat16, measured on 22 layers of random weights: SDPA has one kernel for the packed mask and another one for
@@ -139,7 +140,7 @@ class NativeEngine:
 
 def check_engine(config: TrainConfig) -> None:
     """UserError where the settings ask for an engine that cannot run, as far as this is known without a base."""
-    if config.engine in ("plain", "unsloth") and config.base_precision != "nf4":
+    if config.engine in ("plain", "unsloth") and config.base_precision not in (None, "nf4"):
         raise UserError(
             f"engine = {config.engine} takes the base as it is loaded, in nf4 on a GPU: base_precision ="
             f" {config.base_precision} is for the native engine"
@@ -152,6 +153,7 @@ def choose_engine(
     load: Callable[[], PeftModel],
     config: TrainConfig,
     *,
+    recipe: Recipe,
     sample: Callable[[], Sequence[Pack]],
     base: str,
     device: torch.device,
@@ -162,23 +164,23 @@ def choose_engine(
     the data set for trials of the base's precisions.
     """
     if config.engine == "unsloth":
-        return _unsloth(base, config, device=device), "as asked for"
+        return _unsloth(base, config, recipe=recipe, device=device), "as asked for"
     model = load()
     if config.engine == "plain":
         return PlainEngine(model), "as asked for"
     if config.engine == "native":
-        return _named(_native(model, config, sample=sample), "as asked for")
-    stays = "; the base stays in nf4" if config.base_precision != "nf4" else ""
+        return _named(_native(model, config, recipe=recipe, sample=sample), "as asked for")
+    stays = "; the base stays in nf4" if recipe.base_precision != "nf4" else ""
     if device.type != "cuda":
         return PlainEngine(model), f"there is no GPU{stays}"
     try:
-        return _named(_native(model, config, sample=sample), "this GPU and this base can do it")
+        return _named(_native(model, config, recipe=recipe, sample=sample), "this GPU and this base can do it")
     except UserError as error:
         why = f"the native engine cannot: {error}{stays}"
     del model
     torch.cuda.empty_cache()
     try:
-        return _unsloth(base, config, device=device), why
+        return _unsloth(base, config, recipe=recipe, device=device), why
     except UserError as error:
         return PlainEngine(load()), f"{why}; nor can Unsloth: {error}"
 
@@ -205,24 +207,26 @@ def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
     return engine, "\n  ".join([f"{why}; {what}", *lines])
 
 
-def _unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
+def _unsloth(base: str, config: TrainConfig, *, recipe: Recipe, device: torch.device) -> UnslothEngine:
     require_unsloth(device.type)
-    return load_unsloth(base, config, device=device)
+    return load_unsloth(base, config, recipe=recipe, device=device)
 
 
-def _native(model: PeftModel, config: TrainConfig, *, sample: Callable[[], Sequence[Pack]]) -> NativeEngine:
+def _native(
+    model: PeftModel, config: TrainConfig, *, recipe: Recipe, sample: Callable[[], Sequence[Pack]]
+) -> NativeEngine:
     if config.lora_dropout:
         raise UserError(f"the native engine has no dropout, and lora_dropout = {config.lora_dropout}")
-    max_length, most = config.max_length, config.tokens_per_step
+    max_length, most = recipe.max_length, recipe.tokens_per_step
     trials: tuple[Trial, ...] = ()
-    if config.base_precision == "auto":
+    if recipe.base_precision == "auto":
         trials = tuple(
-            try_precisions(model, sample(), max_length=max_length, most=most, learning_rate=config.learning_rate)
+            try_precisions(model, sample(), max_length=max_length, most=most, learning_rate=recipe.learning_rate)
         )
         # Ranks have the same GPUs, but times differ: all ranks use the choice of the first.
         chosen = broadcast_object_list([next(trial.precision for trial in trials if trial.is_chosen)])[0]
     else:
-        chosen = config.base_precision
+        chosen = recipe.base_precision
     native = build_native(model, precision=chosen)
     tokens = config.tokens_per_batch
     if tokens is None:

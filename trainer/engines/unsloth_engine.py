@@ -31,6 +31,7 @@ from trainer.examples.encoder import Example, Pack
 from trainer.examples.tensors import pack_tensors
 from trainer.native import Scores
 from trainer.native.trial import find_fit, measured_bytes, memory_room
+from trainer.recipes.recipe import Recipe
 
 PROBE_S: Final = 300
 # Variables that make a process one rank of several. The probe runs without them.
@@ -84,7 +85,7 @@ class UnslothEngine:
         return torch.autocast(self.model.device.type, dtype=self.model.dtype, enabled=is_half)
 
 
-def load_unsloth(base: str, config: TrainConfig, *, device: torch.device) -> UnslothEngine:
+def load_unsloth(base: str, config: TrainConfig, *, recipe: Recipe, device: torch.device) -> UnslothEngine:
     """The base in NF4 with a freshly initialised adapter on all linear layers, both loaded by Unsloth.
 
     Unsloth computes layers again in the backward pass only where a pack would not fit otherwise. UserError where it
@@ -95,23 +96,23 @@ def load_unsloth(base: str, config: TrainConfig, *, device: torch.device) -> Uns
         # Without a device map: Unsloth chooses the rank's own GPU by itself, and must be given none.
         model, _ = unsloth.FastLanguageModel.from_pretrained(
             base,
-            max_seq_length=config.max_length,
+            max_seq_length=recipe.max_length,
             dtype=compute_dtype_of(config.compute_type, device),
             load_in_4bit=True,
             random_state=config.seed,
         )
         model = unsloth.FastLanguageModel.get_peft_model(
             model,
-            r=config.lora_rank,
+            r=recipe.lora_rank,
             target_modules="all-linear",
-            lora_alpha=config.lora_alpha,
+            lora_alpha=recipe.lora_alpha,
             lora_dropout=config.lora_dropout,
             use_gradient_checkpointing=False,
             random_state=config.seed,
         )
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise UserError(f"Unsloth cannot load {base!r}: {first_line(error)}") from error
-    return UnslothEngine(model, config.tokens_per_batch or _fit_to_memory(model, config))
+    return UnslothEngine(model, config.tokens_per_batch or _fit_to_memory(model, recipe))
 
 
 def require_unsloth_installed() -> None:
@@ -163,14 +164,14 @@ def _probe(device_type: str) -> None:
         raise UserError(f"Unsloth fails on a small model (exit code {done.returncode}): {lines[-1]}")
 
 
-def _fit_to_memory(model: PeftModel, config: TrainConfig) -> int:
+def _fit_to_memory(model: PeftModel, recipe: Recipe) -> int:
     device = model.device
     if device.type != "cuda":
-        return config.max_length
+        return recipe.max_length
 
     def measure(tokens: int, num_recomputed: int) -> int | None:
         model.for_training(use_gradient_checkpointing="unsloth" if num_recomputed else False)
-        length = config.max_length
+        length = recipe.max_length
         packs = Pack(tuple(Example(row, [1] * length, 1, 0) for row in range(tokens // length)))
         taken = measured_bytes(lambda: UnslothEngine(model, tokens).loss(packs), device)
         model.zero_grad()
@@ -178,8 +179,8 @@ def _fit_to_memory(model: PeftModel, config: TrainConfig) -> int:
 
     adapter_bytes = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     fit = find_fit(
-        measure, room=memory_room(device) - 2 * adapter_bytes, max_length=config.max_length,
-        most=config.tokens_per_step, num_layers=model.config.num_hidden_layers,
+        measure, room=memory_room(device) - 2 * adapter_bytes, max_length=recipe.max_length,
+        most=recipe.tokens_per_step, num_layers=model.config.num_hidden_layers,
     )  # fmt: skip
     model.for_training(use_gradient_checkpointing="unsloth" if fit.num_recomputed else False)
     return fit.tokens

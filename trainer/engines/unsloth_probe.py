@@ -8,6 +8,7 @@ Exit code 0 if Unsloth can train here; else the last line of stderr says why not
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -17,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trainer.config import TrainConfig
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth
 from trainer.examples.encoder import Example, Pack
+from trainer.recipes.recipe import SEED
 
 LARGEST_DIFFERENCE: Final = 0.01  # between the loss in a pack and alone, as a share: bfloat16 rounds by 0.004
 _VOCABULARY: Final = 256
@@ -28,8 +30,9 @@ def main(arguments: Sequence[str]) -> None:
     device = torch.device(arguments[0])
     with tempfile.TemporaryDirectory() as folder:
         make_base(folder)
-        config = TrainConfig(data=("-",), run="-", max_length=256, tokens_per_step=256, tokens_per_batch=256)
-        check(load_unsloth(folder, config, device=device))
+        config = TrainConfig(data=("-",), run="-", tokens_per_batch=256)
+        recipe = replace(SEED, max_length=256, tokens_per_step=256)
+        check(load_unsloth(folder, config, recipe=recipe, device=device))
 
 
 def make_base(folder: str) -> None:

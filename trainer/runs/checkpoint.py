@@ -4,7 +4,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from command.settings import settings_fields
 from contract.errors import UserError
 from trainer.config import TrainConfig
+from trainer.recipes.recipe import SEED
 from trainer.runs import names
 from trainer.runs.json_files import write_json
 from trainer.stream.cursor import Cursor, differences
@@ -96,9 +97,12 @@ def load_checkpoint(
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences between two identities of a run, in words. A setting that `before` lacks had its default."""
+    """The differences between two identities of a run, in words.
+
+    A setting that `before` lacked had its default or, where a recipe decides it, the first version's value.
+    """
     defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
-    return differences(before, now, defaults=defaults)
+    return differences(before, now, defaults=defaults | {"recipe": "seed"} | asdict(SEED))
 
 
 def _take_loss_scale(moments: dict[str, Any]) -> LossScale | None:

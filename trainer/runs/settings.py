@@ -34,9 +34,13 @@ def raise_nothing_to_resume(run: Path) -> NoReturn:
 
 
 def settings_of_run(run: Path) -> dict[str, Any]:
-    """The settings in RUN/config.json, without `resume` and `overwrite`; empty if there is no run."""
+    """The settings in RUN/config.json, without `resume` and `overwrite`; empty if there is no run.
+
+    Runs that began before there were recipes have the first version's.
+    """
     try:
         config = json.loads((run / names.CONFIG).read_text())["config"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}
+    given = {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}
+    return {"recipe": "seed"} | given

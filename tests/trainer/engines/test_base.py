@@ -17,6 +17,7 @@ from trainer.engines.base import add_lora, answer_loss, load_adapter, load_base,
 from trainer.engines.engine import PlainEngine, check_isolation
 from trainer.examples.encoder import Encoder, Pack, Record
 from trainer.examples.tensors import IGNORED
+from trainer.recipes.recipe import SEED
 from trainer.stream.packing import pack
 
 CPU = torch.device("cpu")
@@ -33,7 +34,7 @@ def _packs(micro_base: Path) -> tuple[Pack, list[Pack]]:
 
 @pytest.fixture(name="lora")
 def _lora(micro_base: Path) -> PeftModel:
-    model = add_lora(load_base(str(micro_base), device=CPU), TrainConfig(data=("-",), run="-", seed=0))
+    model = add_lora(load_base(str(micro_base), device=CPU), TrainConfig(data=("-",), run="-", seed=0), recipe=SEED)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)  # zero at first, and then nothing depends on lora_A

@@ -23,10 +23,12 @@ from trainer.engines import unsloth_engine
 from trainer.engines.base import load_adapter
 from trainer.engines.engine import PlainEngine, check_engine, choose_engine
 from trainer.engines.scores import joined
+from trainer.recipes.recipe import SEED
 from trainer.runs.metrics import read_metrics
 from trainer.train import main
 
 CONFIG = TrainConfig(data=("-",), run="-", engine="unsloth", max_length=128, tokens_per_step=256)
+RECIPE = replace(SEED, max_length=128, tokens_per_step=256)
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 is_missing = importlib.util.find_spec("unsloth") is None
 
@@ -36,7 +38,7 @@ def _no_load() -> PeftModel:
 
 
 def _choose(config: TrainConfig, *, device: torch.device = CPU) -> tuple[unit.Engine, str]:
-    return choose_engine(_no_load, config, sample=list, base="-", device=device)
+    return choose_engine(_no_load, config, recipe=RECIPE, sample=list, base="-", device=device)
 
 
 @pytest.mark.skipif(not is_missing, reason="Unsloth is installed")
@@ -102,7 +104,9 @@ def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypa
     model = torch.nn.Linear(1, 1)
     config = replace(CONFIG, engine="auto", lora_dropout=0.1, base_precision="fp8")
 
-    engine, why = choose_engine(lambda: model, config, sample=list, base="-", device=GPU)
+    engine, why = choose_engine(
+        lambda: model, config, recipe=replace(RECIPE, base_precision="fp8"), sample=list, base="-", device=GPU
+    )
 
     assert isinstance(engine, PlainEngine)
     assert why == (
@@ -130,7 +134,18 @@ def test_it_learns_packs_as_plain_transformers_do_on_any_number_of_ranks(
 ) -> None:
     """In processes of their own, since Unsloth changes the libraries of this one."""
     options = ["--data", prepared.root, "--base", str(micro_base), "--max-length", "128", "--tokens-per-step", "512"]
-    options += ["--max-steps", "4", "--save-every", "2", "--compute-type", "fp32", "--learning-rate", "1e-3"]
+    options += [
+        "--recipe",
+        "seed",
+        "--max-steps",
+        "4",
+        "--save-every",
+        "2",
+        "--compute-type",
+        "fp32",
+        "--learning-rate",
+        "1e-3",
+    ]
     losses = {}
     for engine, num_processes in (("plain", 1), ("unsloth", 1), ("unsloth", 2)):
         run = tmp_path / f"{engine}-{num_processes}"

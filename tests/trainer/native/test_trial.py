@@ -14,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.engines.base import add_lora, load_base
 from trainer.native import NativeModel, Trial, build_native, trial, try_precisions
 from trainer.native.trial import find_fit, judge
+from trainer.recipes.recipe import SEED
 from trainer.runs import names
 from trainer.runs.metrics import read_metrics
 from trainer.runs.precision import chosen_precision, write_trials
@@ -90,7 +91,9 @@ def test_without_a_loss_to_hold_them_against_no_precision_is_chosen() -> None:
 
 
 def test_precisions_are_tried_on_the_loaded_base(micro_base: Path) -> None:
-    model = add_lora(load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"))
+    model = add_lora(
+        load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"), recipe=SEED
+    )
 
     before = get_peft_model_state_dict(model)
     before = {name: value.clone() for name, value in before.items()}
@@ -110,7 +113,9 @@ def test_precisions_are_tried_on_the_loaded_base(micro_base: Path) -> None:
 
 def test_a_precision_whose_gradients_are_wrong_is_found_out(micro_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss before any update is right."""
-    model = add_lora(load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"))
+    model = add_lora(
+        load_base(str(micro_base), device=torch.device("cpu")), TrainConfig(data=("-",), run="-"), recipe=SEED
+    )
 
     def build(model: PeftModel, *, precision: str) -> NativeModel:
         native = build_native(model, precision=precision)
@@ -132,6 +137,7 @@ def test_a_run_keeps_the_precision_that_its_trial_chose(
     run = tmp_path / "run"
     config = TrainConfig(
         data=(prepared.root,), run=str(run), base=str(micro_base), engine="native", base_precision="auto",
+        recipe="seed",
         max_length=128, tokens_per_step=256, limit=30, max_steps=2,
     )  # fmt: skip
     train(config)

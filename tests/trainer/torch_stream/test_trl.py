@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from trainer.engines.engine import PlainEngine
 from trainer.examples.encoder import Encoder
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank
+from trainer.recipes.recipe import SEED
 from trainer.step import StepCounts, count_step, make_train_state, train_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream
@@ -98,7 +100,7 @@ def _ours(micro_base: Path, data) -> list[float]:
     lora = LoraConfig(r=16, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
     engine = PlainEngine(get_peft_model(model, lora))
     config = TrainConfig(data=(data.root,), run="unused", learning_rate=RATE, engine="plain")
-    state = make_train_state(engine, config, Accelerator(cpu=True))
+    state = make_train_state(engine, Accelerator(cpu=True), config=config, recipe=replace(SEED, learning_rate=RATE))
     engine.model.train()
     stream = PackStream(
         (DataSet(data.root, data.manifest),),

@@ -1,0 +1,61 @@
+"""The numbers that a recipe is chosen by: lengths of a sample of records, the base's size, the GPU's memory."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from trainer.config import TrainConfig
+from trainer.engines.base import base_sizes
+from trainer.examples.encoder import Encoder
+from trainer.plan.data_sets import DataSet
+from trainer.plan.order import rows_of_epoch
+from trainer.recipes.choice import choose_recipe, seed_recipe
+from trainer.recipes.recipe import SEED, Catalogue, Machine, Recipe
+from trainer.stream.lanes import first_records
+
+_SAMPLE: Final = 1_000  # records
+
+
+def recipe_of(
+    config: TrainConfig,
+    data: Sequence[DataSet],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    base: str,
+    device: torch.device,
+) -> tuple[Recipe, str]:
+    """The recipe in force, and why it is so; the same on all ranks, which have the same data, base and kind of GPU."""
+    given = {name: getattr(config, name) for name in asdict(SEED)}
+    if None not in given.values():
+        return Recipe(**given), "every setting is given" if not config.resume else "as the run began"
+    if config.recipe == "seed":
+        return seed_recipe(config), "the first version's settings, which remember nothing"
+    catalogue = measure_catalogue(config, data, tokenizer=tokenizer)
+    return choose_recipe(config, catalogue, machine=measure_machine(base, device=device))
+
+
+def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer: PreTrainedTokenizerBase) -> Catalogue:
+    """The number of an epoch's records, and the lengths of the first thousand."""
+    num_records = sum(rows_of_epoch([data_set.rows for data_set in data]))
+    is_whole = len(data) == 1 and num_records <= _SAMPLE
+    records = first_records(data, min(_SAMPLE, num_records), skip_damaged=config.skip_damaged)
+    encoder = Encoder(tokenizer, max_length=config.max_length or SEED.max_length, wording=config.wording)
+    examples = encoder.encode(records)
+    num = max(1, len(examples))
+    return Catalogue(
+        num_records=num_records,
+        tokens_a_record=sum(len(example.ids) for example in examples) / num,
+        answer_tokens_a_record=sum(len(example.ids) - example.num_prompt for example in examples) / num,
+        longest=max((len(example.ids) for example in examples), default=SEED.max_length),
+        is_whole=is_whole,
+    )
+
+
+def measure_machine(base: str, *, device: torch.device) -> Machine:
+    """The base's sizes and the GPU's memory."""
+    hidden, num_parameters = base_sizes(base)
+    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+    return Machine(hidden=hidden, base_parameters=num_parameters, memory_bytes=memory)

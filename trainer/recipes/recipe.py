@@ -1,0 +1,59 @@
+"""The settings of a run that its recipe decides, and the numbers that a recipe decides by."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The settings of `TrainConfig` of the same names, each with its value."""
+
+    epochs: int
+    max_length: int
+    tokens_per_step: int
+    learning_rate: float
+    warmup_steps: int
+    adam_beta2: float
+    lora_rank: int
+    lora_alpha: int
+    base_precision: Literal["nf4", "bf16", "fp8", "auto"]
+
+    @property
+    def packs_per_step(self) -> int:
+        """Packs in one optimizer step, over all ranks."""
+        return self.tokens_per_step // self.max_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """The records of one epoch. Their lengths are those of a sample, in tokens with prompt and end token."""
+
+    num_records: int
+    tokens_a_record: float  # mean
+    answer_tokens_a_record: float  # mean, with the end token
+    longest: int  # tokens of the longest record
+    is_whole: bool  # whether all records were looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The base and what it is trained on."""
+
+    hidden: int  # size of the base's hidden state
+    base_parameters: int
+    memory_bytes: int | None  # of one GPU; None on a CPU
+    is_rank_free: bool = False  # whether a step costs the same at each rank
+
+
+# The first version's settings, with which nothing of a catalogue is remembered.
+SEED: Final = Recipe(
+    epochs=1,
+    max_length=2_048,
+    tokens_per_step=16_384,
+    learning_rate=2e-4,
+    warmup_steps=5,
+    adam_beta2=0.999,
+    lora_rank=16,
+    lora_alpha=16,
+    base_precision="nf4",
+)
