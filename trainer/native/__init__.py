@@ -8,7 +8,7 @@ from trainer.native.adapter import offload_adapter
 from trainer.native.batch import Batch, make_batches
 from trainer.native.frozen import Precision
 from trainer.native.loss import Scores
-from trainer.native.model import NativeModel, build_native
+from trainer.native.model import NativeModel, build_merged, build_native
 from trainer.native.trial import Trial, fit_to_memory, try_precisions
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Precision",
     "Scores",
     "Trial",
+    "build_merged",
     "build_native",
     "fit_to_memory",
     "make_batches",

@@ -42,9 +42,13 @@ class AdapterLayout:
 
     def split(self, values_P: Tensor) -> list[Lora]:
         """The matrices of a layer's four projections, as views."""
-        parts = values_P.split(self._sizes())
+        return [Lora(down_1MK[0], up_1NR[0]) for down_1MK, up_1NR in self.split_layers(values_P[None])]
+
+    def split_layers(self, values_LP: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """A (L x M x K) and B (L x N x R) of the four projections of all layers, as views."""
+        parts = values_LP.split(self._sizes(), 1)
         return [
-            Lora(down.view(-1, projection.num_in), up.view(-1, self.rank))
+            (down.unflatten(1, (-1, projection.num_in)), up.unflatten(1, (-1, self.rank)))
             for projection, down, up in zip(self.shape.projections, parts[::2], parts[1::2], strict=True)
         ]
 

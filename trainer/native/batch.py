@@ -51,11 +51,13 @@ class Batch:
         return replace(self, **{name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)})
 
 
-def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None = None) -> Iterator[Batch]:
+def make_batches(
+    packs: Sequence[Pack], *, max_tokens: int, window: int | None = None, sizes: int = _SIZES
+) -> Iterator[Batch]:
     """All examples of the packs, in order, in as few batches of at most `max_tokens` as this order allows.
 
     A pack may be spread over two batches, since documents do not see each other.
-    `window`: the model's attention window; UserError for a longer example.
+    `window`: the model's attention window; UserError for a longer example. `sizes`: how many different T there may be.
     """
     held: list[Example] = []
     num_tokens = 0
@@ -67,20 +69,20 @@ def make_batches(packs: Sequence[Pack], *, max_tokens: int, window: int | None =
                 f" {window or 'any number'} in the model's attention window: lower --max-length"
             )
         if num_tokens + length > max_tokens:
-            yield make_batch(held, max_tokens=max_tokens)
+            yield make_batch(held, max_tokens=max_tokens, sizes=sizes)
             held, num_tokens = [], 0
         held.append(example)
         num_tokens += length
     if held:
-        yield make_batch(held, max_tokens=max_tokens)
+        yield make_batch(held, max_tokens=max_tokens, sizes=sizes)
 
 
-def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
+def make_batch(examples: Sequence[Example], *, max_tokens: int, sizes: int = _SIZES) -> Batch:
     """One batch of these examples. Examples without answer tokens are kept, and add nothing to the loss."""
     ids = array(IDS)
     for example in examples:
         ids.extend(example.ids)
-    size = padded_size(len(ids), max_tokens=max_tokens)
+    size = padded_size(len(ids), max_tokens=max_tokens, sizes=sizes)
     lengths = [len(example.ids) for example in examples if example.ids]
     lengths += [min(ATTENTION_BLOCK, size - first) for first in range(len(ids), size, ATTENTION_BLOCK)]
     indices, targets = _answers(examples)
@@ -100,9 +102,9 @@ def make_batch(examples: Sequence[Example], *, max_tokens: int) -> Batch:
     )
 
 
-def padded_size(num: int, *, max_tokens: int) -> int:
+def padded_size(num: int, *, max_tokens: int, sizes: int = _SIZES) -> int:
     """The smallest of a few sizes that holds `num`."""
-    step = max(_TOKENS_MULTIPLE, max_tokens // _SIZES // _TOKENS_MULTIPLE * _TOKENS_MULTIPLE)
+    step = -(-max_tokens // (sizes * _TOKENS_MULTIPLE)) * _TOKENS_MULTIPLE
     return max(1, -(-num // step)) * step
 
 

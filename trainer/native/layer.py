@@ -30,6 +30,15 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """All that a decoder layer holds besides its matrices."""
+
+    norms_2C: Tensor  # before attention, before the MLP
+    qkv_bias_N: Tensor | None
+    head_norms_2D: Tensor | None  # of queries, of keys
+
+
+@dataclass(frozen=True)
 class Tables:
     """A batch with the rotary tables of its positions, which all layers share."""
 
@@ -50,24 +59,34 @@ def make_tables(batch: Batch, rope: Rope) -> Tables:
 
 def make_layer(module: nn.Module, layout: AdapterLayout, *, scaling: float, precision: Precision) -> Layer:
     """A transformers decoder layer's frozen part."""
-    shape, family = layout.shape, layout.shape.family
-    input_norm_C, mlp_norm_C = _weight(module, family.input_norm), _weight(module, family.mlp_norm)
-    dtype = input_norm_C.dtype
+    shape = layout.shape
     linears = [projection.linear_layers(module) for projection in shape.projections]
-    biases = [linear.bias for linear in linears[0]]
-    attention = getattr(module, family.attention)
-    head_norms = [_weight(attention, name) for name in family.head_norms or ()]
+    vectors = read_vectors(module, shape)
+    input_norm_C, mlp_norm_C = vectors.norms_2C
     return Layer(
         shape=shape,
         layout=layout,
         scaling=scaling,
         weights=tuple(
-            freeze(modules, precision, dtype=dtype, factor_K=factor_K)
+            freeze(modules, precision, dtype=input_norm_C.dtype, factor_K=factor_K)
             for modules, factor_K in zip(linears, (input_norm_C, None, mlp_norm_C, None), strict=True)
         ),
         input_norm_C=input_norm_C,
         mlp_norm_C=mlp_norm_C,
-        qkv_bias_N=torch.cat([bias.detach().to(dtype) for bias in biases]) if biases[0] is not None else None,
+        qkv_bias_N=vectors.qkv_bias_N,
+        head_norms_2D=vectors.head_norms_2D,
+    )
+
+
+def read_vectors(module: nn.Module, shape: Shape) -> Vectors:
+    """All that a transformers decoder layer holds besides its matrices."""
+    family = shape.family
+    norms = [_weight(module, name) for name in (family.input_norm, family.mlp_norm)]
+    biases = [linear.bias for linear in shape.projections[0].linear_layers(module)]
+    head_norms = [_weight(getattr(module, family.attention), name) for name in family.head_norms or ()]
+    return Vectors(
+        norms_2C=torch.stack(norms),
+        qkv_bias_N=torch.cat([bias.detach().to(norms[0].dtype) for bias in biases]) if biases[0] is not None else None,
         head_norms_2D=torch.stack(head_norms) if head_norms else None,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
@@ -16,6 +17,8 @@ from trainer.native.frozen import Precision
 from trainer.native.kernels.rounding import has_fp8
 from trainer.native.layer import Layer, Tables, make_layer, make_tables
 from trainer.native.loss import Scores
+from trainer.native.merged.base import make_merged_base
+from trainer.native.merged.hidden import MergedHidden
 from trainer.native.reference import reference_layer
 from trainer.native.shape import Rope, Shape, read_rope, read_shape
 
@@ -37,6 +40,7 @@ class NativeModel:
     layer_function: LayerFunction
     entropy: loss.EntropyInPlace
     num_recomputed: int  # of the first layers: they keep only their input and are computed again in the backward pass
+    merged: MergedHidden | None = None  # computes all layers, where it is there; then `layers` are none
 
     def parameters(self) -> list[nn.Parameter]:
         """The tensors that the optimizer updates."""
@@ -73,6 +77,8 @@ class NativeModel:
         write_state(self.adapter_LP, state, layout=self.layout)
 
     def _hidden(self, batch: Batch) -> Tensor:
+        if self.merged:
+            return self.merged(self.adapter_LP, batch)
         tables = make_tables(batch, self.rope)
         x_TC = self.embedding_VC[batch.ids_T]
         for index, (layer, values_P) in enumerate(zip(self.layers, self.adapter_LP.unbind(), strict=True)):
@@ -100,24 +106,45 @@ def build_native(
     shape = read_shape(base)
     rank, scaling = lora_settings(model.active_peft_config)
     layout = AdapterLayout(shape, rank)
-    layers = tuple(make_layer(module, layout, scaling=scaling, precision=precision) for module in base.model.layers)
-    adapter_LP = nn.Parameter(torch.empty(shape.num_layers, layout.num_values, device=device))
-    write_state(adapter_LP, get_peft_model_state_dict(model, save_embedding_layers=False), layout=layout)
-    entropy: loss.EntropyInPlace = loss.cross_entropy_in_place
     if layer_function is None:
-        layer_function, entropy = _fused() if can_fuse(shape, device) else (reference_layer, entropy)
+        layer_function = _fused_layer() if can_fuse(shape, device) else reference_layer
     return NativeModel(
-        shape=shape,
-        layout=layout,
-        rope=read_rope(base, device=device),
-        embedding_VC=base.model.embed_tokens.weight.detach(),
-        layers=layers,
-        head=loss.Head(base.model.norm.weight.detach(), shape.eps, base.lm_head.weight.detach()),
-        adapter_LP=adapter_LP,
+        layers=tuple(make_layer(module, layout, scaling=scaling, precision=precision) for module in base.model.layers),
         layer_function=layer_function,
-        entropy=entropy,
         num_recomputed=num_recomputed,
+        **_ends(model, layout),
     )
+
+
+def build_merged(model: PeftModel) -> NativeModel:
+    """The same function, with the adapter merged into copies of the base's matrices at each step: for small bases.
+
+    UserError as in `build_native`. Three copies of the base's matrices, in the compute type, stay in memory or pass it.
+    """
+    base = model.get_base_model()
+    shape = read_shape(base)
+    rank, scaling = lora_settings(model.active_peft_config)
+    layout = AdapterLayout(shape, rank)
+    ends = _ends(model, layout)
+    merged = MergedHidden(make_merged_base(model, layout, scaling=scaling), ends["rope"], ends["embedding_VC"])
+    return NativeModel(layers=(), layer_function=reference_layer, num_recomputed=0, merged=merged, **ends)
+
+
+def _ends(model: PeftModel, layout: AdapterLayout) -> dict[str, Any]:
+    """The fields of a NativeModel that do not depend on how layers are computed."""
+    base = model.get_base_model()
+    device = base.model.embed_tokens.weight.device
+    adapter_LP = nn.Parameter(torch.empty(layout.shape.num_layers, layout.num_values, device=device))
+    write_state(adapter_LP, get_peft_model_state_dict(model, save_embedding_layers=False), layout=layout)
+    return {
+        "shape": layout.shape,
+        "layout": layout,
+        "rope": read_rope(base, device=device),
+        "embedding_VC": base.model.embed_tokens.weight.detach(),
+        "head": loss.Head(base.model.norm.weight.detach(), layout.shape.eps, base.lm_head.weight.detach()),
+        "adapter_LP": adapter_LP,
+        "entropy": _fused_entropy() if can_fuse(layout.shape, device) else loss.cross_entropy_in_place,
+    }
 
 
 def can_fuse(shape: Shape, device: torch.device) -> bool:
@@ -128,8 +155,13 @@ def can_fuse(shape: Shape, device: torch.device) -> bool:
     return is_regular and shape.head_dim in (32, 64, 128, 256)
 
 
-def _fused() -> tuple[LayerFunction, loss.EntropyInPlace]:
+def _fused_layer() -> LayerFunction:
     from trainer.native.fused import fused_layer  # Triton is loaded only where it runs
+
+    return fused_layer
+
+
+def _fused_entropy() -> loss.EntropyInPlace:
     from trainer.native.kernels.entropy import cross_entropy_in_place
 
-    return fused_layer, cross_entropy_in_place
+    return cross_entropy_in_place

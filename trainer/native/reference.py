@@ -1,6 +1,6 @@
 """A decoder layer in plain PyTorch: the kernels are tested against it, and it runs where they cannot.
 
-Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, K input and N output
+Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, E = D / 2, K input and N output
 columns of a projection, R rank, M ranks of all linear layers of a projection together.
 """
 
@@ -35,7 +35,8 @@ def reference_layer(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables
         q_THD, k_TGD = (
             rms_norm(part, norm, shape.eps) for part, norm in zip((q_THD, k_TGD), layer.head_norms_2D, strict=True)
         )
-    mixed_THD = attention(rotate(q_THD, tables), rotate(k_TGD, tables), v_TGD, tables.batch)
+    q_THD, k_TGD = (rotate(part, tables.cos_TE, tables.sin_TE) for part in (q_THD, k_TGD))
+    mixed_THD = attention(q_THD, k_TGD, v_TGD, tables.batch)
     (out_TC,) = _project(mixed_THD.flatten(1), layer, 1, out)
     x_TC = x_TC + out_TC
 
@@ -52,10 +53,10 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     return normed if weight is None else normed * weight
 
 
-def rotate(x_THD: Tensor, tables: Tables) -> Tensor:
+def rotate(x_THD: Tensor, cos_TE: Tensor, sin_TE: Tensor) -> Tensor:
     """Rotary embedding: each pair of columns (d, d + D/2) of a head is rotated by its token's angle."""
     first, second = x_THD.float().chunk(2, -1)
-    cos, sin = tables.cos_TE[:, None], tables.sin_TE[:, None]
+    cos, sin = cos_TE[:, None], sin_TE[:, None]
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x_THD.dtype)
 
 

@@ -43,17 +43,24 @@ def attention_forward(qkv_TN: Tensor, blocks_B3: Tensor, *, constants: LayerCons
 
 
 def attention_backward(
-    grad_TQ: Tensor, low: LowRank, *, qkv_TN: Tensor, attended: Attended, blocks_B3: Tensor, constants: LayerConstants
+    grad_TQ: Tensor,
+    low: LowRank | None,
+    *,
+    qkv_TN: Tensor,
+    attended: Attended,
+    blocks_B3: Tensor,
+    constants: LayerConstants,
 ) -> Tensor:
     """The gradient of queries, keys and values, T x N, from the gradient of the mixed values, `grad_TQ` + low A.
 
-    Overwrites `grad_TQ` with that sum.
+    Overwrites `grad_TQ` with that sum, where there is a `low`.
     """
     heads, kv_heads, head_dim, num_rows = constants.heads, constants.kv_heads, constants.head_dim, qkv_TN.shape[0]
     grad_qkv_TN = torch.empty_like(qkv_TN)
-    delta_HT, rank = torch.empty_like(attended.lse_HT), low.low_TM.shape[1]
+    delta_HT, rank = torch.empty_like(attended.lse_HT), low.low_TM.shape[1] if low else 0
+    low_TM, matrix = (low.low_TM, low.matrix) if low else (None, None)
     _finish_gradient[(num_rows // ROWS, heads)](
-        grad_TQ, low.low_TM, low.matrix, attended.mixed_TQ, delta_HT,
+        grad_TQ, low_TM, matrix, attended.mixed_TQ, delta_HT,
         num_rows,
         HEADS=heads, D=head_dim, R=rank, P=rank_block(rank), BT=ROWS,
     )  # fmt: skip
@@ -119,7 +126,7 @@ def _finish_gradient(
     num_rows,
     HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr,
 ):  # fmt: skip
-    """Adds low A to the gradient of the mixed values. `delta`: the sum over each row of this gradient * mixed.
+    """Adds low A to the gradient of the mixed values, if R > 0. `delta`: the sum over each row of it * mixed.
 
     Shapes: grad, mixed T x Q; low T x R; down (A) R x Q; delta H x T.
     """
@@ -128,10 +135,12 @@ def _finish_gradient(
     head = tl.program_id(1)
     rows, ranks, columns = tl.arange(0, BT), tl.arange(0, P), head * D + tl.arange(0, D)
     at = first * Q + rows[:, None] * Q + columns[None, :]
-    low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
-    down = tl.load(down_ptr + ranks[:, None] * Q + columns[None, :], mask=ranks[:, None] < R, other=0.0)
-    grad = tl.dot(low, down, tl.load(grad_ptr + at).to(tl.float32), input_precision="ieee")
-    tl.store(grad_ptr + at, grad.to(grad_ptr.dtype.element_ty))
+    grad = tl.load(grad_ptr + at).to(tl.float32)
+    if R > 0:
+        low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
+        down = tl.load(down_ptr + ranks[:, None] * Q + columns[None, :], mask=ranks[:, None] < R, other=0.0)
+        grad = tl.dot(low, down, grad, input_precision="ieee")
+        tl.store(grad_ptr + at, grad.to(grad_ptr.dtype.element_ty))
     delta = tl.sum(grad * tl.load(mixed_ptr + at).to(tl.float32), 1)
     tl.store(delta_ptr + head * num_rows + first + rows, delta)
 
