@@ -91,9 +91,10 @@ class TrainConfig:
     )
     base_precision: Literal["nf4", "bf16", "fp8", "auto"] | None = setting(
         None,
-        help="how the native engine holds the base: nf4 needs the least memory, bf16 computes the same and is faster,"
-        " fp8 is the fastest and remembers less, and auto tries each and takes the fastest whose loss is that of nf4"
+        help="how the native engine holds the base: nf4 needs the least memory, bf16 computes the same in less time,"
+        " fp8 is the fastest but remembers less, and auto is bf16 where memory allows it, else nf4"
         " (default: as the recipe says)",
+        changes="later steps",  # a resume compares what it decided
     )
     compute_type: Literal["auto", "bf16", "fp16", "fp32"] = setting(
         "auto",

@@ -8,8 +8,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from trainer.config import TrainConfig
-from trainer.engines.base import base_sizes
+from trainer.engines.base import read_base
+from trainer.engines.engine import may_merge
 from trainer.examples.encoder import Encoder
+from trainer.native import is_merged
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import rows_of_epoch
 from trainer.recipes.choice import choose_recipe, seed_recipe
@@ -34,7 +36,7 @@ def recipe_of(
     if config.recipe == "seed":
         return seed_recipe(config), "the first version's settings, which remember nothing"
     catalogue = measure_catalogue(config, data, tokenizer=tokenizer)
-    return choose_recipe(config, catalogue, machine=measure_machine(base, device=device))
+    return choose_recipe(config, catalogue, machine=measure_machine(config, base, device=device))
 
 
 def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer: PreTrainedTokenizerBase) -> Catalogue:
@@ -54,8 +56,9 @@ def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer
     )
 
 
-def measure_machine(base: str, *, device: torch.device) -> Machine:
+def measure_machine(config: TrainConfig, base: str, *, device: torch.device) -> Machine:
     """The base's sizes and the GPU's memory."""
-    hidden, num_parameters = base_sizes(base)
+    stored, num_parameters = read_base(base)
     memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-    return Machine(hidden=hidden, base_parameters=num_parameters, memory_bytes=memory)
+    is_free = may_merge(config) and is_merged(stored, device)
+    return Machine(hidden=stored.hidden_size, base_parameters=num_parameters, memory_bytes=memory, is_rank_free=is_free)

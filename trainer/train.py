@@ -37,7 +37,6 @@ from trainer.runs.checkpoint import RunState, find_last, load_checkpoint, save_a
 from trainer.runs.copies import check_copy, copy_run, delete_copy
 from trainer.runs.folder import RunLock, base_of, check_run, check_same, claim_run, is_run, temporary_base
 from trainer.runs.metrics import open_sinks
-from trainer.runs.precision import chosen_precision, write_trials
 from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
 from trainer.step import TrainState, make_train_state
@@ -82,8 +81,6 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     if is_run(run) and not (last or config.overwrite):
         accelerator.print(f"{run} has no checkpoint yet: its training begins anew", flush=True)
     with _base(config, data, accelerator, last=last) as (base, new_base):
-        if config.resume and config.base_precision == "auto":
-            config = replace(config, base_precision=chosen_precision(run))
         tokenizer = load_tokenizer(base)
         recipe, why = recipe_of(config, data, tokenizer=tokenizer, base=base, device=accelerator.device)
         accelerator.print(recipe_text(config, recipe, why=why), flush=True)
@@ -96,8 +93,6 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             claim_run(config, data, identity=start.identity, new_base=new_base)
             if config.copy_to and config.overwrite:
                 delete_copy(config.copy_to)
-            if isinstance(state.engine, NativeEngine) and state.engine.trials:
-                write_trials(run, state.engine.trials)
         accelerator.wait_for_everyone()
     accelerator.print(_plan_text(config, stream, state, recipe=recipe), flush=True)
 
@@ -171,7 +166,6 @@ def build(
         lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config, recipe=recipe),
         config,
         recipe=recipe,
-        sample=lambda: next(replace(stream, rank=Rank(0, 1)).epoch(Cursor.start())).packs,
         base=base,
         device=device,
     )
@@ -217,9 +211,9 @@ def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, last: 
 
 def _identity(config: TrainConfig, state: TrainState, stream: PackStream) -> dict[str, Any]:
     """What has to be the same at a checkpoint and at its resume."""
-    decided = {"engine": state.engine.name}
-    if isinstance(state.engine, NativeEngine):
-        decided["base_precision"] = state.engine.precision
+    is_fp8 = isinstance(state.engine, NativeEngine) and state.engine.precision == "fp8"
+    # NF4 and its values in 16 bit are the same function.
+    decided = {"engine": state.engine.name, "base_precision": "fp8" if is_fp8 else "nf4 or bf16"}
     return settings_of_result(config) | decided | stream.identity()
 
 

@@ -67,14 +67,7 @@ def train_small(base: str | None, *, tokens_per_step: int, steps: int) -> dict[s
     model, packs = small(base, config) if base else large(config)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(MEMORY_BYTES / torch.cuda.get_device_properties(0).total_memory)
-    engine, why = choose_engine(
-        lambda: model,
-        config,
-        recipe=recipe,
-        sample=lambda: packs[: recipe.packs_per_step],
-        base="-",
-        device=model.device,
-    )
+    engine, why = choose_engine(lambda: model, config, recipe=recipe, base="-", device=model.device)
     check_isolation(engine, vocabulary=model.config.vocab_size)
     assert isinstance(engine, NativeEngine)
     state = make_train_state(engine, Accelerator(), config=config, recipe=recipe)

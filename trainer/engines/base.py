@@ -19,6 +19,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -96,15 +97,15 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
-def base_sizes(base: str) -> tuple[int, int]:
-    """Size of the base's hidden state, and its number of parameters. Loads no weights; UserError as `load_base`."""
+def read_base(base: str) -> tuple[PretrainedConfig, int]:
+    """The base's configuration, and its number of parameters. Loads no weights; UserError as `load_base`."""
     try:
         config = AutoConfig.from_pretrained(base, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _no_such_base(base, error) from error
-    return config.get_text_config().hidden_size, model.num_parameters()
+    return config.get_text_config(), model.num_parameters()
 
 
 def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> PeftModel:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from accelerate.utils import broadcast_object_list
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from torch.nn import Parameter
@@ -24,12 +23,13 @@ from trainer.native import (
     NativeModel,
     Precision,
     Scores,
-    Trial,
+    build_merged,
     build_native,
+    capture,
     fit_to_memory,
+    is_merged,
     make_batches,
     offload_adapter,
-    try_precisions,
 )
 from trainer.native.trial import document_leakage as native_leakage
 from trainer.recipes.recipe import Recipe
@@ -112,14 +112,14 @@ class NativeEngine:
     native: NativeModel
     tokens_per_batch: int
     precision: Precision
-    trials: tuple[Trial, ...] = ()  # of precisions, where the settings leave the choice to them
     name: str = "native"
 
     def parameters(self) -> list[Parameter]:
         return self.native.parameters()
 
     def batches(self, packs: Sequence[Pack]) -> list[Any]:
-        made = make_batches(packs, max_tokens=self.tokens_per_batch, window=self.native.shape.window)
+        sizes = {"sizes": 1} if self.native.merged else {}  # a captured step computes batches of one size
+        made = make_batches(packs, max_tokens=self.tokens_per_batch, window=self.native.shape.window, **sizes)
         return [batch.pinned() for batch in made if batch.num_answer_tokens]
 
     def loss(self, batch: Any) -> Tensor:
@@ -140,7 +140,7 @@ class NativeEngine:
 
 def check_engine(config: TrainConfig) -> None:
     """UserError where the settings ask for an engine that cannot run, as far as this is known without a base."""
-    if config.engine in ("plain", "unsloth") and config.base_precision not in (None, "nf4"):
+    if config.engine in ("plain", "unsloth") and config.base_precision not in (None, "nf4", "auto"):
         raise UserError(
             f"engine = {config.engine} takes the base as it is loaded, in nf4 on a GPU: base_precision ="
             f" {config.base_precision} is for the native engine"
@@ -149,19 +149,23 @@ def check_engine(config: TrainConfig) -> None:
         require_unsloth_installed()
 
 
+def may_merge(config: TrainConfig) -> bool:
+    """Whether the settings allow a base to be trained with the adapter merged into it, where the machine can."""
+    is_exact = config.base_precision in (None, "auto", "bf16") and config.recipe != "seed"
+    return config.engine in ("auto", "native") and is_exact and not config.lora_dropout
+
+
 def choose_engine(
     load: Callable[[], PeftModel],
     config: TrainConfig,
     *,
     recipe: Recipe,
-    sample: Callable[[], Sequence[Pack]],
     base: str,
     device: torch.device,
 ) -> tuple[Engine, str]:
-    """The engine that the settings ask for, and why it was chosen. UserError where it cannot run. Collective.
+    """The engine that the settings ask for, and why it was chosen. UserError where it cannot run.
 
-    `load` returns the base with its adapter, and is not called where Unsloth loads the base. `sample` returns packs of
-    the data set for trials of the base's precisions.
+    `load` returns the base with its adapter, and is not called where Unsloth loads the base.
     """
     if config.engine == "unsloth":
         return _unsloth(base, config, recipe=recipe, device=device), "as asked for"
@@ -169,12 +173,12 @@ def choose_engine(
     if config.engine == "plain":
         return PlainEngine(model), "as asked for"
     if config.engine == "native":
-        return _named(_native(model, config, recipe=recipe, sample=sample), "as asked for")
-    stays = "; the base stays in nf4" if recipe.base_precision != "nf4" else ""
+        return _named(_native(model, config, recipe=recipe, device=device), "as asked for")
+    stays = "; the base stays in nf4" if recipe.base_precision not in ("nf4", "auto") else ""
     if device.type != "cuda":
         return PlainEngine(model), f"there is no GPU{stays}"
     try:
-        return _named(_native(model, config, recipe=recipe, sample=sample), "this GPU and this base can do it")
+        return _named(_native(model, config, recipe=recipe, device=device), "this GPU and this base can do it")
     except UserError as error:
         why = f"the native engine cannot: {error}{stays}"
     del model
@@ -196,15 +200,11 @@ def check_isolation(engine: Engine, *, vocabulary: int) -> None:
 
 
 def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
-    """The engine, and `why` with its precision, batch and trials, as text to print."""
-    lines = [
-        f"{trial.precision}: {'not measured' if trial.tokens_per_s is None else f'{trial.tokens_per_s:,.0f} tokens/s'}"
-        f", {trial.verdict}{' (chosen)' if trial.is_chosen else ''}"
-        for trial in engine.trials
-    ]
-    recomputed = ", all layers computed again in the backward pass" if engine.native.num_recomputed else ""
-    what = f"base in {engine.precision}, {engine.tokens_per_batch:,} tokens at once{recomputed}"
-    return engine, "\n  ".join([f"{why}; {what}", *lines])
+    """The engine, and `why` with its precision and batch, as text to print."""
+    how = ", all layers computed again in the backward pass" if engine.native.num_recomputed else ""
+    if engine.native.merged:
+        how = ", the adapter merged into the base at each step"
+    return engine, f"{why}; base in {engine.precision}, {engine.tokens_per_batch:,} tokens at once{how}"
 
 
 def _unsloth(base: str, config: TrainConfig, *, recipe: Recipe, device: torch.device) -> UnslothEngine:
@@ -212,24 +212,43 @@ def _unsloth(base: str, config: TrainConfig, *, recipe: Recipe, device: torch.de
     return load_unsloth(base, config, recipe=recipe, device=device)
 
 
-def _native(
-    model: PeftModel, config: TrainConfig, *, recipe: Recipe, sample: Callable[[], Sequence[Pack]]
-) -> NativeEngine:
+def _native(model: PeftModel, config: TrainConfig, *, recipe: Recipe, device: torch.device) -> NativeEngine:
     if config.lora_dropout:
         raise UserError(f"the native engine has no dropout, and lora_dropout = {config.lora_dropout}")
-    max_length, most = recipe.max_length, recipe.tokens_per_step
-    trials: tuple[Trial, ...] = ()
-    if recipe.base_precision == "auto":
-        trials = tuple(
-            try_precisions(model, sample(), max_length=max_length, most=most, learning_rate=recipe.learning_rate)
-        )
-        # Ranks have the same GPUs, but times differ: all ranks use the choice of the first.
-        chosen = broadcast_object_list([next(trial.precision for trial in trials if trial.is_chosen)])[0]
-    else:
-        chosen = recipe.base_precision
-    native = build_native(model, precision=chosen)
+    engine = None
+    if may_merge(config) and is_merged(model.config, device):
+        engine = _merged(model, config, recipe=recipe)
+    if engine is None and recipe.base_precision == "auto":
+        engine = _dense(model, config, recipe=recipe)
+    if engine is None:
+        precision: Precision = "nf4" if recipe.base_precision == "auto" else recipe.base_precision
+        engine = _fitted(model, config, recipe=recipe, precision=precision)
+    offload_adapter(model)
+    return engine
+
+
+def _merged(model: PeftModel, config: TrainConfig, *, recipe: Recipe) -> NativeEngine | None:
+    """None where memory does not suffice."""
+    most = config.tokens_per_batch or recipe.tokens_per_step
+    try:
+        native, tokens = capture(build_merged(model), max_length=recipe.max_length, most=most)
+    except (UserError, torch.OutOfMemoryError):
+        return None
+    return NativeEngine(model, native, tokens, "bf16")
+
+
+def _dense(model: PeftModel, config: TrainConfig, *, recipe: Recipe) -> NativeEngine | None:
+    """The base dequantised once, which is the same function; None where then not all layers' inputs fit."""
+    try:
+        engine = _fitted(model, config, recipe=recipe, precision="bf16")
+    except (UserError, torch.OutOfMemoryError):
+        return None
+    return None if engine.native.num_recomputed else engine
+
+
+def _fitted(model: PeftModel, config: TrainConfig, *, recipe: Recipe, precision: Precision) -> NativeEngine:
+    native = build_native(model, precision=precision)
     tokens = config.tokens_per_batch
     if tokens is None:
-        native, tokens = fit_to_memory(native, max_length=max_length, most=most)
-    offload_adapter(model)
-    return NativeEngine(model, native, tokens, chosen, trials)
+        native, tokens = fit_to_memory(native, max_length=recipe.max_length, most=recipe.tokens_per_step)
+    return NativeEngine(model, native, tokens, precision)

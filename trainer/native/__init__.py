@@ -8,19 +8,20 @@ from trainer.native.adapter import offload_adapter
 from trainer.native.batch import Batch, make_batches
 from trainer.native.frozen import Precision
 from trainer.native.loss import Scores
+from trainer.native.merged.hidden import is_merged
 from trainer.native.model import NativeModel, build_merged, build_native
-from trainer.native.trial import Trial, fit_to_memory, try_precisions
+from trainer.native.trial import capture, fit_to_memory
 
 __all__ = [
     "Batch",
     "NativeModel",
     "Precision",
     "Scores",
-    "Trial",
     "build_merged",
     "build_native",
+    "capture",
     "fit_to_memory",
+    "is_merged",
     "make_batches",
     "offload_adapter",
-    "try_precisions",
 ]

@@ -1,7 +1,7 @@
 """A decoder layer in plain PyTorch: the kernels are tested against it, and it runs where they cannot.
 
-Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, E = D / 2, K input and N output
-columns of a projection, R rank, M ranks of all linear layers of a projection together.
+Shapes: T tokens, C hidden columns, H heads, G heads of keys and values, D columns of a head, E = D / 2, K input and N
+output columns of a projection, R rank, M ranks of all linear layers of a projection together.
 """
 
 from collections.abc import Sequence

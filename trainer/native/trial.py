@@ -1,26 +1,20 @@
-"""Passes before training: do documents see each other, how many tokens fit at once, which precision is fastest."""
+"""Passes before training: do documents see each other, how many tokens fit at once."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 
 from contract.errors import UserError
-from trainer.examples.encoder import Example, Pack
-from trainer.native.batch import make_batch, make_batches
-from trainer.native.frozen import Precision
-from trainer.native.model import NativeModel, build_native
+from trainer.examples.encoder import Example
+from trainer.native.batch import make_batch, padded_size
+from trainer.native.model import NativeModel
 
-LARGEST_LOSS_DIFFERENCE: Final = 0.003  # from the loss on the NF4 base, before each update, as a share of that loss
-_PRECISIONS: Final[tuple[Precision, ...]] = ("nf4", "bf16", "fp8")
-_TIMED_STEPS: Final = 4
 _SHARE_OF_MEMORY: Final = 0.9  # the rest is lost between the allocator's blocks, or is needed later
 _CPU_TOKENS: Final = 8_192
-_RIGHT: Final = "right"
+_CAPTURED_TOKENS: Final = 65_536  # at most: each size that is tried is compiled
 
 # From tokens at once and number of recomputed layers to the bytes that a pass takes; None where memory ran out.
 Measure = Callable[[int, int], int | None]
@@ -32,19 +26,6 @@ class Fit:
 
     tokens: int
     num_recomputed: int
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Speed and losses of one precision of the base; None where they were not measured."""
-
-    precision: Precision
-    tokens_per_s: float | None
-    losses: (
-        tuple[float, ...] | None
-    )  # mean over answer tokens, before the first update and after each update but the last
-    verdict: str
-    is_chosen: bool = False
 
 
 @torch.no_grad()
@@ -78,6 +59,35 @@ def fit_to_memory(native: NativeModel, *, max_length: int, most: int) -> tuple[N
         num_layers=native.shape.num_layers,
     )
     return replace(native, num_recomputed=fit.num_recomputed), fit.tokens
+
+
+def capture(native: NativeModel, *, max_length: int, most: int) -> tuple[NativeModel, int]:
+    """The merged model, captured for batches of the most tokens that fit, in whole packs, and those tokens.
+
+    UserError where not even one pack fits.
+    """
+    packs = max(1, min(most, _CAPTURED_TOKENS) // max_length)
+    while packs:
+        tokens = packs * max_length
+        if (captured := _captured(native, max_length=max_length, tokens=tokens)) is not None:
+            return captured, tokens
+        packs //= 2
+    raise UserError(f"a pack of {max_length} tokens does not fit into this GPU's memory with the adapter merged")
+
+
+def _captured(native: NativeModel, *, max_length: int, tokens: int) -> NativeModel | None:
+    """The model captured for batches of these tokens, after one pass as a trial; None where memory ran out."""
+    assert native.merged is not None
+    examples = [Example(row, [1] * max_length, 1, 0) for row in range(tokens // max_length)]
+    size = padded_size(tokens, max_tokens=tokens, sizes=1)
+    try:
+        captured = replace(native, merged=native.merged.capture(native.adapter_LP, num_tokens=size))
+        captured.loss(make_batch(examples, max_tokens=tokens, sizes=1)).backward()
+    except torch.OutOfMemoryError:
+        return None
+    finally:
+        native.adapter_LP.grad = None
+    return captured
 
 
 def find_fit(measure: Measure, *, room: int, max_length: int, most: int, num_layers: int) -> Fit:
@@ -133,75 +143,3 @@ def memory_room(device: torch.device) -> int:
     """Bytes of a GPU's memory that this process may still use."""
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     return int(_SHARE_OF_MEMORY * free)
-
-
-def try_precisions(
-    model: PeftModel, packs: Sequence[Pack], *, max_length: int, most: int, learning_rate: float
-) -> list[Trial]:
-    """A few training steps on these packs in each precision; the chosen one is the fastest that is right.
-
-    A precision is right if its losses are near enough to NF4's, also after updates, so that gradients count too. The
-    model's adapter stays as it is.
-    """
-    trials: list[Trial] = []
-    for precision in _PRECISIONS:
-        try:
-            native, tokens = fit_to_memory(build_native(model, precision=precision), max_length=max_length, most=most)
-            trials.append(_try(native, precision, packs=packs, tokens=tokens, learning_rate=learning_rate))
-        except UserError as error:
-            trials.append(Trial(precision, None, None, str(error)))
-        except torch.OutOfMemoryError:
-            trials.append(Trial(precision, None, None, "does not fit"))
-    return judge(trials)
-
-
-def judge(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials with their verdicts. UserError where NF4, with which the others are compared, was not measured."""
-    reference = trials[0].losses
-    if reference is None:
-        raise UserError(f"the native engine cannot train this base in nf4: {trials[0].verdict}")
-    judged = [
-        trial if trial.losses is None else replace(trial, verdict=_verdict(trial.losses, reference)) for trial in trials
-    ]
-    fastest = max((trial for trial in judged if trial.verdict == _RIGHT), key=lambda trial: trial.tokens_per_s or 0)
-    return [replace(trial, is_chosen=trial is fastest) for trial in judged]
-
-
-def _verdict(losses: Sequence[float], reference: Sequence[float]) -> str:
-    apart = [abs(loss - exact) / exact for loss, exact in zip(losses, reference, strict=True)]
-    # Written with `not`, so that a loss of NaN is wrong too.
-    if wrong := [number for number, share in enumerate(apart) if not share <= LARGEST_LOSS_DIFFERENCE]:
-        first = wrong[0]
-        return f"loss differs by {apart[first]:.2%} after {first} updates, allowed {LARGEST_LOSS_DIFFERENCE:.2%}"
-    return _RIGHT
-
-
-def _try(
-    native: NativeModel, precision: Precision, *, packs: Sequence[Pack], tokens: int, learning_rate: float
-) -> Trial:
-    batches = list(make_batches(packs, max_tokens=tokens))
-    device = native.embedding_VC.device
-    optimizer = torch.optim.AdamW(native.parameters(), lr=learning_rate, fused=True)
-    loss_sums = []
-    for number in range(1 + _TIMED_STEPS):
-        if number == 1:  # the first step compiles the kernels
-            _wait(device)
-            started = time.perf_counter()
-        loss_sum = torch.zeros((), device=device)
-        for batch in batches:
-            loss = native.loss(batch)
-            loss.backward()  # of the sum, which fits into float16; AdamW's step does not depend on the scale
-            loss_sum += loss.detach()
-        loss_sums.append(loss_sum)
-        optimizer.step()
-        optimizer.zero_grad()
-    _wait(device)
-    seconds = time.perf_counter() - started
-    num_tokens = _TIMED_STEPS * sum(batch.num_tokens for batch in batches)
-    num_answers = max(1, sum(batch.num_answer_tokens for batch in batches))
-    return Trial(precision, num_tokens / seconds, tuple(loss_sum.item() / num_answers for loss_sum in loss_sums), "")
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

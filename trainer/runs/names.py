@@ -10,11 +10,10 @@ BASE: Final = "base"  # a base that was made for this run
 CHECKPOINTS: Final = "checkpoints"
 LEDGER: Final = "ledger"
 METRICS: Final = "metrics.jsonl"
-TRIALS: Final = "precision.json"
 EVALUATION: Final = "evaluation.json"
 
 # In the order of deletion: first what a resume would start from.
-ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, LEDGER, TRIALS, EVALUATION, CONFIG)
+ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, LEDGER, EVALUATION, CONFIG)
 
 CHECKPOINT_STATE: Final = "state.json"  # in a checkpoint
 

@@ -38,7 +38,7 @@ def _no_load() -> PeftModel:
 
 
 def _choose(config: TrainConfig, *, device: torch.device = CPU) -> tuple[unit.Engine, str]:
-    return choose_engine(_no_load, config, recipe=RECIPE, sample=list, base="-", device=device)
+    return choose_engine(_no_load, config, recipe=RECIPE, base="-", device=device)
 
 
 @pytest.mark.skipif(not is_missing, reason="Unsloth is installed")
@@ -104,9 +104,8 @@ def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypa
     model = torch.nn.Linear(1, 1)
     config = replace(CONFIG, engine="auto", lora_dropout=0.1, base_precision="fp8")
 
-    engine, why = choose_engine(
-        lambda: model, config, recipe=replace(RECIPE, base_precision="fp8"), sample=list, base="-", device=GPU
-    )
+    recipe = replace(RECIPE, base_precision="fp8")
+    engine, why = choose_engine(lambda: model, config, recipe=recipe, base="-", device=GPU)
 
     assert isinstance(engine, PlainEngine)
     assert why == (

@@ -1,4 +1,4 @@
-"""From tokens and an adapter to hidden columns: on a GPU as two CUDA graphs, forward and backward, over compiled layers.
+"""From tokens and an adapter to hidden columns, on a GPU as two CUDA graphs over compiled layers: forward and backward.
 
 A small base launches some 3,000 kernels a step; from Python that takes longer than the GPU needs to compute them.
 Shapes: T tokens, L layers, P values of the adapter in a layer, N columns of queries, keys and values, Q columns of
@@ -13,15 +13,18 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import PretrainedConfig
 
 from trainer.native import reference
 from trainer.native.batch import Batch
+from trainer.native.families import FAMILIES
 from trainer.native.kernels.records import LayerConstants
 from trainer.native.kernels.sizes import ATTENTION_BLOCK
 from trainer.native.merged.base import MergedBase
 from trainer.native.merged.layer import Matrices, after_attention, before_attention
 from trainer.native.shape import Rope, Shape
 
+_MOST_VALUES: Final = 500_000_000  # in all matrices of a base that is trained merged
 _TOKENS_A_DOCUMENT: Final = 32  # a captured batch has room for blocks of documents that are this long on average
 
 # From queries, keys and values (T x N) and the batch's table of blocks to the mixed values (T x Q).
@@ -66,9 +69,8 @@ class MergedHidden:
             before=compiled(before_attention),
             after=compiled(after_attention),
         )
-        captured = torch.cuda.make_graphed_callables(
-            lambda *inputs: function(*inputs), (adapter_LP, ids_T, positions_T, blocks_B3)
-        )
+        inputs = (adapter_LP, ids_T, positions_T, blocks_B3)
+        captured: Any = torch.cuda.make_graphed_callables(function, inputs)
         return replace(self, captured=captured, num_tokens=num_tokens)
 
     def _compute(
@@ -100,20 +102,34 @@ def max_blocks(num_tokens: int) -> int:
 
 def _attention(batch: Batch, shape: Shape) -> Attention:
     """Attention for a batch that is not captured."""
-    if can_capture(shape, batch.ids_T.device):
+    if has_kernels(shape.head_dim, batch.ids_T.device):
         return _kernel_attention(shape)
 
     def plain(qkv_TN: Tensor, _: Tensor) -> Tensor:
-        heads = qkv_TN.unflatten(1, (-1, shape.head_dim)).split([shape.heads, shape.kv_heads, shape.kv_heads], 1)
-        return reference.attention(*heads, batch).flatten(1)
+        heads = qkv_TN.unflatten(1, (-1, shape.head_dim))
+        q_THD, k_TGD, v_TGD = heads.split([shape.heads, shape.kv_heads, shape.kv_heads], 1)
+        return reference.attention(q_THD, k_TGD, v_TGD, batch).flatten(1)
 
     return plain
 
 
-def can_capture(shape: Shape, device: torch.device) -> bool:
-    """Whether the kernels of attention run on this device for this model."""
+def has_kernels(head_dim: int, device: torch.device) -> bool:
+    """Whether the kernels of attention run on this device for heads of this many columns."""
     is_able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return is_able and shape.head_dim in (32, 64, 128, 256)
+    return is_able and head_dim in (32, 64, 128, 256)
+
+
+def is_merged(config: PretrainedConfig, device: torch.device) -> bool:
+    """Whether a base of this configuration is trained merged on this device: it is small, so that launches decide.
+
+    Then a step costs the same at any rank.
+    """
+    if config.model_type not in FAMILIES:
+        return False
+    hidden, heads, kv_heads = config.hidden_size, config.num_attention_heads, config.num_key_value_heads
+    head_dim = getattr(config, "head_dim", None) or hidden // heads
+    values = hidden * (head_dim * (2 * heads + 2 * kv_heads) + 3 * config.intermediate_size)
+    return values * config.num_hidden_layers <= _MOST_VALUES and has_kernels(head_dim, device)
 
 
 def _kernel_attention(shape: Shape) -> Attention:
