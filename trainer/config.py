@@ -12,6 +12,7 @@ from contract.errors import UserError
 
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
+SMOLLM2_BASE: Final = "smollm2"
 DEFAULT_WORDING: Final = "english"
 
 _HOST_AND_PORT: Final = re.compile(r"\w+://[^/]*:\d+")
@@ -37,7 +38,9 @@ class TrainConfig:
         changes="nothing",
     )
     base: str = setting(
-        DEFAULT_BASE, help="model to adapt: its name on the hub, its local folder, or 'tiny' for a small one made here"
+        DEFAULT_BASE,
+        help="model to adapt: its name on the hub, its local folder or GGUF file, 'smollm2' for a real one of 135 M"
+        " parameters in a Python package, or 'tiny' for a small one made here",
     )
     resume: bool = setting(False, help="go on from the last checkpoint of this run", changes="nothing")
     overwrite: bool = setting(False, help="delete an earlier run in this folder, and start anew", changes="nothing")

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, gather_object
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from transformers import PreTrainedTokenizerBase
 
 from command.caller import end_with_caller
@@ -20,6 +20,7 @@ from command.entry import exit_code
 from command.options import parse_settings
 from command.settings import settings_of_result
 from contract.errors import UserError
+from trainer.bases.digest import weights_digest
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import NativeEngine, check_engine, check_isolation, choose_engine
@@ -33,7 +34,7 @@ from trainer.plan.order import Rank, rows_of_epoch
 from trainer.recipes.choice import recipe_text
 from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs import names
-from trainer.runs.checkpoint import RunState, find_last, load_checkpoint, save_adapter
+from trainer.runs.checkpoint import BASE_WEIGHTS, RunState, find_last, load_checkpoint, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
 from trainer.runs.folder import RunLock, base_of, check_run, check_same, claim_run, is_run, temporary_base
 from trainer.runs.metrics import open_sinks
@@ -87,7 +88,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         config = replace(config, **asdict(recipe))
         # All that can be wrong is found before any file of an earlier run is changed.
         state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer)
-        start = _start(config, state, stream, last=last)
+        start = _start(config, state, stream, base=base, last=last)
         if accelerator.is_main_process:
             lock.take(make_folder=True)
             claim_run(config, data, identity=start.identity, new_base=new_base)
@@ -185,13 +186,13 @@ def check_strategy(accelerator: Accelerator) -> None:
         )
 
 
-def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, last: Path | None) -> RunState:
+def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, base: str, last: Path | None) -> RunState:
     """The state of the run before its first step. Loads the last checkpoint, if there is one. Collective.
 
     UserError if a resume would not go on with the settings and data of the run, or ranks have different checkpoints.
     """
     run, accelerator, engine = Path(config.run), state.accelerator, state.engine
-    start = RunState(0, Cursor.start(), _identity(config, state, stream))
+    start = RunState(0, Cursor.start(), _identity(config, state, stream, base=base))
     if last:
         start = load_checkpoint(last, model=engine.model, optimizer=state.optimizer, identity=start.identity)
         engine.import_adapter()
@@ -209,11 +210,15 @@ def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, last: 
     return start
 
 
-def _identity(config: TrainConfig, state: TrainState, stream: PackStream) -> dict[str, Any]:
-    """What has to be the same at a checkpoint and at its resume."""
+def _identity(config: TrainConfig, state: TrainState, stream: PackStream, *, base: str) -> dict[str, Any]:
+    """What has to be the same at a checkpoint and at its resume. Collective."""
+    digest = weights_digest(base) if state.accelerator.is_main_process else None
     is_fp8 = isinstance(state.engine, NativeEngine) and state.engine.precision == "fp8"
-    # NF4 and its values in 16 bit are the same function.
-    decided = {"engine": state.engine.name, "base_precision": "fp8" if is_fp8 else "nf4 or bf16"}
+    decided = {
+        "engine": state.engine.name,
+        "base_precision": "fp8" if is_fp8 else "nf4 or bf16",  # NF4 and its values in 16 bit are the same function
+        BASE_WEIGHTS: broadcast_object_list([digest])[0],
+    }
     return settings_of_result(config) | decided | stream.identity()
 
 

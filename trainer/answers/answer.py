@@ -21,7 +21,7 @@ from trainer.engines.base import load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
 from trainer.examples.prompt import title_in
 from trainer.runs import names
-from trainer.runs.folder import base_of, read_info
+from trainer.runs.folder import base_of, check_base, read_info
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def load_answerer(run: Path) -> Answerer:
     transformers.utils.logging.disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base_of(run, info.config["base"])
+    check_base(run, info, base)
     tokenizer = load_tokenizer(base)
     model = load_adapter(base, str(run / names.ADAPTER), device=device)
     wording = info.config.get("wording", DEFAULT_WORDING)  # older runs have no such setting

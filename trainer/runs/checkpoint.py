@@ -24,6 +24,7 @@ from trainer.stream.cursor import Cursor, differences
 
 _WEIGHTS: Final = "adapter_model.safetensors"
 _OPTIMIZER: Final = "optimizer.pt"
+BASE_WEIGHTS: Final = "base weights"  # the key of their digest in the identity of a run
 # What msgspec, safetensors and torch raise for a file that is not as it was written, or cannot be read or written.
 _FILE_ERRORS: Final = (OSError, RuntimeError, SafetensorError)
 _FORMAT_ERRORS: Final = (ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
@@ -99,8 +100,11 @@ def load_checkpoint(
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The differences between two identities of a run, in words.
 
-    A setting that `before` lacked had its default or, where a recipe decides it, the first version's value.
+    A setting that `before` lacked had its default or, where a recipe decides it, the first version's value. A run of an
+    earlier version has no digest of its base, and may be resumed on any.
     """
+    if before.get(BASE_WEIGHTS) is None:
+        now = {name: value for name, value in now.items() if name != BASE_WEIGHTS}
     defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
     return differences(before, now, defaults=defaults | {"recipe": "seed"} | asdict(SEED))
 

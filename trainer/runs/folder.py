@@ -13,10 +13,12 @@ import msgspec
 from command.locked_files import try_lock
 from contract import storage
 from contract.errors import UserError
+from trainer.bases.cache import folder_of
+from trainer.bases.digest import weights_digest
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.plan.data_sets import DataSet
 from trainer.runs import names
-from trainer.runs.checkpoint import changed_settings
+from trainer.runs.checkpoint import BASE_WEIGHTS, changed_settings
 from trainer.runs.json_files import write_json
 from trainer.runs.settings import raise_nothing_to_resume, require_run
 
@@ -183,5 +185,15 @@ def read_info(run: Path) -> RunInfo:
 
 
 def base_of(run: Path, base: str) -> str:
-    """The path or hub name of the run's base: a tiny base is in the run's folder, any other as the user gave it."""
-    return str(run / names.BASE) if base == TINY_BASE else base
+    """The folder or hub name of the run's base: a tiny base is in the run's folder, a GGUF file in the user's cache."""
+    return str(run / names.BASE) if base == TINY_BASE else folder_of(base)
+
+
+def check_base(run: Path, info: RunInfo, base: str) -> None:
+    """Raises UserError if the weights of this folder or hub name are not those that the run was trained on."""
+    before, now = info.identity.get(BASE_WEIGHTS), weights_digest(base)
+    if before is not None and before != now:
+        raise UserError(
+            f"{run} was trained on a base whose weights have the digest {before}, and {info.config['base']!r} has"
+            f" {now} now: ask it on the base that it was trained on"
+        )
