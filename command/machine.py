@@ -7,10 +7,16 @@ from pathlib import Path
 
 def count_gpus() -> int:
     """NVIDIA GPUs that a process started here would see."""
+    return len(gpus())
+
+
+def gpus() -> list[str]:
+    """These GPUs, each as CUDA_VISIBLE_DEVICES names it."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() and device.strip() != "-1"])
-    return sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in Path("/dev").glob("nvidia*"))
+        return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
+    num = sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in Path("/dev").glob("nvidia*"))
+    return [str(device) for device in range(num)]
 
 
 def count_cores() -> int:

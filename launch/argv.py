@@ -31,4 +31,4 @@ def train_argv(config: TrainConfig, *, num_processes: int, use_cpu: bool, accele
 
 def in_one_line(argv: Sequence[str]) -> list[str]:
     """The same command, but what a user's mistake ends says so in one line."""
-    return ["launch.accelerated" if argument == _ACCELERATE else argument for argument in argv]
+    return ["launch.training.accelerated" if argument == _ACCELERATE else argument for argument in argv]

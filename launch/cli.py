@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from command.entry import DEBUG, exit_code
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Turns a product catalogue into a model that describes any product from its title.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"vitrine {version('vitrine')}")
+    parser.add_argument("--version", action="version", version=f"vitrine {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         sub = commands.add_parser(
@@ -90,6 +90,13 @@ def _parser() -> argparse.ArgumentParser:
             add_options(sub, command.launch)
         sub.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("vitrine")
+    except PackageNotFoundError:  # it runs from its folder
+        return "(not installed)"
 
 
 def _demo(config: demo.DemoConfig) -> int:
@@ -136,6 +143,7 @@ COMMANDS: Final = {
         "  vitrine train --data data --run runs/first\n"
         "  vitrine train --data s3://bucket/data --run runs/first --num-processes 4\n"
         "  vitrine train --data data --run runs/first --resume\n"
+        "  vitrine train --data data --run runs/large --parts 8\n"
         "  vitrine train --data data --run runs/first -- --main_process_port 29501   (after --: to accelerate launch)",
         launch=parts.LaunchTraining,
         load=parts.load_training,

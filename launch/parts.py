@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from command.machine import count_gpus, crowd_text
+from command.machine import count_gpus, crowd_text, gpus
 from command.settings import check_settings, given_settings, setting
+from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch.argv import module_argv, train_argv
-from launch.processes import run_part
+from launch.processes import require_installed, run_part
+from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
 from trainer.bases.source import require_base
 from trainer.config import AskConfig, EvaluateConfig, TrainConfig, parse_data
@@ -33,7 +35,7 @@ class LaunchTraining(Launch):
     """How training is started, on one or several processes."""
 
     num_processes: int | None = setting(
-        None, help="number of processes, one a GPU (default: all GPUs)", least=1, changes="nothing"
+        None, help="number of processes, or of parts at once, one a GPU (default: all GPUs)", least=1, changes="nothing"
     )
     cpu: bool = setting(False, help="train on the CPU, even where there are GPUs", changes="nothing")
     accelerate: tuple[str, ...] = ()  # further arguments of `accelerate launch`, which stand after `--`
@@ -66,6 +68,13 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
     if warning := crowd_text(launch.num_processes or 1, gpus=num_gpus):
         print(f"warning: {warning}", file=sys.stderr)
     num_processes = launch.num_processes or max(1, num_gpus)
+    if config.parts > 1:
+        if launch.accelerate:
+            raise UserError(
+                f"{launch.accelerate[0]}: no part needs 'accelerate launch'; leave out what stands after --"
+            )
+        require_installed(*_TRAIN)
+        return train_parts(config, gpus=[] if launch.cpu else gpus(), num_at_once=num_processes, dry_run=launch.dry_run)
     argv = train_argv(config, num_processes=num_processes, use_cpu=not num_gpus, accelerate=launch.accelerate)
     environment = {} if num_gpus else {"ACCELERATE_USE_CPU": "true"}
     return run_part(

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from signal import SIGTERM
 from types import FrameType
 from typing import Final
@@ -43,10 +43,22 @@ def run_part(
         print(shlex.join(argv))
         return 0
     require_installed(*needs)
+    return run_explaining(
+        run_passing_signals, in_one_line(argv), command=command, environment=environment or {}, advice=advice
+    )
+
+
+def run_explaining(
+    run: Callable[[list[str], Mapping[str, str]], int],
+    argv: list[str],
+    *,
+    command: str,
+    environment: Mapping[str, str],
+    advice: str = "",
+) -> int:
+    """The exit code of a part that `run` runs in this environment; prints why it ended where it could not say so."""
     with calling() as path:
-        code = run_passing_signals(
-            in_one_line(argv), {**_DEFAULTS, **os.environ, **(environment or {}), CALLER: str(path)}
-        )
+        code = run(argv, {**_DEFAULTS, **os.environ, **environment, CALLER: str(path)})
         # With USER_ERROR_CODE, Accelerate has refused its own options and printed why.
         if code not in (0, USER_ERROR_CODE) and reported_code(path) is None and not is_crash_reported(path):
             print(

@@ -42,6 +42,13 @@ class TrainConfig:
         help="model to adapt: its name on the hub, its local folder or GGUF file, 'smollm2' for a real one of 135 M"
         " parameters in a Python package, or 'tiny' for a small one made here",
     )
+    parts: int = setting(
+        1,
+        help="divide the records by their titles into this many parts and train an adapter for each: several parts at"
+        " once, one a GPU",
+        least=1,
+        most=1_000,
+    )
     resume: bool = setting(False, help="go on from the last checkpoint of this run", changes="nothing")
     overwrite: bool = setting(False, help="delete an earlier run in this folder, and start anew", changes="nothing")
 
@@ -153,6 +160,11 @@ class TrainConfig:
         problems += _problems("cache_limit", parse_size, self.cache_limit)
         if self.cache is None and self.cache_limit != type(self).cache_limit:
             problems.append(f"cache_limit = {self.cache_limit!r} without a cache")
+        if self.parts > 1 and self.base == TINY_BASE:
+            problems.append(
+                f"parts = {self.parts} with the base {TINY_BASE!r}, which each part would make anew; expected one base"
+                " for all parts: the name of a model or its folder"
+            )
         if self.resume and self.overwrite:
             problems.append("resume and overwrite exclude each other")
         check_settings(self, *problems)

@@ -36,8 +36,9 @@ from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs import names
 from trainer.runs.checkpoint import BASE_WEIGHTS, RunState, find_last, load_checkpoint, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
-from trainer.runs.folder import RunLock, base_of, check_run, check_same, claim_run, is_run, temporary_base
+from trainer.runs.folder import base_of, check_run, check_same, claim_run, is_run, temporary_base
 from trainer.runs.metrics import open_sinks
+from trainer.runs.ownership import RunLock
 from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
 from trainer.step import TrainState, make_train_state
@@ -64,6 +65,8 @@ def train(config: TrainConfig) -> None:
 
 
 def _train(config: TrainConfig, lock: RunLock) -> None:
+    if config.parts > 1:
+        raise UserError(f"parts = {config.parts}: 'vitrine train' trains parts, each by a call of this program")
     data = open_data(config.data, limit=config.limit)
     check_run(config)
     check_engine(config)

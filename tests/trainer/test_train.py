@@ -24,8 +24,9 @@ from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.loop import learning_rate
 from trainer.recipes.recipe import SEED
-from trainer.runs.folder import RunLock, temporary_base
+from trainer.runs.folder import temporary_base
 from trainer.runs.metrics import read_metrics
+from trainer.runs.ownership import RunLock
 from trainer.runs.settings import load_train_config
 from trainer.train import check_strategy, main, train
 

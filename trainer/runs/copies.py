@@ -23,7 +23,7 @@ def check_copy(config: TrainConfig) -> None:
     with _user_errors(config.copy_to):
         storage.require_answer(config.copy_to)
         files = storage.list_files(config.copy_to)
-        if names.CONFIG in files and not (config.resume or config.overwrite):
+        if {names.CONFIG, names.PARTS} & set(files) and not (config.resume or config.overwrite):
             raise UserError(
                 f"{config.copy_to} holds a run already: give --resume to go on with it, --overwrite to replace it"
             )
@@ -36,9 +36,10 @@ def check_copy(config: TrainConfig) -> None:
 
 
 def delete_copy(url: str) -> None:
-    """Deletes the copy of an earlier run, and no other file; UserError if the store refuses."""
+    """Deletes the copy of an earlier run with all its parts, and no other file; UserError if the store refuses."""
     with _user_errors(url):
-        storage.delete_files(url, [name for name in storage.list_files(url) if _is_of_runs(name)])
+        files = storage.list_files(url)
+        storage.delete_files(url, [name for name in files if _is_of_runs(name) or _is_of_parts(name)])
 
 
 def copy_run(run: Path, url: str) -> None:
@@ -65,23 +66,35 @@ def try_to_copy(run: Path, url: str) -> None:
 
 
 def fetch_run(url: str, run: Path) -> None:
-    """Fetches a run's copy with its last whole checkpoint, if the run has no folder on this machine."""
+    """Fetches a run's copy with its last whole checkpoint, if the run has no folder on this machine.
+
+    Of a run in parts, it fetches what each part has.
+    """
     if run.exists():
         return
     storage.require_answer(url)
     with _user_errors(url):
-        files = [name for name in storage.list_files(url) if _is_of_runs(name)]
-        if names.CONFIG not in files:
+        files = storage.list_files(url)
+        if names.CONFIG not in files and names.PARTS not in files:
             raise UserError(f"nothing to resume: there is no run in {run}, and no copy of one in {url}")
-        last = _last_step(files)
         filesystem, root = storage.open_filesystem(url)
         temporary = names.temporary(run.with_name(f"{run.name}.fetched"))
         shutil.rmtree(temporary, ignore_errors=True)
-        for name in files:
-            if _folder(name) != names.CHECKPOINTS or _step(name) == last:
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                filesystem.get_file(storage.join(root, name), str(temporary / name))
+        for name in _to_resume(files):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            filesystem.get_file(storage.join(root, name), str(temporary / name))
         os.replace(temporary, run)
+
+
+def _to_resume(files: Sequence[str]) -> Iterator[str]:
+    """The files of a run's copy that a resume needs: of checkpoints, those of the last whole one."""
+    last = _last_step(files)
+    for name in files:
+        if name == names.PARTS or (_is_of_runs(name) and (_folder(name) != names.CHECKPOINTS or _step(name) == last)):
+            yield name
+    for part in sorted({_folder(name) for name in files if names.is_part(_folder(name))}):
+        of_part = [name.removeprefix(f"{part}/") for name in files if _folder(name) == part]
+        yield from (f"{part}/{name}" for name in _to_resume(of_part))
 
 
 def _last_step(files: Sequence[str]) -> int:
@@ -98,6 +111,11 @@ def _files(run: Path) -> list[str]:
 def _is_of_runs(name: str) -> bool:
     """Whether a run writes files of this name, and the name does not lead out of its folder."""
     return _folder(name) in names.ALL and ".." not in name.split("/")
+
+
+def _is_of_parts(name: str) -> bool:
+    """As `_is_of_runs`, of a run in parts."""
+    return names.is_of_parts(_folder(name)) and ".." not in name.split("/")
 
 
 def _folder(name: str) -> str:

@@ -1,7 +1,6 @@
 """The folder of a training run: what it holds, and what it keeps of how the run was started."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -10,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from command.locked_files import try_lock
 from contract import storage
 from contract.errors import UserError
 from trainer.bases.cache import folder_of
@@ -20,7 +18,8 @@ from trainer.plan.data_sets import DataSet
 from trainer.runs import names
 from trainer.runs.checkpoint import BASE_WEIGHTS, changed_settings
 from trainer.runs.json_files import write_json
-from trainer.runs.settings import raise_nothing_to_resume, require_run
+from trainer.runs.ownership import delete, discard, discard_parts
+from trainer.runs.settings import has_trained, raise_nothing_to_resume, require_run
 
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 
@@ -42,16 +41,18 @@ def check_run(config: TrainConfig) -> None:
     """
     run = Path(config.run)
     try:
-        is_empty = not run.exists() or all(_is_left_over(path) for path in run.iterdir())
+        is_empty = not run.exists() or all(names.is_left_over(path.name) for path in run.iterdir())
     except OSError as error:
         raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
     storage.require_writable(str(run))
     has_run = is_run(run)
     if config.resume and not has_run:
         raise_nothing_to_resume(run)
-    if has_run and _has_trained(run) and not (config.resume or config.overwrite):
+    if has_run and has_trained(run) and not (config.resume or config.overwrite):
         raise UserError(f"{run} holds a run already: give --resume to go on with it, --overwrite to replace it")
-    if not has_run and not is_empty:
+    if (run / names.PARTS).exists() and not config.overwrite:
+        raise UserError(f"{run} holds a run in parts: give another folder, or --overwrite to replace it")
+    if not has_run and not is_empty and not (run / names.PARTS).exists():
         raise UserError(f"{run} is not empty and holds no run: give another folder")
 
 
@@ -59,44 +60,6 @@ def check_same(run: Path, identity: Mapping[str, Any]) -> None:
     """Raises UserError that names every difference to the settings with which a run without checkpoint was started."""
     if different := changed_settings(_load_info(run).identity, identity):
         raise UserError(f"{run} cannot be resumed: {'; '.join(different)}; leave out --resume to begin anew")
-
-
-class RunLock:
-    """Keeps other trainings out of a folder while this object is open, at most until this process ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._descriptor: int | None = None
-
-    def take(self, *, make_folder: bool = False) -> None:
-        """Locks the folder; UserError if another training has locked it.
-
-        A folder that does not exist is made first, or else stays unlocked.
-        """
-        if self._descriptor is not None:
-            return
-        try:
-            if make_folder:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            if make_folder:
-                raise UserError(f"{self._folder} cannot be the folder of a run: {error.strerror}") from error
-            return
-        if not try_lock(descriptor):
-            os.close(descriptor)
-            raise UserError(
-                f"another training writes to {self._folder}: wait until it has ended, or end it together with the"
-                " processes that it started"
-            )
-        self._descriptor = descriptor
-
-    def __enter__(self) -> "RunLock":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
 
 
 def claim_run(
@@ -111,10 +74,11 @@ def claim_run(
     if not config.resume:
         for name in names.ALL:
             if name != names.CONFIG:
-                _discard(run / name)
+                discard(run / name)
+        discard_parts(run)
     inner = [path for name in (names.CHECKPOINTS, names.LEDGER) for path in (run / name).glob(".*.tmp")]
-    for path in (*filter(_is_left_over, run.iterdir()), *inner):
-        _delete(path)
+    for path in (*(path for path in run.iterdir() if names.is_left_over(path.name)), *inner):
+        delete(path)
     info = RunInfo(
         config=asdict(config),
         dataset_ids=[data_set.manifest.dataset_id for data_set in data],
@@ -125,27 +89,6 @@ def claim_run(
     write_json(run / names.CONFIG, info)
     if new_base:
         os.replace(new_base, run / names.BASE)
-
-
-def _discard(path: Path) -> None:
-    """Deletes a file or folder, which loses its name first: a kill leaves nothing half deleted under that name."""
-    unnamed = names.temporary(path)
-    if path.exists():
-        _delete(unnamed)
-        os.replace(path, unnamed)
-        _delete(unnamed)
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _is_left_over(path: Path) -> bool:
-    """Whether a run that was killed left this file or folder half written or half deleted."""
-    return path.name.endswith(".tmp") and path.name.startswith(tuple(f".{name}." for name in names.ALL))
 
 
 def temporary_base(run: Path) -> Path:
@@ -165,11 +108,6 @@ def is_run(run: Path) -> bool:
     except (OSError, msgspec.DecodeError):
         return False
     return True
-
-
-def _has_trained(run: Path) -> bool:
-    found = (path.name for path in (run / names.CHECKPOINTS).glob("*"))
-    return (run / names.ADAPTER).exists() or any(names.checkpoint_step(name) is not None for name in found)
 
 
 def read_info(run: Path) -> RunInfo:

@@ -15,6 +15,13 @@ EVALUATION: Final = "evaluation.json"
 # In the order of deletion: first what a resume would start from.
 ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, LEDGER, EVALUATION, CONFIG)
 
+# Of a run in parts: what it knows of all parts, and their data sets. Each part has the folder of a run below it.
+PARTS: Final = "parts.json"
+PART_DATA: Final = "data"
+MOST_PARTS: Final = 1_000
+
+_LEFT_OVER: Final = re.compile(rf"\.({'|'.join(map(re.escape, (*ALL, PARTS, PART_DATA)))}|part-\d{{3}})\..*tmp")
+
 CHECKPOINT_STATE: Final = "state.json"  # in a checkpoint
 
 
@@ -27,6 +34,26 @@ def checkpoint_step(name: str) -> int | None:
     """The step of the checkpoint with this name; None if it is no name of a checkpoint."""
     found = re.fullmatch(r"step-(\d+)", name, re.ASCII)
     return int(found[1]) if found else None
+
+
+def part_name(part: int) -> str:
+    """The name of the folder of a part, counted from 0: part-000."""
+    return f"part-{part:03d}"
+
+
+def is_part(name: str) -> bool:
+    """Whether this is the name of the folder of a part."""
+    return re.fullmatch(r"part-\d{3}", name, re.ASCII) is not None
+
+
+def is_of_parts(name: str) -> bool:
+    """Whether a run in parts has a file or folder of this name."""
+    return name in (PARTS, PART_DATA) or is_part(name)
+
+
+def is_left_over(name: str) -> bool:
+    """Whether a run that was killed left a file or folder of this name half written or half deleted."""
+    return _LEFT_OVER.fullmatch(name) is not None
 
 
 def temporary(path: Path) -> Path:

@@ -24,8 +24,14 @@ def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> Trai
 
 def require_run(run: Path) -> None:
     """Raises UserError if there is no run in this folder."""
-    if not (run / names.CONFIG).is_file():
+    if not ((run / names.CONFIG).is_file() or (run / names.PARTS).is_file()):
         raise UserError(f"no run in {run}; make one with 'vitrine train --data DATA --run {run}'")
+
+
+def has_trained(run: Path) -> bool:
+    """Whether a run has an adapter or a checkpoint, whole or not."""
+    found = (path.name for path in (run / names.CHECKPOINTS).glob("*"))
+    return (run / names.ADAPTER).exists() or any(names.checkpoint_step(name) is not None for name in found)
 
 
 def raise_nothing_to_resume(run: Path) -> NoReturn:
@@ -36,10 +42,11 @@ def raise_nothing_to_resume(run: Path) -> NoReturn:
 def settings_of_run(run: Path) -> dict[str, Any]:
     """The settings in RUN/config.json, without `resume` and `overwrite`; empty if there is no run.
 
-    Runs that began before there were recipes have the first version's.
+    Those of a run in parts are in RUN/parts.json. Runs that began before there were recipes have the first version's.
     """
+    file = names.PARTS if (run / names.PARTS).exists() else names.CONFIG
     try:
-        config = json.loads((run / names.CONFIG).read_text())["config"]
+        config = json.loads((run / file).read_text())["config"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     given = {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}

@@ -40,9 +40,12 @@ _COLUMNS: Final = (TITLE, CONTENT)
 class RowGroups:
     """The row groups of these data sets, for one consumer. It reads ahead in threads, which `close` ends."""
 
-    def __init__(self, data: Sequence[DataSet], cache: Cache | None = None) -> None:
+    def __init__(
+        self, data: Sequence[DataSet], cache: Cache | None = None, *, columns: Sequence[str] = _COLUMNS
+    ) -> None:
         self.data = data
         self._cache = cache
+        self._columns = columns
         self._ahead: dict[Unit, Future[pa.Table]] = {}  # announced and not yet read; the consumer's alone
         self._stop = threading.Event()
         self._lock = threading.Lock()  # of all below
@@ -64,7 +67,7 @@ class RowGroups:
                 thread.start()
 
     def read(self, unit: Unit) -> pa.Table:
-        """Titles and contents of a unit's rows, in stored order.
+        """The columns of a unit's rows, in stored order; titles and contents by default.
 
         DamagedShardError where the shard is damaged; UserError where the storage cannot be reached.
         """
@@ -95,7 +98,7 @@ class RowGroups:
                     future.set_exception(error)
 
     def _read(self, unit: Unit) -> pa.Table:
-        return self._shard(unit).read(first=unit.first, stop=unit.first + unit.rows)
+        return self._shard(unit).read(first=unit.first, stop=unit.first + unit.rows, columns=self._columns)
 
     def _shard(self, unit: Unit) -> "_OpenShard":
         """The open shard of a unit. Of more than _MAX_OPEN, the one least recently read is closed."""
@@ -129,11 +132,11 @@ class _OpenShard:
         self._lock = threading.Lock()
         self._opened: tuple[ShardFile, Footer] | DamagedShardError | None = None
 
-    def read(self, *, first: int, stop: int) -> pa.Table:
-        """Titles and contents of these rows; DamagedShardError where a row group that holds them is damaged."""
+    def read(self, *, first: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        """Columns of these rows; DamagedShardError where a row group that holds them is damaged."""
         file, footer = self._open()
         row_groups = [group for group in footer.row_groups if group.first < stop and group.stop > first]
-        table = pa.concat_tables(self._read_row_group(file, footer, group) for group in row_groups)
+        table = pa.concat_tables(self._read_row_group(file, footer, group, columns) for group in row_groups)
         return table.slice(first - row_groups[0].first, stop - first)
 
     def _open(self) -> tuple[ShardFile, Footer]:
@@ -156,10 +159,10 @@ class _OpenShard:
         with self._damaged_if_not_a_shard():
             return file, read_footer(data, self._shard)
 
-    def _read_row_group(self, file: ShardFile, footer: Footer, group: RowGroup) -> pa.Table:
+    def _read_row_group(self, file: ShardFile, footer: Footer, group: RowGroup, columns: Sequence[str]) -> pa.Table:
         data = self._read_part(file, group.part, f"row group {group.number}")
         with self._damaged_if_not_a_shard():
-            return read_row_group(data, footer, group, columns=_COLUMNS)
+            return read_row_group(data, footer, group, columns=columns)
 
     def _read_part(self, file: ShardFile, part: FilePart, what: str) -> bytes:
         """The bytes of a part. Wrong bytes are read once more: they may have been damaged on the way."""
