@@ -24,7 +24,14 @@ from trainer.parts.manifest import read_parts
 from trainer.runs.checkpoint import find_last
 from trainer.train import main as train_main
 
-SIZES = {"recipe": "seed", "max_length": 128, "tokens_per_step": 512, "learning_rate": 5e-3, "epochs": 2, "save_every": 2}
+SIZES = {
+    "recipe": "seed",
+    "max_length": 128,
+    "tokens_per_step": 512,
+    "learning_rate": 5e-3,
+    "epochs": 2,
+    "save_every": 2,
+}
 OPTIONS = [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
 
 
