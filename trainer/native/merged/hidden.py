@@ -47,7 +47,7 @@ class MergedHidden:
         num_blocks = max_blocks(self.num_tokens)
         if self.captured and len(batch.ids_T) == self.num_tokens and len(batch.blocks_B3) <= num_blocks:
             blocks_B3 = functional.pad(batch.blocks_B3, (0, 0, 0, num_blocks - len(batch.blocks_B3)))
-            return self.captured(*inputs[:3], blocks_B3)
+            return self.captured(_CopiedGradient.apply(adapter_LP), *inputs[1:3], blocks_B3)
         return self._compute(*inputs, attention=_attention(batch, self.base.layout.shape))
 
     def capture(self, adapter_LP: Tensor, *, num_tokens: int) -> "MergedHidden":
@@ -69,7 +69,7 @@ class MergedHidden:
             before=compiled(before_attention),
             after=compiled(after_attention),
         )
-        inputs = (adapter_LP, ids_T, positions_T, blocks_B3)
+        inputs = (adapter_LP.detach().requires_grad_(), ids_T, positions_T, blocks_B3)
         captured: Any = torch.cuda.make_graphed_callables(function, inputs)
         return replace(self, captured=captured, num_tokens=num_tokens)
 
@@ -134,6 +134,20 @@ def is_merged(config: PretrainedConfig, device: torch.device) -> bool:
 
 def _kernel_attention(shape: Shape) -> Attention:
     return lambda qkv_TN, blocks_B3: _KernelAttention.apply(qkv_TN, blocks_B3, shape)
+
+
+class _CopiedGradient(torch.autograd.Function):
+    """The same values. Their gradient is a copy: a captured backward pass overwrites its own with the next one."""
+
+    @staticmethod
+    def forward(_: Any, values_LP: Tensor) -> Tensor:
+        """L x P."""
+        return values_LP.view_as(values_LP)
+
+    @staticmethod
+    def backward(_: Any, grad_LP: Tensor) -> Tensor:
+        """L x P."""
+        return grad_LP.clone()
 
 
 class _KernelAttention(torch.autograd.Function):  # its ctx takes any attribute
