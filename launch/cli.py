@@ -19,7 +19,7 @@ from launch import demo, inspection, parts, synthesis, verification
 from launch.processes import require_installed
 from spark_jobs.config import PrepareConfig
 from synth.config import SynthConfig
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig
+from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,13 @@ COMMANDS: Final = {
         "ask a trained model about a product",
         "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'",
         positional="question",
+        launch=parts.Launch,
+    ),
+    "recall": Command(
+        RecallConfig,
+        parts.recall,
+        "measure how much of the catalogue a trained model gives back word for word",
+        "  vitrine recall --run runs/first\n  vitrine recall --run runs/first --all --json",
         launch=parts.Launch,
     ),
     "evaluate": Command(

@@ -1,4 +1,4 @@
-"""The commands whose work is done by a part in processes of its own: prepare, train, ask, evaluate."""
+"""The commands whose work is done by a part in processes of its own: prepare, train, ask, recall, evaluate."""
 
 import sys
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from launch.processes import require_installed, run_part
 from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
 from trainer.bases.source import require_base
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig, parse_data
+from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
 from trainer.runs.settings import load_train_config, require_run
 
@@ -87,6 +87,13 @@ def ask(config: AskConfig, launch: Launch) -> int:
     require_run(Path(config.run))
     argv = module_argv("trainer.answers.answer", config)
     return run_part(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
+
+
+def recall(config: RecallConfig, launch: Launch) -> int:
+    """Measures what a trained run gives back word for word."""
+    require_run(Path(config.run))
+    argv = module_argv("trainer.recall.recall", config)
+    return run_part(argv, command="recall", dry_run=launch.dry_run, needs=_TRAIN)
 
 
 def evaluate(config: EvaluateConfig, launch: Launch) -> int:

@@ -29,17 +29,22 @@ class _Made:
 
 
 def agreed_steps(
-    stream: PackStream, cursor: Cursor, state: TrainState, *, on_wait: Callable[[float], None]
+    stream: PackStream,
+    cursor: Cursor,
+    state: TrainState,
+    *,
+    on_wait: Callable[[float], None],
+    is_probe_due: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[StepPacks, list[Any], StepCounts], None, None]:
     """This rank's packs of each step of an epoch, their batches, and the counts over all ranks. Collective.
 
     If a rank cannot make its packs (UserError, OSError), all ranks raise the same UserError before that step.
-    `on_wait` gets the seconds that the loop waited for a step.
+    `on_wait` gets the seconds that the loop waited for a step. `is_probe_due` is asked one step ahead.
     """
     steps = stream.epoch(cursor)
     made = prefetch(_made(steps, state.engine), ahead=_STEPS_AHEAD)
     try:
-        yield from _counted(_timed(made, on_wait), state.accelerator)
+        yield from _counted(_timed(made, on_wait), state.accelerator, is_probe_due)
     finally:
         made.close()  # its thread iterates over `steps`, so it ends first
         steps.close()
@@ -65,11 +70,14 @@ def _timed(items: Iterator[_Made], on_wait: Callable[[float], None]) -> Iterator
         yield item
 
 
-def _counted(steps: Iterator[_Made], accelerator: Accelerator) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
+def _counted(
+    steps: Iterator[_Made], accelerator: Accelerator, is_probe_due: Callable[[], bool]
+) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
     """Each step with its counts, which are requested one step ahead."""
     held: tuple[_Made, DeferredNumbers] | None = None
     for made in steps:
-        following = made, count_step(made.mine, accelerator, has_failed=made.error is not None)
+        has_failed = made.error is not None
+        following = made, count_step(made.mine, accelerator, has_failed=has_failed, is_probe_due=is_probe_due())
         if held is not None:
             counts = StepCounts(*held[1].get())
             if counts.ranks_failed:

@@ -149,6 +149,12 @@ class TrainConfig:
     )
     save_every: int = setting(500, help="optimizer steps between checkpoints", least=1, changes="nothing")
     ledger: bool = setting(False, help="write into RUN/ledger which records each step has trained", changes="nothing")
+    recall: bool = setting(
+        True,
+        help="measure on a small sample, while training and at its end, how much of the catalogue comes back word for"
+        " word",
+        changes="nothing",
+    )
     log_every: int = setting(
         10, help="optimizer steps between printed lines; RUN/metrics.jsonl gets every step", least=1, changes="nothing"
     )
@@ -261,3 +267,21 @@ class EvaluateConfig:
         """Checks ranges; raises UserError."""
         no_title = self.seen == self.unseen == 0
         check_settings(self, *["seen = 0 and unseen = 0, expected at least one title"] * no_title)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallConfig:
+    """A trained run, and how many records to ask it about."""
+
+    run: str = setting(help="folder of a training run")
+    data: tuple[str, ...] | None = setting(
+        None, help="folders or URLs of the data sets that the run was trained on (default: where they were then)"
+    )
+    sample: int = setting(1_000, help="largest number of seen records to measure, and of unseen ones", least=1)
+    all: bool = setting(False, help="measure all records, seen and unseen")
+    json: bool = setting(False, help="print the report as JSON")
+
+    def __post_init__(self) -> None:
+        """Checks ranges; raises UserError."""
+        both = self.all and self.sample != type(self).sample
+        check_settings(self, *["all and sample exclude each other"] * both)

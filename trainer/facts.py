@@ -15,7 +15,7 @@ from trainer.native import is_merged
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import rows_of_epoch
 from trainer.recipes.choice import choose_recipe, seed_recipe
-from trainer.recipes.recipe import SEED, Catalogue, Machine, Recipe
+from trainer.recipes.recipe import SEED, Catalogue, Machine, Recipe, recipe_as_given
 from trainer.stream.lanes import first_records
 
 _SAMPLE: Final = 1_000  # records
@@ -32,7 +32,7 @@ def recipe_of(
     """The recipe in force, and why it is so; the same on all ranks, which have the same data, base and kind of GPU."""
     given = {name: getattr(config, name) for name in asdict(SEED)}
     if None not in given.values():
-        return Recipe(**given), "every setting is given" if not config.resume else "as the run began"
+        return recipe_as_given(config), "every setting is given" if not config.resume else "as the run began"
     if config.recipe == "seed":
         return seed_recipe(config), "the first version's settings, which remember nothing"
     catalogue = measure_catalogue(config, data, tokenizer=tokenizer)

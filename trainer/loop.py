@@ -23,14 +23,24 @@ from msgspec.structs import replace as replaced
 from contract.errors import UserError
 from trainer.agreement import agreed_steps
 from trainer.config import TrainConfig
+from trainer.recall.probe import Probe
 from trainer.recipes.recipe import Recipe
 from trainer.runs.checkpoint import RunState, save_checkpoint
 from trainer.runs.copies import try_to_copy
 from trainer.runs.ledger import TrainedStep, cut_ledger, merge, trained, write_ledger
 from trainer.runs.metrics import Sink, StepMetrics
+from trainer.runs.recalls import Probed
 from trainer.step import DeferredNumbers, StepCounts, TrainState, timestamp, train_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream, StepPacks
+
+
+@dataclass(frozen=True)
+class Observers:
+    """What follows a training without changing it: each sink gets every step, the probe measures recall."""
+
+    sinks: Sequence[Sink]
+    probe: Probe | None = None
 
 
 def fit(
@@ -40,22 +50,25 @@ def fit(
     config: TrainConfig,
     recipe: Recipe,
     start: RunState,
-    sinks: Sequence[Sink],
+    observers: Observers,
 ) -> RunState:
     """Trains from `start` to the end, with checkpoints on the way and one at the end; returns how far it came.
 
-    Each sink gets the metrics of each step, in order. Collective.
+    The observers get the metrics of each step, in order, and what the probe measures on the way. Collective.
     """
     if state.accelerator.is_main_process:
         cut_ledger(Path(config.run), last_step=start.step)
     share_done = partial(_share_done, stream=stream, config=config, recipe=recipe)
     saved_step, reached = start.step, replaced(start, cursor=stream.own(start.cursor))
-    reporter = _Reporter(sinks, start=start, device=state.accelerator.device)
+    probe, reporter = observers.probe, _Reporter(observers.sinks, start=start, device=state.accelerator.device)
     ledger: list[TrainedStep] = []  # this rank's part, since the last checkpoint
     state.engine.model.train()
+    if probe:
+        reporter.give(probe.begin(start.step))
 
     while reached.cursor.epoch < recipe.epochs and not _is_last(reached.step, config):
-        steps = agreed_steps(stream, reached.cursor, state, on_wait=reporter.add_wait)
+        is_probe_due = probe.is_due if probe else lambda: False
+        steps = agreed_steps(stream, reached.cursor, state, on_wait=reporter.add_wait, is_probe_due=is_probe_due)
         for packs, batches, counts in steps:
             before, reached = reached, _after(reached, packs, counts, stream)
             if counts.records:
@@ -69,6 +82,9 @@ def fit(
                     reporter.flush()
                     saved_step = _save(state, config, reached, ledger)
                     reporter.restart_clock()
+                if probe and probe.schedule.is_agreed(counts.probes_due, step=reached.step):
+                    reporter.flush()
+                    reporter.give(probe.measure(reached.step))
             if reached.cursor.records == stream.num_records or _is_last(reached.step, config):
                 break
             _check_not_over(counts, reached, stream)
@@ -136,6 +152,13 @@ class _Reporter:
     def restart_clock(self) -> None:
         """Measures the time of the next step from now on."""
         self._before = timestamp(self._device)
+
+    def give(self, probed: Probed | None) -> None:
+        """Gives a measurement of recall to the sinks; the time that it took is no part of a step."""
+        if probed:
+            for sink in self._sinks:
+                sink(probed)
+        self.restart_clock()
 
     def add_wait(self, seconds: float) -> None:
         """Adds to the time for which the next step waits for its packs."""

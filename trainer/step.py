@@ -48,6 +48,7 @@ class StepCounts:
     skipped_records: int  # that could not be read
     ranks_over: int  # that have no records left in this epoch
     ranks_failed: int  # that could not make their packs
+    probes_due: int = 0  # ranks that want recall to be measured after this step
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,13 @@ def make_train_state(engine: Engine, accelerator: Accelerator, *, config: TrainC
     )
 
 
-def count_step(packs: StepPacks, accelerator: Accelerator, *, has_failed: bool = False) -> DeferredNumbers:
+def count_step(
+    packs: StepPacks, accelerator: Accelerator, *, has_failed: bool = False, is_probe_due: bool = False
+) -> DeferredNumbers:
     """The numbers of `StepCounts`, over all ranks. Collective: a rank without packs calls it, too.
 
-    A rank that could not make its packs reports it here (`has_failed`), because the other ranks wait for it.
+    A rank that could not make its packs reports it here (`has_failed`), because the other ranks wait for it. So does
+    the rank whose clock says that recall is to be measured (`is_probe_due`), because all ranks measure it together.
     """
     examples = [example for pack in packs.packs for example in pack.examples]
     counts = torch.tensor(
@@ -109,6 +113,7 @@ def count_step(packs: StepPacks, accelerator: Accelerator, *, has_failed: bool =
             packs.num_skipped,
             packs.is_over,
             has_failed,
+            is_probe_due,
         ]
     )
     if accelerator.num_processes == 1:

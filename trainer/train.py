@@ -28,17 +28,20 @@ from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
 from trainer.examples.prompt import require_wording
 from trainer.facts import recipe_of
-from trainer.loop import fit, without_long_collections
+from trainer.loop import Observers, fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank, rows_of_epoch
+from trainer.recall.probe import make_probe
 from trainer.recipes.choice import recipe_text
 from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs import names
 from trainer.runs.checkpoint import BASE_WEIGHTS, RunState, find_last, load_checkpoint, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
 from trainer.runs.folder import base_of, check_run, check_same, claim_run, is_run, temporary_base
+from trainer.runs.json_files import write_json
 from trainer.runs.metrics import open_sinks
 from trainer.runs.ownership import RunLock
+from trainer.runs.recalls import Report, report_text
 from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
 from trainer.step import TrainState, make_train_state
@@ -103,10 +106,17 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     started = time.monotonic()
     try:
         with open_sinks(config, accelerator, last_step=start.step) as sinks, without_long_collections():
-            end = fit(state, stream, config=config, recipe=recipe, start=start, sinks=sinks)
+            probe = None
+            if config.recall:
+                probe = make_probe(config, state.engine, stream=stream, recipe=recipe, step=start.step)
+            observers = Observers(sinks, probe)
+            end = fit(state, stream, config=config, recipe=recipe, start=start, observers=observers)
+            report = _finish(observers, start=start, end=end)
         if accelerator.is_main_process:
             state.engine.export_adapter()
             save_adapter(state.engine.model, run / names.ADAPTER)
+            if report:
+                write_json(run / names.RECALL, report)
             if config.copy_to:
                 copy_run(run, config.copy_to)
     except OSError as error:
@@ -115,6 +125,8 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / names.ADAPTER}")
     if left_out := _left_out_text(end, recipe):
         accelerator.print(left_out)
+    if report:
+        accelerator.print(report_text(report))
     accelerator.end_training()
 
 
@@ -211,6 +223,16 @@ def _start(config: TrainConfig, state: TrainState, stream: PackStream, *, base: 
             " that all machines share"
         )
     return start
+
+
+def _finish(observers: Observers, *, start: RunState, end: RunState) -> Report | None:
+    """What the run has remembered, if it has a probe; the sinks get it if there was a step to train. Collective."""
+    if observers.probe is None:
+        return None
+    report = observers.probe.finish(end.step, end.cursor)
+    for sink in observers.sinks if end.step > start.step else ():
+        sink(observers.probe.measured[-1])
+    return report
 
 
 def _identity(config: TrainConfig, state: TrainState, stream: PackStream, *, base: str) -> dict[str, Any]:

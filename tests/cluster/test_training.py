@@ -1,6 +1,5 @@
 """Training from a real object store, and back to it: the losses of a local disk, to the last bit."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.conftest import Prepared
 from tests.trainer.launches import launch
 from trainer.config import TrainConfig
 from trainer.runs.copies import check_copy, copy_run, delete_copy, fetch_run
+from trainer.runs.metrics import read_metrics
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
@@ -41,8 +41,7 @@ def train(run: Path, base: Path, data: str, *options: str, store: Store) -> list
 
 
 def curve(run: Path) -> list[tuple[float, float]]:
-    steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [(step["loss"], step["grad_norm"]) for step in steps]
+    return [(step["loss"], step["grad_norm"]) for step in read_metrics(run)]
 
 
 def test_from_a_store_directly_or_through_a_cache_losses_are_those_of_a_disk(

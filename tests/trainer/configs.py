@@ -13,5 +13,6 @@ def small_config(prepared, base: Path, run: Path, **changes) -> TrainConfig:
         "learning_rate": 5e-3,
         "limit": 60,
         "log_every": 1_000,
+        "recall": False,
     }
     return TrainConfig(data=(prepared.root,), run=str(run), base=str(base), **{**values, **changes})

@@ -9,13 +9,12 @@ from typing import Any
 from command.entry import exit_code
 from command.options import parse_settings
 from command.progress import ProgressBar
-from contract.errors import UserError
 from trainer.answers.answer import Answerer, load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, Comparison, mean_rouge_l
 from trainer.answers.rouge import rouge_l
-from trainer.config import EvaluateConfig, parse_data
+from trainer.config import EvaluateConfig
 from trainer.examples.encoder import Record
-from trainer.plan.data_sets import DataSet, open_data
+from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.plan.order import num_lanes, rows_of_epoch
 from trainer.runs import names
 from trainer.runs.folder import read_info
@@ -34,15 +33,7 @@ def evaluate(config: EvaluateConfig) -> None:
     """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
     run = Path(config.run)
     info = read_info(run)
-    data = open_data(config.data or info.config["data"], limit=info.config["limit"])
-    ids = [data_set.manifest.dataset_id for data_set in data]
-    if ids != info.dataset_ids:
-        raise UserError(
-            f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run was trained on"
-            f" {', '.join(info.dataset_ids)}; give the path of that data set with --data"
-        )
-    weights = [parse_data(text)[1] for text in info.config["data"]]
-    data = tuple(replace(each, weight=weight) for each, weight in zip(data, weights, strict=True))
+    data = reopen_data(config.data, config=info.config, dataset_ids=info.dataset_ids)
     unseen = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
     asked = [(SEEN, record) for record in _seen(data, config.seen, info.config)]
     asked += [(UNSEEN, record) for record in first_records(unseen, config.unseen)]

@@ -81,6 +81,11 @@ class Encoder:
         """The tokens of the prompt for a cleaned title."""
         return self._prompts.encode([title])[0].tolist()
 
+    def encode_text(self, text: str, *, row: int = 0) -> Example:
+        """A text by itself, without a question and an end token; all tokens but the first count."""
+        (ids,) = self._texts.encode([text])
+        return Example(row, ids[: self.max_length], 1, max(0, len(ids) - self.max_length))
+
     def encode(self, records: Sequence[Record]) -> list[Example]:
         """One example for each record, in order. Every answer ends with the end token, unless the record is cut."""
         prompts = self._prompts.encode([record.title for record in records])

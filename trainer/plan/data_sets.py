@@ -1,9 +1,10 @@
 """The data sets that a run is trained on."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
+from typing import Any
 
 from contract.errors import UserError
 from contract.manifest import Manifest, read_manifest
@@ -71,6 +72,21 @@ def open_data(texts: Iterable[str], *, split: str = "train", limit: int | None =
             f"data: with these weights an epoch takes no record of {', '.join(unused)}; raise their weights"
         )
     return tuple(data)
+
+
+def reopen_data(
+    texts: Sequence[str] | None, *, config: Mapping[str, Any], dataset_ids: Sequence[str]
+) -> tuple[DataSet, ...]:
+    """The data sets of a run with these settings, where they were then or at other paths; UserError if they differ."""
+    data = open_data(texts or config["data"], limit=config["limit"])
+    ids = [data_set.manifest.dataset_id for data_set in data]
+    if ids != list(dataset_ids):
+        raise UserError(
+            f"{', '.join(each.root for each in data)}: data set {', '.join(ids)}, but this run was trained on"
+            f" {', '.join(dataset_ids)}; give the path of that data set with --data"
+        )
+    weights = [parse_data(text)[1] for text in config["data"]]
+    return tuple(replace(each, weight=weight) for each, weight in zip(data, weights, strict=True))
 
 
 def first_rows(data: Sequence[DataSet]) -> list[int]:

@@ -1,7 +1,9 @@
 """The settings of a run that its recipe decides, and the numbers that a recipe decides by."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Literal
+
+from trainer.config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +59,8 @@ SEED: Final = Recipe(
     lora_alpha=16,
     base_precision="nf4",
 )
+
+
+def recipe_as_given(config: TrainConfig) -> Recipe:
+    """The recipe of settings that all have a value, as those of a run that has begun."""
+    return Recipe(**{name: getattr(config, name) for name in asdict(SEED)})

@@ -73,6 +73,18 @@ def find_last(run: Path) -> Path | None:
     return max(whole, key=lambda path: names.checkpoint_step(path.name) or 0, default=None)
 
 
+def last_state(run: Path) -> RunState:
+    """How far a run is by its last whole checkpoint; UserError if it has none."""
+    folder = find_last(run)
+    if folder is None:
+        raise UserError(f"{run} has no checkpoint, which says what records it has trained; train it again")
+    try:
+        document = msgspec.json.decode((folder / names.CHECKPOINT_STATE).read_bytes(), type=dict[str, Any])
+        return msgspec.convert(document, RunState, str_keys=True)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise UserError(f"{folder / names.CHECKPOINT_STATE} cannot be read: {error}") from error
+
+
 def load_checkpoint(
     folder: Path, *, model: PeftModel, optimizer: torch.optim.Optimizer, identity: Mapping[str, Any]
 ) -> RunState:

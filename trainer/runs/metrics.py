@@ -1,17 +1,23 @@
-"""The metrics of a run and where they go: a line of JSON for each step, a printed line for some of them."""
+"""The metrics of a run and where they go: a line of JSON for each step, a printed line for some of them.
+
+What comes back of the catalogue is measured now and then; it has a line of its own, `{"step": n, "recall": {...}}`.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import msgspec
 from accelerate import Accelerator
 
 from contract import storage
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.runs import names
+from trainer.runs.recalls import Probed
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,13 @@ class StepMetrics:
     peak_memory_bytes: int | None  # of the GPU, since the run started
 
 
-Sink = Callable[[StepMetrics], None]
+Metrics: TypeAlias = StepMetrics | Probed
+Sink: TypeAlias = Callable[[Metrics], None]
 
 
 @contextmanager
 def open_sinks(config: TrainConfig, accelerator: Accelerator, *, last_step: int) -> Iterator[list[Sink]]:
-    """The functions that take the metrics of each step on this rank. The run goes on from `last_step`.
+    """The functions that take the metrics on this rank. The run goes on from `last_step`.
 
     A tracker is one more of them; what it has to close, it closes at the end of the block.
     """
@@ -53,26 +60,32 @@ def open_sinks(config: TrainConfig, accelerator: Accelerator, *, last_step: int)
 
 
 def json_lines(path: Path, *, last_step: int) -> Sink:
-    """Appends a line for each step. The lines of steps after `last_step` are dropped first."""
+    """Appends a line for each step and each measurement of recall. Lines after `last_step` are dropped first."""
     kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= last_step]
     storage.write_bytes(str(path), "".join(f"{line}\n" for line in kept).encode())
 
-    def append(metrics: StepMetrics) -> None:
+    def append(metrics: Metrics) -> None:
+        line = metrics.to_line() if isinstance(metrics, Probed) else json.dumps(asdict(metrics))
         with path.open("a") as file:
-            file.write(json.dumps(asdict(metrics)) + "\n")
+            file.write(f"{line}\n")
 
     return append
 
 
 def printed_lines(*, every: int) -> Sink:
-    """Prints one step of `every` for a person to read."""
+    """Prints one step of `every` for a person to read, with the recall that was measured last."""
+    recall = ""
 
-    def show(metrics: StepMetrics) -> None:
-        if metrics.step % every == 0:
+    def show(metrics: Metrics) -> None:
+        nonlocal recall
+        if isinstance(metrics, Probed):
+            if metrics.seen and metrics.step:
+                recall = f"  recall {metrics.seen.whole.value:.0%} whole, {metrics.seen.first_32.value:.0%} first 32"
+        elif metrics.step % every == 0:
             memory = f"  {metrics.peak_memory_bytes / 2**30:.1f} GiB" if metrics.peak_memory_bytes else ""
             print(
                 f"{metrics.share_done:4.0%}  step {metrics.step}  loss {metrics.loss:.4f}"
-                f"  lr {metrics.learning_rate:.2e}  {metrics.tokens / metrics.step_s:,.0f} tokens/s{memory}",
+                f"  lr {metrics.learning_rate:.2e}  {metrics.tokens / metrics.step_s:,.0f} tokens/s{memory}{recall}",
                 flush=True,
             )
 
@@ -80,7 +93,17 @@ def printed_lines(*, every: int) -> Sink:
 
 
 def read_metrics(run: Path) -> list[Mapping[str, float]]:
-    """The lines of a run's metrics.jsonl; UserError if there is no such file."""
+    """The steps of a run's metrics.jsonl; UserError if there is no such file."""
+    return [line for line in _lines(run) if "recall" not in line]
+
+
+def read_recalls(run: Path) -> list[Probed]:
+    """What a run measured of its recall while it trained, in order; UserError if there is no metrics.jsonl."""
+    found = [{"step": line["step"], **line["recall"]} for line in _lines(run) if "recall" in line]
+    return msgspec.convert(found, list[Probed])
+
+
+def _lines(run: Path) -> list[Any]:  # of two kinds
     path = run / names.METRICS
     if not path.exists():
         raise UserError(f"no {names.METRICS} in {run}: it is not the folder of a training run")

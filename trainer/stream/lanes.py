@@ -40,7 +40,7 @@ class LaneReader:
             if unit.table is None:
                 yield from itertools.repeat(None, stretch.num)
             else:
-                yield from _records(unit.table.slice(stretch.start, stretch.num), unit.rows[stretch.start :])
+                yield from records_of(unit.table.slice(stretch.start, stretch.num), unit.rows[stretch.start :])
 
     def _unit(self, stretch: Stretch) -> "_KeptUnit":
         kept = self._kept.get(stretch.unit.source)
@@ -110,7 +110,7 @@ def first_records(data: Sequence[DataSet], limit: int, *, skip_damaged: bool = F
                     if not skip_damaged:
                         raise
                     continue
-                records += _records(table, itertools.count(first_row(data, unit)))
+                records += records_of(table, itertools.count(first_row(data, unit)))
     return records
 
 
@@ -125,6 +125,7 @@ def _indices(positions: list[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(positions), [None, pa.py_buffer(array("q", positions))])
 
 
-def _records(table: pa.Table, rows: Iterable[int]) -> Iterator[Record]:
+def records_of(table: pa.Table, rows: Iterable[int]) -> Iterator[Record]:
+    """The records of a table, with their numbers."""
     columns = table[TITLE].to_pylist(), table[CONTENT].to_pylist()
     return (Record(row, *texts) for row, *texts in zip(rows, *columns, strict=False))

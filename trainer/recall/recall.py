@@ -1,0 +1,162 @@
+"""Measures how much of the catalogue a trained run gives back word for word, beside titles that it never saw."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from peft import set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from command.entry import exit_code
+from command.options import parse_settings
+from command.progress import ProgressBar
+from contract.errors import UserError
+from trainer.config import RecallConfig, TrainConfig
+from trainer.engines.base import add_lora, load_base, load_tokenizer
+from trainer.engines.engine import Engine, check_isolation, choose_engine
+from trainer.examples.encoder import Encoder, Record
+from trainer.plan.data_sets import DataSet, reopen_data
+from trainer.recall.measure import Recalled, measure
+from trainer.recall.neutral import neutral_examples, neutral_losses
+from trainer.recall.sample import all_rows, held_out, iter_records, sample, trained_rows
+from trainer.recall.summary import best_gain, bits, group
+from trainer.recipes.recipe import recipe_as_given
+from trainer.runs import names
+from trainer.runs.checkpoint import last_state
+from trainer.runs.folder import base_of, read_info
+from trainer.runs.json_files import write_json
+from trainer.runs.metrics import read_recalls
+from trainer.runs.recalls import Report, report_text
+from trainer.runs.settings import load_train_config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 2 where the user has to change something."""
+    return exit_code(
+        lambda: recall(parse_settings(RecallConfig, argv, prog="trainer.recall.recall", description=__doc__))
+    )
+
+
+def recall(config: RecallConfig) -> None:
+    """Measures, prints the report and writes RUN/recall.json."""
+    run = Path(config.run)
+    info = read_info(run)
+    trained = load_train_config(file=None, overrides={"run": str(run), "resume": True})
+    data = reopen_data(config.data, config=info.config, dataset_ids=info.dataset_ids)
+    asked = _asked(config, trained, data, run=run)
+    engine, encoder = _load(run, trained)
+    report = _report(asked, engine, encoder, run=run)
+    write_json(run / names.RECALL, report)
+    print(msgspec.json.encode(report).decode() if config.json else report_text(report))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Records that are asked; those of a whole catalogue are read again each time."""
+
+    num: int
+    records: Callable[[], Iterable[Record]]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    seen: _Group
+    unseen: _Group
+    step: int  # the run's last one
+    trained_records: int
+
+
+def _asked(config: RecallConfig, trained: TrainConfig, data: Sequence[DataSet], *, run: Path) -> _Asked:
+    """What the settings ask for, of the records that the run has trained by its last checkpoint and of val and test."""
+    state = last_state(run)
+    length = recipe_as_given(trained).max_length
+    is_trained = trained_rows(data, max_length=length, seed=trained.seed, cursor=state.cursor)
+    unseen = held_out(data)
+    return _Asked(
+        _group(config, data, is_trained, seed=trained.seed),
+        _group(config, unseen, all_rows(unseen), seed=trained.seed),
+        state.step,
+        int(is_trained.sum()),
+    )
+
+
+def _group(config: RecallConfig, data: Sequence[DataSet], is_asked: NDArray[np.bool_], *, seed: int) -> _Group:
+    if config.all:
+        return _Group(int(is_asked.sum()), lambda: iter_records(data, is_asked=is_asked))
+    records = sample(data, config.sample, is_asked=is_asked, seed=seed)
+    return _Group(len(records), lambda: records)
+
+
+def _load(run: Path, trained: TrainConfig) -> tuple[Engine, Encoder]:
+    """The engine that training would choose here, still with the adapter of a run that has not begun."""
+    transformers.utils.logging.disable_progress_bar()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    base = base_of(run, trained.base)
+    tokenizer = load_tokenizer(base)
+    config = replace(trained, engine=trained.engine if device.type == "cuda" else "plain")
+    recipe = recipe_as_given(trained)
+    engine, why = choose_engine(
+        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config, recipe=recipe),
+        config,
+        recipe=recipe,
+        base=base,
+        device=device,
+    )
+    print(f"engine {engine.name}: {why}", file=sys.stderr)
+    check_isolation(engine, vocabulary=len(tokenizer))
+    return engine, Encoder(tokenizer, max_length=recipe.max_length, wording=trained.wording)
+
+
+def _load_adapter(engine: Engine, run: Path) -> None:
+    path = run / names.ADAPTER / "adapter_model.safetensors"
+    try:
+        set_peft_model_state_dict(engine.model, load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"no adapter could be loaded from {path}: {error}") from error
+    engine.import_adapter()
+
+
+def _report(asked: _Asked, engine: Engine, encoder: Encoder, *, run: Path) -> Report:
+    """What the adapter of the run changes in the answers of its base."""
+    progress, total = ProgressBar("measuring recall:"), 2 * (asked.seen.num + asked.unseen.num)
+    done = 0
+
+    def measured(of: _Group) -> Recalled:
+        nonlocal done
+        found = measure(
+            engine, of.records(), encoder.encode, on_done=lambda num: progress.show((done + num) / max(1, total))
+        )
+        done += of.num
+        return found
+
+    neutral = neutral_examples(encoder)
+    seen_before, unseen_before = measured(asked.seen).mean_loss(), measured(asked.unseen).mean_loss()
+    neutral_before = neutral_losses(engine, neutral)
+    _load_adapter(engine, run)
+    seen = group(measured(asked.seen), before=seen_before)
+    unseen = group(measured(asked.unseen), before=unseen_before)
+    progress.done(f"{asked.seen.num:,} seen and {asked.unseen.num:,} unseen records, without and with the adapter,")
+    return Report(
+        step=asked.step,
+        trained_records=asked.trained_records,
+        seen=seen,
+        unseen=unseen,
+        bits=bits(
+            seen,
+            unseen_gain=best_gain(unseen, read_recalls(run)),
+            records=asked.trained_records,
+            parameters=sum(parameter.numel() for parameter in engine.parameters()),
+        ),
+        neutral=neutral_losses(engine, neutral, before=neutral_before),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
