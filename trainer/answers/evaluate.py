@@ -9,7 +9,7 @@ from typing import Any
 from command.entry import exit_code
 from command.options import parse_settings
 from command.progress import ProgressBar
-from trainer.answers.answer import Answerer, load_answerer
+from trainer.answers.answer import TITLES_AT_ONCE, Answerer, load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, Comparison, mean_rouge_l
 from trainer.answers.rouge import rouge_l
 from trainer.config import EvaluateConfig
@@ -51,13 +51,16 @@ def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> l
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:
     """One comparison for each title, in order. Prompt, base and decoding are the same before and after."""
     progress = ProgressBar("asking:")
-    for number, (split, record) in enumerate(asked, start=1):
+    for first in range(0, len(asked), TITLES_AT_ONCE):
+        batch = asked[first : first + TITLES_AT_ONCE]
+        titles = [record.title for _, record in batch]
         with answerer.model.disable_adapter():
-            before = answerer.answer(record.title, max_new_tokens=max_new_tokens)
-        after = answerer.answer(record.title, max_new_tokens=max_new_tokens)
-        scores = rouge_l(before, record.content), rouge_l(after, record.content)
-        yield Comparison(split, record.title, record.content, before, after, *scores)
-        progress.show(number / len(asked))
+            before = answerer.answers(titles, max_new_tokens=max_new_tokens)
+        after = answerer.answers(titles, max_new_tokens=max_new_tokens)
+        for (split, record), earlier, later in zip(batch, before, after, strict=True):
+            scores = rouge_l(earlier, record.content), rouge_l(later, record.content)
+            yield Comparison(split, record.title, record.content, earlier, later, *scores)
+        progress.show((first + len(batch)) / len(asked))
     progress.done(f"{len(asked)} titles, before and after training,")
 
 
