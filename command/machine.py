@@ -3,6 +3,9 @@
 import os
 import re
 from pathlib import Path
+from typing import Final
+
+_CGROUP: Final = Path("/sys/fs/cgroup")  # of version 2; in a container its own
 
 
 def count_gpus() -> int:
@@ -22,6 +25,18 @@ def gpus() -> list[str]:
 def count_cores() -> int:
     """Cores that a process started here may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory_bytes() -> int:
+    """Memory that a process started here can take without swapping: the machine's, at most that of its container."""
+    meminfo = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE))
+    free = int(meminfo["MemAvailable"]) * 1024
+    try:
+        most = int((_CGROUP / "memory.max").read_text())
+        statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        return max(0, min(free, most - int(statistics["anon"])))
+    except (OSError, ValueError, KeyError):  # there is no such limit
+        return free
 
 
 def crowd_text(num_processes: int, *, gpus: int) -> str:

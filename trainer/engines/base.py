@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from transformers import (
 
 from contract.errors import UserError, first_line
 from trainer.config import TrainConfig
+from trainer.engines.dense import dequantise, is_in_nf4
 from trainer.examples.encoder import Pack
 from trainer.examples.tensors import IGNORED, pack_tensors
 from trainer.recipes.recipe import Recipe
@@ -122,9 +124,13 @@ def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> 
 
 
 def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
-    """The base with a trained adapter, in evaluation mode."""
+    """The base, dequantised once where memory allows it, with a trained adapter, in evaluation mode."""
+    model = load_base(base, device=device)
+    held = dequantise(model)
+    if is_in_nf4(model):
+        print(held, file=sys.stderr, flush=True)
     try:
-        return PeftModel.from_pretrained(load_base(base, device=device), adapter).eval()
+        return PeftModel.from_pretrained(model, adapter).eval()
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
 

@@ -16,6 +16,7 @@ from torch.nn import Parameter
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.engines.base import answer_loss, document_leakage, packed_logits
+from trainer.engines.dense import dequantise
 from trainer.engines.scores import scores_of_pack
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, require_unsloth, require_unsloth_installed
 from trainer.examples.encoder import Pack
@@ -38,6 +39,7 @@ from trainer.recipes.recipe import Recipe
 # 0.03 in bfloat16, measured on 22 layers of random weights: SDPA has one kernel for the packed mask and another one for
 # the causal mask. The steps of float16 are an eighth of bfloat16's.
 _LARGEST_LEAKAGE = {torch.float32: 1e-2, torch.float16: 0.03, torch.bfloat16: 0.1}
+_STAYS = "the base stays in nf4"
 
 
 class Engine(Protocol):
@@ -171,22 +173,21 @@ def choose_engine(
         return _unsloth(base, config, recipe=recipe, device=device), "as asked for"
     model = load()
     if config.engine == "plain":
-        return PlainEngine(model), "as asked for"
+        return _plain(model, "as asked for", recipe=recipe)
     if config.engine == "native":
         return _named(_native(model, config, recipe=recipe, device=device), "as asked for")
-    stays = "; the base stays in nf4" if recipe.base_precision not in ("nf4", "auto") else ""
     if device.type != "cuda":
-        return PlainEngine(model), f"there is no GPU{stays}"
+        return _plain(model, "there is no GPU", recipe=recipe)
     try:
         return _named(_native(model, config, recipe=recipe, device=device), "this GPU and this base can do it")
     except UserError as error:
-        why = f"the native engine cannot: {error}{stays}"
+        why = f"the native engine cannot: {error}"
     del model
     torch.cuda.empty_cache()
     try:
-        return _unsloth(base, config, recipe=recipe, device=device), why
+        return _unsloth(base, config, recipe=recipe, device=device), f"{why}; {_STAYS}"
     except UserError as error:
-        return PlainEngine(load()), f"{why}; nor can Unsloth: {error}"
+        return _plain(load(), f"{why}; nor can Unsloth: {error}", recipe=recipe)
 
 
 def check_isolation(engine: Engine, *, vocabulary: int) -> None:
@@ -197,6 +198,12 @@ def check_isolation(engine: Engine, *, vocabulary: int) -> None:
             f"packed records see each other with this model and attention (logits differ by {leakage:.2g} of their"
             f" size, expected less than {allowed}): training would learn wrong answers, so it does not start"
         )
+
+
+def _plain(model: PeftModel, why: str, *, recipe: Recipe) -> tuple[PlainEngine, str]:
+    is_dense = recipe.base_precision in ("auto", "bf16")  # on a CPU both mean float32
+    held = dequantise(model) if is_dense else _STAYS
+    return PlainEngine(model), f"{why}; {held}"
 
 
 def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:

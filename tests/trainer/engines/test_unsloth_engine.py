@@ -109,8 +109,8 @@ def test_auto_takes_it_after_the_native_engine_and_says_why_neither_can(monkeypa
 
     assert isinstance(engine, PlainEngine)
     assert why == (
-        "the native engine cannot: the native engine has no dropout, and lora_dropout = 0.1; the base stays in nf4;"
-        " nor can Unsloth: Unsloth is not installed for cuda"
+        "the native engine cannot: the native engine has no dropout, and lora_dropout = 0.1; nor can Unsloth:"
+        " Unsloth is not installed for cuda; the base stays in nf4"
     )
 
 
