@@ -36,26 +36,33 @@ def peft_model(base: str, adapter: Adapter, *, device: torch.device, dtype: torc
     return model.to(dtype).eval()
 
 
-@torch.no_grad()
 def generate(model: Any, catalogue: Catalogue, records: Sequence[int], *, wording: str, batch: int) -> list[list[int]]:
     """Greedy answers, end token included, of at most as many tokens as the longest true answer of their batch."""
-    end, answers = model.config.eos_token_id, []
-    order = sorted(records, key=lambda record: len(catalogue.answers[record]))
+    prompts = [catalogue.prompts[wording][record].tolist() for record in records]
+    lengths = [len(catalogue.answers[record]) for record in records]
+    return greedy(model, prompts, lengths=lengths, end=model.config.eos_token_id, batch=batch)
+
+
+@torch.no_grad()
+def greedy(
+    model: Any, prompts: Sequence[Sequence[int]], *, lengths: Sequence[int], end: int, batch: int
+) -> list[list[int]]:
+    """Greedy answers to these prompts, `batch` at a time, each of as many tokens as the longest of its batch needs."""
+    answers: dict[int, list[int]] = {}
+    order = sorted(range(len(prompts)), key=lambda number: lengths[number])
     for first in range(0, len(order), batch):
         part = order[first : first + batch]
-        prompts = [catalogue.prompts[wording][record] for record in part]
-        longest = max(map(len, prompts))
+        longest = max(len(prompts[number]) for number in part)
         ids = np.full((len(part), longest), end)
         mask = np.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
+        for row, prompt in enumerate(prompts[number] for number in part):
             ids[row, longest - len(prompt) :], mask[row, longest - len(prompt) :] = prompt, 1
         made = model.generate(
             input_ids=torch.from_numpy(ids).to(model.device), attention_mask=torch.from_numpy(mask).to(model.device),
-            max_new_tokens=max(len(catalogue.answers[record]) for record in part), do_sample=False, pad_token_id=end,
+            max_new_tokens=max(lengths[number] for number in part), do_sample=False, eos_token_id=end, pad_token_id=end,
         )  # fmt: skip
-        answers += made[:, longest:].tolist()
-    by_record = dict(zip(order, answers, strict=True))
-    return [by_record[record] for record in records]
+        answers |= dict(zip(part, made[:, longest:].tolist(), strict=True))
+    return [answers[number] for number in range(len(prompts))]
 
 
 def compare(

@@ -23,14 +23,14 @@ from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import Engine, check_isolation, choose_engine
 from trainer.examples.encoder import Encoder, Record
 from trainer.plan.data_sets import DataSet, reopen_data
+from trainer.recall import summary
 from trainer.recall.measure import Recalled, measure
 from trainer.recall.neutral import neutral_examples, neutral_losses
 from trainer.recall.sample import all_rows, held_out, iter_records, sample, trained_rows
-from trainer.recall.summary import best_gain, bits, group
 from trainer.recipes.recipe import recipe_as_given
 from trainer.runs import names
 from trainer.runs.checkpoint import last_state
-from trainer.runs.folder import base_of, read_info
+from trainer.runs.folder import RunInfo, base_of, check_base, read_info
 from trainer.runs.json_files import write_json
 from trainer.runs.metrics import read_recalls
 from trainer.runs.recalls import Report, report_text
@@ -48,17 +48,15 @@ def recall(config: RecallConfig) -> None:
     """Measures, prints the report and writes RUN/recall.json."""
     run = Path(config.run)
     info = read_info(run)
-    trained = load_train_config(file=None, overrides={"run": str(run), "resume": True})
-    data = reopen_data(config.data, config=info.config, dataset_ids=info.dataset_ids)
-    asked = _asked(config, trained, data, run=run)
-    engine, encoder = _load(run, trained)
+    asked = asked_records(config, info)
+    engine, encoder = load_engine(run, info)
     report = _report(asked, engine, encoder, run=run)
     write_json(run / names.RECALL, report)
     print(msgspec.json.encode(report).decode() if config.json else report_text(report))
 
 
 @dataclass(frozen=True)
-class _Group:
+class Records:
     """Records that are asked; those of a whole catalogue are read again each time."""
 
     num: int
@@ -66,20 +64,26 @@ class _Group:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    seen: _Group
-    unseen: _Group
+class AskedRecords:
+    """The records of both kinds that a finished run is asked about."""
+
+    seen: Records
+    unseen: Records
     step: int  # the run's last one
     trained_records: int
 
 
-def _asked(config: RecallConfig, trained: TrainConfig, data: Sequence[DataSet], *, run: Path) -> _Asked:
-    """What the settings ask for, of the records that the run has trained by its last checkpoint and of val and test."""
-    state = last_state(run)
+def asked_records(config: RecallConfig, info: RunInfo) -> AskedRecords:
+    """What the settings ask for: of the records that the run has trained by its last checkpoint, and of val and test.
+
+    UserError where the data sets are not those of the run.
+    """
+    trained, state = _settings(config.run), last_state(Path(config.run))
+    data = reopen_data(config.data, config=info.config, dataset_ids=info.dataset_ids)
     length = recipe_as_given(trained).max_length
     is_trained = trained_rows(data, max_length=length, seed=trained.seed, cursor=state.cursor)
     unseen = held_out(data)
-    return _Asked(
+    return AskedRecords(
         _group(config, data, is_trained, seed=trained.seed),
         _group(config, unseen, all_rows(unseen), seed=trained.seed),
         state.step,
@@ -87,18 +91,24 @@ def _asked(config: RecallConfig, trained: TrainConfig, data: Sequence[DataSet], 
     )
 
 
-def _group(config: RecallConfig, data: Sequence[DataSet], is_asked: NDArray[np.bool_], *, seed: int) -> _Group:
+def _settings(run: str) -> TrainConfig:
+    return load_train_config(file=None, overrides={"run": run, "resume": True})
+
+
+def _group(config: RecallConfig, data: Sequence[DataSet], is_asked: NDArray[np.bool_], *, seed: int) -> Records:
     if config.all:
-        return _Group(int(is_asked.sum()), lambda: iter_records(data, is_asked=is_asked))
+        return Records(int(is_asked.sum()), lambda: iter_records(data, is_asked=is_asked))
     records = sample(data, config.sample, is_asked=is_asked, seed=seed)
-    return _Group(len(records), lambda: records)
+    return Records(len(records), lambda: records)
 
 
-def _load(run: Path, trained: TrainConfig) -> tuple[Engine, Encoder]:
+def load_engine(run: Path, info: RunInfo) -> tuple[Engine, Encoder]:
     """The engine that training would choose here, still with the adapter of a run that has not begun."""
     transformers.utils.logging.disable_progress_bar()
+    trained = _settings(str(run))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base_of(run, trained.base)
+    check_base(run, info, base)
     tokenizer = load_tokenizer(base)
     config = replace(trained, engine=trained.engine if device.type == "cuda" else "plain")
     recipe = recipe_as_given(trained)
@@ -114,7 +124,8 @@ def _load(run: Path, trained: TrainConfig) -> tuple[Engine, Encoder]:
     return engine, Encoder(tokenizer, max_length=recipe.max_length, wording=trained.wording)
 
 
-def _load_adapter(engine: Engine, run: Path) -> None:
+def load_adapter(engine: Engine, run: Path) -> None:
+    """Gives the engine the run's adapter; UserError if it cannot be read."""
     path = run / names.ADAPTER / "adapter_model.safetensors"
     try:
         set_peft_model_state_dict(engine.model, load_file(path))
@@ -123,12 +134,12 @@ def _load_adapter(engine: Engine, run: Path) -> None:
     engine.import_adapter()
 
 
-def _report(asked: _Asked, engine: Engine, encoder: Encoder, *, run: Path) -> Report:
+def _report(asked: AskedRecords, engine: Engine, encoder: Encoder, *, run: Path) -> Report:
     """What the adapter of the run changes in the answers of its base."""
     progress, total = ProgressBar("measuring recall:"), 2 * (asked.seen.num + asked.unseen.num)
     done = 0
 
-    def measured(of: _Group) -> Recalled:
+    def measured(of: Records) -> Recalled:
         nonlocal done
         found = measure(
             engine, of.records(), encoder.encode, on_done=lambda num: progress.show((done + num) / max(1, total))
@@ -139,18 +150,18 @@ def _report(asked: _Asked, engine: Engine, encoder: Encoder, *, run: Path) -> Re
     neutral = neutral_examples(encoder)
     seen_before, unseen_before = measured(asked.seen).mean_loss(), measured(asked.unseen).mean_loss()
     neutral_before = neutral_losses(engine, neutral)
-    _load_adapter(engine, run)
-    seen = group(measured(asked.seen), before=seen_before)
-    unseen = group(measured(asked.unseen), before=unseen_before)
+    load_adapter(engine, run)
+    seen = summary.group(measured(asked.seen), before=seen_before)
+    unseen = summary.group(measured(asked.unseen), before=unseen_before)
     progress.done(f"{asked.seen.num:,} seen and {asked.unseen.num:,} unseen records, without and with the adapter,")
     return Report(
         step=asked.step,
         trained_records=asked.trained_records,
         seen=seen,
         unseen=unseen,
-        bits=bits(
+        bits=summary.bits(
             seen,
-            unseen_gain=best_gain(unseen, read_recalls(run)),
+            unseen_gain=summary.best_gain(unseen, read_recalls(run)),
             records=asked.trained_records,
             parameters=sum(parameter.numel() for parameter in engine.parameters()),
         ),
