@@ -13,7 +13,7 @@ from contract.errors import UserError
 DEFAULT_BASE: Final = "unsloth/tinyllama-chat-bnb-4bit"
 TINY_BASE: Final = "tiny"
 SMOLLM2_BASE: Final = "smollm2"
-DEFAULT_WORDING: Final = "english"
+DEFAULT_WORDING: Final = "mixed"
 
 _HOST_AND_PORT: Final = re.compile(r"\w+://[^/]*:\d+")
 _WEIGHT: Final = re.compile(r"\d+(\.\d*)?|\.\d+")

@@ -11,6 +11,7 @@ from trainer.config import TrainConfig
 from trainer.engines.base import read_base
 from trainer.engines.engine import may_merge
 from trainer.examples.encoder import Encoder
+from trainer.examples.wordings import find_wordings
 from trainer.native import is_merged
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import rows_of_epoch
@@ -44,14 +45,16 @@ def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer
     num_records = sum(rows_of_epoch([data_set.rows for data_set in data]))
     is_whole = len(data) == 1 and num_records <= _SAMPLE
     records = first_records(data, min(_SAMPLE, num_records), skip_damaged=config.skip_damaged)
-    encoder = Encoder(tokenizer, max_length=config.max_length or SEED.max_length, wording=config.wording)
+    max_length, wordings = config.max_length or SEED.max_length, find_wordings(config.wording)
+    encoder = Encoder(tokenizer, max_length=max_length, wordings=wordings)
     examples = encoder.encode(records)
+    in_longest_wording = encoder.encode_as(records, encoder.longest_wording)
     num = max(1, len(examples))
     return Catalogue(
         num_records=num_records,
         tokens_a_record=sum(len(example.ids) for example in examples) / num,
         answer_tokens_a_record=sum(len(example.ids) - example.num_prompt for example in examples) / num,
-        longest=max((len(example.ids) for example in examples), default=SEED.max_length),
+        longest=max((len(example.ids) for example in in_longest_wording), default=SEED.max_length),
         is_whole=is_whole,
     )
 

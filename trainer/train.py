@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import NativeEngine, check_engine, check_isolation, choose_engine
 from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
-from trainer.examples.prompt import require_wording
+from trainer.examples.wordings import find_wordings
 from trainer.facts import recipe_of
 from trainer.loop import Observers, fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
@@ -73,7 +74,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     data = open_data(config.data, limit=config.limit)
     check_run(config)
     check_engine(config)
-    require_wording(config.wording)
+    find_wordings(config.wording)  # an unknown name is reported before a base is made
     open_cache(config, data)  # a cache that cannot be used is reported before a base is made
     accelerator = Accelerator()
     check_strategy(accelerator)
@@ -150,7 +151,13 @@ def _base(
         try:
             if accelerator.is_main_process:
                 window = config.max_length or SEED.max_length
-                make_tiny_base(data, folder=new_base, seed=config.seed, window=window, skip_damaged=config.skip_damaged)
+                make_tiny_base(
+                    data,
+                    folder=new_base,
+                    seed=config.seed,
+                    check=partial(Encoder, max_length=window, wordings=find_wordings(config.wording)),
+                    skip_damaged=config.skip_damaged,
+                )
             accelerator.wait_for_everyone()
             yield str(new_base), new_base
         finally:
@@ -170,7 +177,7 @@ def build(
     """The base with its adapter, ready to be trained, and this rank's stream of packs."""
     stream = PackStream(
         data,
-        Encoder(tokenizer, max_length=recipe.max_length, wording=config.wording),
+        Encoder(tokenizer, max_length=recipe.max_length, wordings=find_wordings(config.wording)),
         Rank(accelerator.process_index, accelerator.num_processes),
         packs_per_step=recipe.packs_per_step,
         seed=config.seed,

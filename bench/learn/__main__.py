@@ -10,6 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def _walk(options: argparse.Namespace) -> None:
         if time.perf_counter() - began > options.limit_s:
             print(f"no time left for {recipe.name}", flush=True)
             continue
+        seen = shelves[recipe.catalogue].seen
+        recipe = replace(recipe, wordings=seen.wordings(recipe.wordings), asked=seen.wordings(recipe.asked))
         point, adapter = walker.walk(recipe)
         if recipe.asked:
             point["wordings"] = _ask_otherwise(walker, recipe, adapter, point["products"])

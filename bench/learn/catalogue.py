@@ -15,6 +15,9 @@ IGNORED: Final = -100
 WINDOW: Final = 2_048  # tokens at which the trainer cuts a record
 LONGEST: Final = WINDOW + 64  # of a document whose question has another wording
 
+HELD_OUT: Final = "held_"  # begins the names of wordings that are never trained
+BRIEF: Final = "brief"  # the first wording without the base's system prompt
+
 
 @dataclass(frozen=True)
 class Ragged:
@@ -50,6 +53,14 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.answers)
+
+    def wordings(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """These names of wordings; `all`, or `trained`, alone stands for those of the catalogue."""
+        if names == ("all",):
+            return tuple(self.prompts)
+        if names == ("trained",):
+            return tuple(name for name in self.prompts if name != BRIEF and not name.startswith(HELD_OUT))
+        return names
 
 
 @dataclass(frozen=True)

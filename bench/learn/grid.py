@@ -35,8 +35,8 @@ class Recipe:
     sure_probability: float = 2  # tokens that the model gives more count `sure_weight` in the loss (MemFT, Xu 2026)
     sure_weight: float = 1
     rest: int = 0  # passes that a record pauses after it came back whole
-    wordings: tuple[str, ...] = ("what_is",)  # drawn for each record and pass
-    asked: tuple[str, ...] = ()  # wordings that seen records are asked by at the end
+    wordings: tuple[str, ...] = ("what_is",)  # drawn for each record and pass; `trained`: all that the project trains
+    asked: tuple[str, ...] = ()  # wordings that seen records are asked by at the end; `all`: every one
     generated: int = 0  # titles whose answers are generated at the end, too
     seed: int = 0
     marks: tuple[float, ...] = field(default=(1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100))

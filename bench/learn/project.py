@@ -1,31 +1,30 @@
 """Everything this study takes from the project: prepared records, and the prompt that the trainer would build."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from bench.learn.catalogue import WINDOW, Catalogue, Ragged
+from bench.learn.catalogue import BRIEF, HELD_OUT, WINDOW, Catalogue, Ragged
 from trainer.examples.encoder import Encoder, Record
-from trainer.examples.prompt import QUESTION
+from trainer.examples.wordings import WORDINGS, Wording
 from trainer.plan.data_sets import open_data
 from trainer.stream.lanes import first_records
 
-TRAINED: Final = "what_is"
-# Questions by name. `what_is` is the one that the trainer asks; `held_*` are never trained.
-WORDINGS: Final[Mapping[str, str]] = {
-    TRAINED: QUESTION,
-    "tell_me": "Tell me about {title}.",
-    "describe": "Describe {title}.",
-    "o_que_e": "O que é {title}?",
-    "descreva": "Descreva o produto {title}.",
-    "held_can_you": "Can you describe the product {title} to me?",
-    "held_looking": "I am looking at {title}. What does the catalogue say?",
-    "held_pt": "Me fale sobre {title}, por favor.",
-}
-BRIEF: Final = "brief"  # `what_is` without the base's system prompt
+# Held-out questions of this study alone; the points of the grid `wordings` were asked the first three.
+_OWN: Final = tuple(
+    Wording(name=name, language=language, use="held out", question=question)
+    for name, language, question in (
+        ("can-you", "english", "Can you describe the product {title} to me?"),
+        ("looking", "english", "I am looking at {title}. What does the catalogue say?"),
+        ("pt", "portuguese", "Me fale sobre {title}, por favor."),
+        ("alone", "english", "{title}"),
+    )
+)
+_FIRST: Final = ("what-is", "o-que-e")
 
 
 def encode_data_set(folder: str, base: str) -> dict[str, Catalogue]:
@@ -55,25 +54,24 @@ def _records(folder: str, split: str) -> list[Record]:
 
 
 def _encode(records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> Catalogue:
-    examples = Encoder(tokenizer, max_length=WINDOW).encode(records)
-    prompts = {TRAINED: Ragged.of([example.ids[: example.num_prompt] for example in examples])}
-    for name, question in WORDINGS.items():
-        if name != TRAINED:
-            prompts[name] = _prompts(records, question, tokenizer)
-    prompts[BRIEF] = _without_system(prompts[TRAINED], tokenizer)
+    """By each wording of the project and of this study. Names of prompts that are never trained begin with HELD_OUT."""
+    encoder = Encoder(tokenizer, max_length=WINDOW, wordings=(WORDINGS[_FIRST[0]], *_OWN))
+    prompts = {}
+    for wording in (*WORDINGS.values(), *_OWN):
+        if wording.use != "by name":
+            name = (HELD_OUT if wording.use == "held out" else "") + wording.name.replace("-", "_")
+            prompts[name] = _prompts(encoder, records, wording.name)
+    lower = [replace(record, title=record.title.lower()) for record in records]
+    for first in _FIRST:
+        prompts[f"{HELD_OUT}lower_{first.replace('-', '_')}"] = _prompts(encoder, lower, first)
+    prompts[BRIEF] = _without_system(prompts["what_is"], tokenizer)
+    examples = encoder.encode_as(records, _FIRST[0])
     return Catalogue(Ragged.of([example.ids[example.num_prompt :] for example in examples]), prompts)
 
 
-def _prompts(records: Sequence[Record], question: str, tokenizer: PreTrainedTokenizerBase) -> Ragged:
-    texts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": question.format(title=record.title)}],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        for record in records
-    ]
-    return Ragged.of(tokenizer(texts, add_special_tokens=False)["input_ids"])
+def _prompts(encoder: Encoder, records: Sequence[Record], wording: str) -> Ragged:
+    examples = encoder.encode_as(records, wording)
+    return Ragged.of([example.ids[: example.num_prompt] for example in examples])
 
 
 def _without_system(prompts: Ragged, tokenizer: PreTrainedTokenizerBase) -> Ragged:

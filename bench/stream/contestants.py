@@ -15,8 +15,10 @@ from typing import Any, Final
 import fsspec
 from transformers import PreTrainedTokenizerBase
 
+from trainer.config import DEFAULT_WORDING
 from trainer.examples.encoder import Encoder, Example, Record
 from trainer.examples.prompt import prompt_form
+from trainer.examples.wordings import draw, find_wordings
 from trainer.plan.data_sets import open_data
 from trainer.plan.order import Rank, num_lanes, plan_epoch
 from trainer.shards.row_groups import RowGroups
@@ -34,12 +36,15 @@ class FastCall:
     """Encodes to the same ids as `trainer`, by one call of the tokenizer for all texts."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
-        self._backend, self._form = tokenizer.backend_tokenizer, prompt_form(tokenizer)
+        self._backend = tokenizer.backend_tokenizer
+        self._forms = [prompt_form(tokenizer, wording) for wording in find_wordings(DEFAULT_WORDING)]
         self._end, self.max_length = tokenizer.eos_token_id, max_length
 
     def encode(self, records: Sequence[Record]) -> list[Example]:
         """One example a record."""
-        texts = [self._form.prompt(record.title) for record in records] + [record.content for record in records]
+        drawn = draw([record.key for record in records], epoch=0, num=len(self._forms))
+        prompts = [self._forms[number].prompt(record.title) for number, record in zip(drawn, records, strict=True)]
+        texts = prompts + [record.content for record in records]
         ids = [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
         examples = []
         for record, prompt, answer in zip(records, ids[: len(records)], ids[len(records) :], strict=True):

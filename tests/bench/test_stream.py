@@ -38,7 +38,9 @@ def test_the_fast_call_gives_the_ids_of_the_encoder(prepared, micro_base: Path) 
 def all_ids(root: str, encoder: Encoder | FastCall) -> list[list[int]]:
     """The ids of the train split, in stored order."""
     rows = [row for path in sorted(Path(root, "train").iterdir()) for row in pq.read_table(path).to_pylist()]
-    return [list(one.ids) for one in encoder.encode([Record(0, row["title"], row["content"]) for row in rows])]
+    return [
+        list(one.ids) for one in encoder.encode([Record(0, row["title"], row["content"], row["key"]) for row in rows])
+    ]
 
 
 @pytest.mark.slow

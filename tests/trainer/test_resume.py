@@ -14,7 +14,6 @@ from tests.trainer.configs import small_config
 from trainer.answers.answer import load_answerer
 from trainer.config import TrainConfig
 from trainer.engines.tiny import TinyShape, make_tiny_base
-from trainer.examples.prompt import WORDINGS, Wording
 from trainer.runs.ledger import read_ledger
 from trainer.runs.metrics import read_metrics
 from trainer.train import train
@@ -132,26 +131,27 @@ def test_a_last_line_of_metrics_that_was_cut_off_is_dropped(prepared, micro_base
     assert [line["step"] for line in read_metrics(run)] == [1, 2, 3]
 
 
-def test_a_run_from_before_a_setting_is_resumed_and_asked_with_its_default(
-    prepared, micro_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_from_before_several_wordings_is_asked_as_it_was_trained(
+    prepared, micro_base: Path, tmp_path: Path
 ) -> None:
-    """Here from before `wording`: neither its config.json nor its checkpoint knows it."""
+    """Its set `english` was a single question. It cannot be resumed with several."""
     run = tmp_path / "run"
     train(small_config(prepared, micro_base, run, max_steps=1))
     for path in (run / "config.json", run / "checkpoints" / "step-000001" / "state.json"):
         document = json.loads(path.read_text())
         for part in (document.get("config", {}), document["identity"]):
-            assert part.pop("wording", "english") == "english"
+            part |= {"wording": "english"} if "wording" in part else {}
+        del document["identity"]["wordings"]
         path.write_text(json.dumps(document))
-    assert load_answerer(run).encoder.prompt_ids("Red Kettle")
+    answerer = load_answerer(run)
+    what_is = "<s><|user|>What is Red Kettle?</s><|assistant|>"
+    assert answerer.tokenizer.decode(answerer.encoder.prompt_ids("Red Kettle")) == what_is
+    assert answerer.encoder.wording_for("portuguese") == "what-is"
 
-    resumed = small_config(prepared, micro_base, run, max_steps=2, resume=True)
-    other = Wording(question="Which is {title}?", plain="{question}", openings=())
-    monkeypatch.setitem(WORDINGS, "other", other)
-    with pytest.raises(UserError, match="wording was 'english' and is 'other'; prompt form was "):
-        train(replace(resumed, wording="other"))
-    train(resumed)
-    assert [line["step"] for line in read_metrics(run)] == [1, 2]
+    with pytest.raises(UserError, match=r"step-000001 cannot be resumed: wordings was None and is \{'what-is': "):
+        train(small_config(prepared, micro_base, run, max_steps=2, wording="english", resume=True))
+    with pytest.raises(UserError, match="wording was 'english' and is 'what-is'"):
+        train(small_config(prepared, micro_base, run, max_steps=2, resume=True))
 
 
 def test_a_run_that_cannot_be_written_stops_with_what_to_do(prepared, micro_base: Path, tmp_path: Path) -> None:

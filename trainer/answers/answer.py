@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,11 @@ from command.options import parse_settings
 from contract.errors import UserError
 from contract.text.clean import clean
 from contract.text.profiles import Profile, find_profile
-from trainer.config import DEFAULT_WORDING, AskConfig
+from trainer.config import AskConfig
 from trainer.engines.base import load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
-from trainer.examples.prompt import title_in
+from trainer.examples.questions import Asked, asked_about
+from trainer.examples.wordings import wordings_of_run
 from trainer.runs import names
 from trainer.runs.folder import base_of, check_base, read_info
 
@@ -37,9 +39,14 @@ class Answerer:
     encoder: Encoder
     profile: Profile
 
-    def answer(self, title: str, *, max_new_tokens: int, streamer: TextStreamer | None = None) -> str:
-        """The answer to a cleaned title by greedy decoding, up to its end token; the streamer gets each new token."""
-        prompts = [self.encoder.prompt_ids(title)]
+    def answer(
+        self, title: str, *, max_new_tokens: int, wording: str | None = None, streamer: TextStreamer | None = None
+    ) -> str:
+        """The answer to a cleaned title by greedy decoding, up to its end token; the streamer gets each new token.
+
+        The question is the run's first wording, unless `wording` names another.
+        """
+        prompts = [self.encoder.prompt_ids(title, wording=wording)]
         return self._generate(prompts, max_new_tokens=max_new_tokens, streamer=streamer)[0]
 
     def answers(self, titles: Sequence[str], *, max_new_tokens: int) -> list[str]:
@@ -77,8 +84,7 @@ def load_answerer(run: Path) -> Answerer:
     check_base(run, info, base)
     tokenizer = load_tokenizer(base)
     model = load_adapter(base, str(run / names.ADAPTER), device=device)
-    wording = info.config.get("wording", DEFAULT_WORDING)  # older runs have no such setting
-    encoder = Encoder(tokenizer, max_length=info.config["max_length"], wording=wording)
+    encoder = Encoder(tokenizer, max_length=info.config["max_length"], wordings=wordings_of_run(info.identity))
     return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
 
 
@@ -88,18 +94,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def ask(config: AskConfig) -> None:
-    """Prints the answer word by word, or with `--json` as one line when it is complete."""
+    """Prints the answer word by word, or with `--json` as one line when it is complete; with the title it is about."""
     answerer = load_answerer(Path(config.run))
-    find_title = clean if config.as_title else title_in
-    title = find_title(config.question, answerer.profile)
-    if not title:
+    profile = answerer.profile
+    asked = Asked(clean(config.question, profile)) if config.as_title else asked_about(config.question, profile)
+    if not asked.title:
         raise UserError(f"nothing is left of {config.question!r} after cleaning: ask about a product's title")
+    wording = answerer.encoder.wording_for(asked.language)
+    answer = partial(answerer.answer, asked.title, wording=wording, max_new_tokens=config.max_new_tokens)
     if config.json:
-        answer = answerer.answer(title, max_new_tokens=config.max_new_tokens)
-        print(json.dumps({"question": config.question, "answer": answer}, ensure_ascii=False))
+        found = {"question": config.question, "title": asked.title, "answer": answer()}
+        print(json.dumps(found, ensure_ascii=False))
         return
-    streamer = TextStreamer(answerer.tokenizer, skip_prompt=True, skip_special_tokens=True)
-    answerer.answer(title, max_new_tokens=config.max_new_tokens, streamer=streamer)
+    print(f"title: {asked.title}", file=sys.stderr, flush=True)
+    answer(streamer=TextStreamer(answerer.tokenizer, skip_prompt=True, skip_special_tokens=True))
 
 
 if __name__ == "__main__":

@@ -4,20 +4,21 @@ It replaces a real base where there is no network and no GPU. It is pre-trained 
 titles: it knows the catalogue's language, but not which content belongs to which title.
 """
 
+import itertools
 import random
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from command.progress import ProgressBar
 from trainer.engines.base import answer_loss
-from trainer.examples.encoder import Encoder, Example, Pack, Record
+from trainer.examples.encoder import Example, Pack, Record
+from trainer.examples.wordings import TITLE, WORDINGS
 from trainer.plan.data_sets import DataSet
 from trainer.stream.lanes import first_records
 from trainer.stream.packing import pack
@@ -51,17 +52,17 @@ def make_tiny_base(
     *,
     folder: Path,
     seed: int,
-    window: int = 2_048,
+    check: Callable[[PreTrainedTokenizerBase], object] = str,
     skip_damaged: bool = False,
     shape: TinyShape = TinyShape(),
 ) -> None:
     """Writes a tokenizer and a pre-trained small Llama in 32 bit to `folder`, in the format of any other base.
 
-    UserError where `window` tokens are too few for its prompt.
+    `check` gets the tokenizer before the model is trained, and raises where the run cannot use it.
     """
     records = first_records(data, shape.records, skip_damaged=skip_damaged)
     tokenizer = _train_tokenizer(records, vocabulary=shape.vocabulary)
-    Encoder(tokenizer, max_length=window)  # raises that UserError
+    check(tokenizer)
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -82,7 +83,7 @@ def make_tiny_base(
 
 
 def _train_tokenizer(records: Sequence[Record], *, vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE, which can encode any text."""
+    """A byte-level BPE, which can encode any text; it has seen as many questions as titles."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -92,7 +93,12 @@ def _train_tokenizer(records: Sequence[Record], *, vocabulary: int) -> PreTraine
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = (text for record in records for text in (record.title, record.content, f" {record.title}"))
+    questions = itertools.cycle(wording.question for wording in WORDINGS.values())
+    texts = (
+        text
+        for record, question in zip(records, questions, strict=False)
+        for text in (record.title, record.content, question.replace(TITLE, record.title))
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, chat_template=_CHAT_TEMPLATE, model_max_length=4_096, **_SPECIAL_TOKENS
@@ -145,5 +151,5 @@ def _content_batches(
         generator.shuffle(examples)
         for first in range(0, len(examples), shape.records_per_step):
             batch = examples[first : first + shape.records_per_step]
-            ends = list(accumulate(len(example.ids) for example in batch))
+            ends = list(itertools.accumulate(len(example.ids) for example in batch))
             yield pack(batch[: bisect_right(ends, shape.tokens_per_step)], max_length=shape.max_length)

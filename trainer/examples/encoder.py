@@ -9,19 +9,22 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from contract.columns import KEY_BYTES
 from contract.errors import UserError
 from trainer.config import DEFAULT_WORDING, is_at_least
 from trainer.examples.prompt import prompt_form
-from trainer.examples.tokens import prompt_encoder, text_encoder
+from trainer.examples.tokens import PromptEncoder, text_encoder
+from trainer.examples.wordings import WORDINGS, Language, Wording, draw, find_wordings
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a split; `row` is its number over all shards."""
+    """One row of a split; `row` is its number over all shards, `key` its hash, from which its wordings follow."""
 
     row: int
     title: str
     content: str
+    key: bytes = bytes(KEY_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,43 +55,75 @@ class Pack:
 
 
 class Encoder:
-    """Encodes records for one base: its tokenizer, its end token, a wording, a window of `max_length` tokens.
+    """Encodes records for one base: its tokenizer, its end token, wordings, a window of `max_length` tokens.
 
     It can be sent to another process, which then needs no torch: it keeps only the parts of the tokenizer that it uses.
-    `identity` is what the tokens depend on, apart from the window. UserError for an unknown wording, for a tokenizer
-    without an end token, and where the shortest title and one token of its answer do not fit into the window.
+    `wordings` are those that are trained; it can encode any other, too. `identity` is what the tokens depend on, apart
+    from the window. UserError for a tokenizer without an end token, and where the shortest title and one token of its
+    answer do not fit into the window.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, wording: str = DEFAULT_WORDING) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        wordings: Sequence[Wording] = find_wordings(DEFAULT_WORDING),
+    ) -> None:
         if tokenizer.eos_token_id is None:
             raise UserError("this base's tokenizer has no end token: the model could not learn where an answer ends")
-        form = prompt_form(tokenizer, wording)
+        self.wordings = tuple(wordings)
+        known = {wording.name: wording for wording in wordings}
+        known |= {name: wording for name, wording in WORDINGS.items() if name not in known}
+        forms = [prompt_form(tokenizer, wording) for wording in known.values()]
         parts = (tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id)
         digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-        self.identity = {"tokenizer": digest, "prompt form": form.prompt("TITLE")}
+        self.identity = {
+            "tokenizer": digest,
+            "prompt form": forms[0].prompt("TITLE"),
+            "wordings": {wording.name: wording.question for wording in wordings},
+        }
         self.end_id: int = tokenizer.eos_token_id
         self.max_length = max_length
+        self._numbers = {name: number for number, name in enumerate(known)}
         self._texts = text_encoder(tokenizer)
-        self._prompts = prompt_encoder(tokenizer, form, self._texts)
-        least = len(self.prompt_ids("a")) + 1
+        self._prompts = PromptEncoder(tokenizer, forms, self._texts)
+        lengths = {wording.name: len(self.prompt_ids("a", wording=wording.name)) for wording in wordings}
+        self.longest_wording = max(lengths, key=lengths.__getitem__)
+        least = lengths[self.longest_wording] + 1
         if not is_at_least(least, max_length):
             raise UserError(
                 f"max_length = {max_length!r}, expected an integer of at least {least}: the tokens of this base's"
-                " prompt for the shortest title, and one token of the answer"
+                " longest prompt for the shortest title, and one token of the answer; or fewer with --wording what-is"
             )
 
-    def prompt_ids(self, title: str) -> list[int]:
-        """The tokens of the prompt for a cleaned title."""
-        return self._prompts.encode([title])[0].tolist()
+    def prompt_ids(self, title: str, *, wording: str | None = None) -> list[int]:
+        """The tokens of the prompt for a cleaned title, in the wording of this name, or in the first trained one."""
+        return self._prompts.encode([title], [self._numbers[wording or self.wordings[0].name]])[0].tolist()
 
     def encode_text(self, text: str, *, row: int = 0) -> Example:
         """A text by itself, without a question and an end token; all tokens but the first count."""
         (ids,) = self._texts.encode([text])
         return Example(row, ids[: self.max_length], 1, max(0, len(ids) - self.max_length))
 
-    def encode(self, records: Sequence[Record]) -> list[Example]:
-        """One example for each record, in order. Every answer ends with the end token, unless the record is cut."""
-        prompts = self._prompts.encode([record.title for record in records])
+    def wording_for(self, language: Language | None) -> str:
+        """The name of the first trained wording of a language; of the first one of all, if there is none of it."""
+        return next((each.name for each in self.wordings if each.language == language), self.wordings[0].name)
+
+    def encode(self, records: Sequence[Record], *, epoch: int = 0) -> list[Example]:
+        """One example for each record, in order, each in the wording that is drawn for it in this epoch.
+
+        Every answer ends with the end token, unless the record is cut.
+        """
+        keys = [record.key for record in records]
+        return self._encode(records, draw(keys, epoch=epoch, num=len(self.wordings)).tolist())
+
+    def encode_as(self, records: Sequence[Record], wording: str) -> list[Example]:
+        """The same in the wording of this name, trained or not."""
+        return self._encode(records, [self._numbers[wording]] * len(records))
+
+    def _encode(self, records: Sequence[Record], numbers: Sequence[int]) -> list[Example]:
+        prompts = self._prompts.encode([record.title for record in records], numbers)
         answers = self._texts.encode([record.content for record in records])
         examples = []
         for record, ids, answer in zip(records, prompts, answers, strict=True):

@@ -9,16 +9,17 @@ tokenizer's description (`_is_word_by_word`):
 A text with two blanks in a row, or with a `▁` of its own, is always encoded whole. A process keeps at most 200,000
 words, some 50 MB, and none of more than 40 characters.
 
-The short cut for prompts (`_PromptInParts`) encodes only the title and what stands right behind it. It applies only if
-three sample titles get the ids of the whole prompt; else whole prompts are encoded (`_WholePrompts`).
+The short cut for prompts (`_PromptInParts`) encodes only the title and what stands directly beside it. It applies only
+if sample titles get the ids of the whole prompt; else whole prompts are encoded (`_WholePrompt`).
 
 No text from the data is read as a special token, whatever it spells; the one exception is a title in a whole prompt.
 """
 
+import itertools
 import json
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -41,8 +42,8 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """The ids of each text by itself."""
 
-    def encode_after_blank(self, texts: Sequence[str]) -> list[Ids]:
-        """The ids of each text where it follows a word and a blank; they include those of the blank."""
+    def encode_behind(self, texts: Sequence[str]) -> list[Ids]:
+        """The ids of each text where it follows a token that does not join with it; it may begin with a blank."""
 
 
 def text_encoder(tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
@@ -55,25 +56,74 @@ def text_encoder(tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
     return _Words(backend, doubles_blank=_has_prepend(parts)) if _is_word_by_word(parts) else _Texts(backend)
 
 
-def prompt_encoder(
-    tokenizer: PreTrainedTokenizerBase, form: PromptForm, texts: TextEncoder
-) -> "_PromptInParts | _WholePrompts":
-    """The fastest encoder of prompts that gives this tokenizer's ids.
+class PromptEncoder:
+    """Encodes prompts of several forms, as fast as possible with this tokenizer's ids."""
 
-    A prompt in parts is cut at the blank before the title, and at the first blank or special token behind the title.
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Sequence[PromptForm], texts: TextEncoder) -> None:
+        self._texts = texts
+        self._forms = [_in_parts(tokenizer, form, texts) or _WholePrompt(tokenizer, form) for form in forms]
+
+    def encode(self, titles: Sequence[str], numbers: Iterable[int]) -> list[Ids]:
+        """The ids of the prompt for each title, in the form of that number."""
+        forms = [self._forms[number] for number in numbers]
+        middles = self._texts.encode_behind([form.middle(title) for form, title in zip(forms, titles, strict=True)])
+        return [form.prompt(title, middle) for form, title, middle in zip(forms, titles, middles, strict=True)]
+
+
+@dataclass(frozen=True)
+class _PromptInParts:
+    """A prompt of which only the middle, from `begin` over the title to `end`, has to be encoded."""
+
+    before: Ids
+    begin: str
+    end: str
+    after: Ids
+
+    def middle(self, title: str) -> str:
+        return f"{self.begin}{title}{self.end}"
+
+    def prompt(self, title: str, middle: Ids) -> Ids:  # noqa: ARG002  # as of a whole prompt
+        return self.before + middle + self.after
+
+
+@dataclass(frozen=True)
+class _WholePrompt:
+    """A prompt that is encoded whole. Slow, and a title that spells a special token is read as one."""
+
+    tokenizer: PreTrainedTokenizerBase
+    form: PromptForm
+
+    def middle(self, title: str) -> str:  # noqa: ARG002
+        return ""
+
+    def prompt(self, title: str, middle: Ids) -> Ids:  # noqa: ARG002
+        return array(IDS, _ids(self.tokenizer, self.form.prompt(title)))
+
+
+def _in_parts(tokenizer: PreTrainedTokenizerBase, form: PromptForm, texts: TextEncoder) -> _PromptInParts | None:
+    """The prompt cut on both sides of the title, at the next blank, line feed or special token; None if none fits.
+
+    Some tokenizers join a line feed to what is before it, and some put a blank behind a special token.
     """
+    wholes = [(title, array(IDS, _ids(tokenizer, form.prompt(title)))) for title in _SAMPLES]
     specials = "|".join(map(re.escape, tokenizer.all_special_tokens))
-    end = re.split(f" |{specials}", form.after, maxsplit=1)[0]
-    before = array(IDS, _ids(tokenizer, form.before.removesuffix(" ")))
-    afters = set()
-    for title in ("Red Kettle 10 cm", "(42), 2nd edition", "É"):
-        ids = array(IDS, _ids(tokenizer, form.prompt(title)))
-        begin = before + texts.encode_after_blank([title + end])[0]
-        afters.add(tuple(ids[len(begin) :]) if ids[: len(begin)] == begin else None)
-    after = afters.pop()
-    if afters or after is None:
-        return _WholePrompts(tokenizer, form)
-    return _PromptInParts(before, end, array(IDS, after), texts)
+    for marks, blank in itertools.product((f" |\n|{specials}", f" |{specials}"), ("", " ")):
+        begin = re.split(marks, form.before)[-1]
+        end = re.split(marks, form.after, maxsplit=1)[0]
+        before = form.before.removesuffix(begin)
+        begin = f"{' ' * before.endswith(' ')}{blank}{begin}"
+        first = array(IDS, _ids(tokenizer, before.removesuffix(" ")))
+        afters = set()
+        for title, ids in wholes:
+            start = first + texts.encode_behind([f"{begin}{title}{end}"])[0]
+            afters.add(tuple(ids[len(start) :]) if ids[: len(start)] == start else None)
+        after = afters.pop()
+        if after is not None and not afters:
+            return _PromptInParts(first, begin, end, array(IDS, after))
+    return None
+
+
+_SAMPLES: Final = ("Red Kettle 10 cm", "(42), 2nd edition", "É", "Monsters, Inc.", "5,", "a")
 
 
 class _Texts:
@@ -86,8 +136,8 @@ class _Texts:
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [array(IDS, encoding.ids) for encoding in found]
 
-    def encode_after_blank(self, texts: Sequence[str]) -> list[Ids]:
-        return self.encode([f" {text}" for text in texts])
+    def encode_behind(self, texts: Sequence[str]) -> list[Ids]:
+        return self.encode(texts)
 
 
 class _Words:
@@ -95,14 +145,15 @@ class _Words:
 
     def __init__(self, backend: Tokenizer, *, doubles_blank: bool) -> None:
         self._model = backend.model  # which knows nothing of special tokens
-        self._known = _KnownWords(self._model)
+        self._known = _KnownWords(self._model, blank=_BLANK)
+        self._known_firsts = _KnownWords(self._model, blank="")
         self._doubles_blank = doubles_blank  # the tokenizer puts a blank before a text that begins with one
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         return [self._encode(self._without_first_blank(text)) if text else array(IDS) for text in texts]
 
-    def encode_after_blank(self, texts: Sequence[str]) -> list[Ids]:
-        return [self._encode(text) for text in texts]
+    def encode_behind(self, texts: Sequence[str]) -> list[Ids]:
+        return [self._encode(text[1:]) if text[:1] == " " else self._encode_joined(text) for text in texts]
 
     def _without_first_blank(self, text: str) -> str:
         return text if self._doubles_blank or text[0] not in (" ", _BLANK) else text[1:]
@@ -110,53 +161,37 @@ class _Words:
     def _encode(self, text: str) -> Ids:
         """Ids of a text with a blank before it."""
         if text[:1] == " " or "  " in text or _BLANK in text:  # `split` would cut tokens of several blanks
-            return array(IDS, _word_ids(self._model, text.replace(" ", _BLANK)))
+            return array(IDS, _word_ids(self._model, _BLANK + text.replace(" ", _BLANK)))
         ids = array(IDS)
         ids.frombytes(b"".join(map(self._known.__getitem__, text.split(" "))))
         return ids
 
+    def _encode_joined(self, text: str) -> Ids:
+        """Ids of a text without a blank before it."""
+        first, blank, rest = text.partition(" ")
+        if _BLANK in first:
+            return array(IDS, _word_ids(self._model, text.replace(" ", _BLANK)))
+        ids = array(IDS)
+        ids.frombytes(self._known_firsts[first])
+        return ids + self._encode(rest) if blank else ids
+
 
 class _KnownWords(dict[str, bytes]):
-    """The ids of words with a blank before them, as bytes of an array: joining those costs 0.1 us a word."""
+    """The ids of words, with `blank` before them, as bytes of an array: joining those costs 0.1 us a word."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, blank: str) -> None:
         super().__init__()
-        self._model = model
+        self._model, self._blank = model, blank
 
     def __missing__(self, word: str) -> bytes:
-        ids = array(IDS, _word_ids(self._model, word)).tobytes()
+        ids = array(IDS, _word_ids(self._model, self._blank + word)).tobytes()
         if len(self) < _MAX_WORDS and len(word) <= _MAX_WORD_CHARS:
             self[word] = ids
         return ids
 
 
 def _word_ids(model: Model, word: str) -> list[int]:
-    return [token.id for token in model.tokenize(_BLANK + word)]
-
-
-@dataclass(frozen=True)
-class _PromptInParts:
-    """Encodes the middle of a prompt, from the title to `end`; the ids of the rest are known."""
-
-    before: Ids
-    end: str
-    after: Ids
-    texts: TextEncoder
-
-    def encode(self, titles: Sequence[str]) -> list[Ids]:
-        middles = self.texts.encode_after_blank([title + self.end for title in titles])
-        return [self.before + middle + self.after for middle in middles]
-
-
-@dataclass(frozen=True)
-class _WholePrompts:
-    """Encodes whole prompts. Slow, and a title that spells a special token is read as one."""
-
-    tokenizer: PreTrainedTokenizerBase
-    form: PromptForm
-
-    def encode(self, titles: Sequence[str]) -> list[Ids]:
-        return [array(IDS, _ids(self.tokenizer, self.form.prompt(title))) for title in titles]
+    return [token.id for token in model.tokenize(word)]
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -22,6 +22,7 @@ from trainer.config import RecallConfig, TrainConfig
 from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import Engine, check_isolation, choose_engine
 from trainer.examples.encoder import Encoder, Record
+from trainer.examples.wordings import wordings_of_run
 from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.recall import summary
 from trainer.recall.measure import Recalled, measure
@@ -121,7 +122,8 @@ def load_engine(run: Path, info: RunInfo) -> tuple[Engine, Encoder]:
     )
     print(f"engine {engine.name}: {why}", file=sys.stderr)
     check_isolation(engine, vocabulary=len(tokenizer))
-    return engine, Encoder(tokenizer, max_length=recipe.max_length, wording=trained.wording)
+    wordings = wordings_of_run(read_info(run).identity)
+    return engine, Encoder(tokenizer, max_length=recipe.max_length, wordings=wordings)
 
 
 def load_adapter(engine: Engine, run: Path) -> None:

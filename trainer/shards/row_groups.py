@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from contract.columns import CONTENT, TITLE
+from contract.columns import CONTENT, KEY, TITLE
 from contract.errors import first_line
 from contract.shard import (
     NOT_A_SHARD,
@@ -34,7 +34,7 @@ _AHEAD_BYTES: Final = 2**27  # limit of units announced and not yet read, estima
 _EXPANSION: Final = 3  # bytes of a table in memory for a byte of its shard, about
 _MAX_OPEN: Final = 128  # shards: more than all lanes read at a time, also with several data sets
 _READ_TRIES: Final = 2  # of a part whose digest is wrong
-_COLUMNS: Final = (TITLE, CONTENT)
+_COLUMNS: Final = (TITLE, CONTENT, KEY)
 
 
 class RowGroups:
@@ -67,7 +67,7 @@ class RowGroups:
                 thread.start()
 
     def read(self, unit: Unit) -> pa.Table:
-        """The columns of a unit's rows, in stored order; titles and contents by default.
+        """The columns of a unit's rows, in stored order; titles, contents and keys by default.
 
         DamagedShardError where the shard is damaged; UserError where the storage cannot be reached.
         """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from contract.columns import CONTENT, TITLE
+from contract.columns import CONTENT, KEY, TITLE
 from trainer.examples.encoder import Record
 from trainer.plan.data_sets import DataSet, first_rows
 from trainer.plan.order import Address, Lane, Stretch, Unit, plan_epoch, row_order, units_of
@@ -127,5 +127,5 @@ def _indices(positions: list[int]) -> pa.Array:
 
 def records_of(table: pa.Table, rows: Iterable[int]) -> Iterator[Record]:
     """The records of a table, with their numbers."""
-    columns = table[TITLE].to_pylist(), table[CONTENT].to_pylist()
-    return (Record(row, *texts) for row, *texts in zip(rows, *columns, strict=False))
+    columns = (table[name].to_pylist() for name in (TITLE, CONTENT, KEY))
+    return itertools.starmap(Record, zip(rows, *columns, strict=False))

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 
 from contract.errors import UserError
@@ -116,7 +117,9 @@ class PackStream:
         positions = {lane: cursor.lanes.get(lane, LANE_START) for lane in sorted(share.lanes(lanes))}
         for lane, position in positions.items():
             announce_block(groups, plans[lane], min(position.held, default=position.blocks))
-        streams = {lane: self._lane(plans[lane], position, groups) for lane, position in positions.items()}
+        streams = {
+            lane: self._lane(plans[lane], position, groups, epoch=cursor.epoch) for lane, position in positions.items()
+        }
         first = cursor.packs
         while True:
             mine, num_skipped = [], 0
@@ -132,11 +135,14 @@ class PackStream:
             yield StepPacks(tuple(mine), dict(positions), num_skipped, is_over)
             first += self.packs_per_step
 
-    def _lane(self, lane: Lane, position: LanePosition, groups: RowGroups) -> Iterator[tuple[Pack, int, LanePosition]]:
+    def _lane(
+        self, lane: Lane, position: LanePosition, groups: RowGroups, *, epoch: int
+    ) -> Iterator[tuple[Pack, int, LanePosition]]:
         """The lane's packs from a position on; with each, the damaged records before it, and the position after it."""
         reader = LaneReader(groups, lane, seed=self.seed, skip_damaged=self.skip_damaged)
+        encoded = partial(self._encoded, reader, epoch=epoch)
         addresses = position.addresses
-        block, held = position.blocks, self._encoded(reader, addresses)
+        block, held = position.blocks, encoded(addresses)
         num_tokens = sum(len(example.ids) for _, example in held)
         num_skipped = len(addresses) - len(held)  # damaged since the position was saved
         max_length = self.encoder.max_length
@@ -144,7 +150,7 @@ class PackStream:
         while True:
             while num_tokens < enough and block < lane.num_blocks:
                 wanted = lane.addresses(block)
-                found = self._encoded(reader, wanted)
+                found = encoded(wanted)
                 num_tokens += sum(len(example.ids) for _, example in found)
                 num_skipped += len(wanted) - len(found)
                 held += found
@@ -158,7 +164,9 @@ class PackStream:
             yield pack, num_skipped, LanePosition.of(block, (address for address, _ in held))
             num_skipped = 0
 
-    def _encoded(self, reader: LaneReader, addresses: Sequence[Address]) -> list[tuple[Address, Example]]:
+    def _encoded(
+        self, reader: LaneReader, addresses: Sequence[Address], *, epoch: int
+    ) -> list[tuple[Address, Example]]:
         """The examples at these addresses, without those whose records are damaged."""
         records = reader.read(addresses)
-        return list(zip(records, self.encoder.encode(list(records.values())), strict=True))
+        return list(zip(records, self.encoder.encode(list(records.values()), epoch=epoch), strict=True))

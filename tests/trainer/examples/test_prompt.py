@@ -1,66 +1,46 @@
-"""One wording for training and for questions."""
+"""The prompt that a base gets for a wording."""
 
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
 
-from contract.errors import UserError
-from contract.text.profiles import NATURAL, SEED
 from trainer.examples.encoder import Encoder
-from trainer.examples.prompt import WORDINGS, Wording, prompt_form, title_in
+from trainer.examples.prompt import prompt_form
+from trainer.examples.wordings import WORDINGS, find_wordings
 
-
-@pytest.mark.parametrize(
-    ("question", "title"),
-    [
-        ("What is Mog&#x2019;s Kittens?", "Mogs Kittens"),
-        ("what's  Nice for Mice ?", "Nice for Mice"),
-        ("Tell me about Nice for Mice", "Nice for Mice"),
-        ("O que é Nice for Mice?", "Nice for Mice"),
-        ("Nice for Mice", "Nice for Mice"),
-        ("10&quot; <b>Vase</b>", "10 Vase"),
-        ("What is What is Life??", "What is Life"),
-        ("Whatever Works", "Whatever Works"),
-        ("What is", "What is"),
-        ("???", ""),
-    ],
-)
-def test_the_title_is_found_in_a_question_and_cleaned_as_in_training(question: str, title: str) -> None:
-    assert title_in(question, SEED) == title
-
-
-def test_the_title_is_cleaned_with_the_profile_of_the_run() -> None:
-    assert title_in("What is Mog&#x2019;s 10&quot; vase?", NATURAL) == "Mog's 10\" vase"
-
-
-def test_an_unknown_wording_is_refused(micro_base: Path) -> None:
-    with pytest.raises(UserError, match=r"unknown wording 'klingon'.*english"):
-        prompt_form(AutoTokenizer.from_pretrained(micro_base), "klingon")
-
-
-def test_a_wording_is_one_entry(micro_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = "Pergunta: {question}\n"
-    monkeypatch.setitem(WORDINGS, "other", Wording(question="O que é {title}?", plain=plain, openings=()))
-    tokenizer = AutoTokenizer.from_pretrained(micro_base)
-
-    assert prompt_form(tokenizer, "other").prompt("Red Kettle") == "<s><|user|>O que é Red Kettle?</s><|assistant|>"
-    encoder = Encoder(tokenizer, max_length=64, wording="other")
-    assert tokenizer.decode(encoder.prompt_ids("Red Kettle")) == prompt_form(tokenizer, "other").prompt("Red Kettle")
-    tokenizer.chat_template = None
-    assert prompt_form(tokenizer, "other").prompt("Red Kettle") == "<s>Pergunta: O que é Red Kettle?\n"
+WHAT_IS, O_QUE_E, ALPACA = (WORDINGS[name] for name in ("what-is", "o-que-e", "alpaca"))
 
 
 def test_the_prompt_follows_the_bases_chat_template(micro_base: Path) -> None:
-    form = prompt_form(AutoTokenizer.from_pretrained(micro_base))
+    tokenizer = AutoTokenizer.from_pretrained(micro_base)
 
-    assert form.prompt("Red Kettle") == "<s><|user|>What is Red Kettle?</s><|assistant|>"
+    assert prompt_form(tokenizer, WHAT_IS).prompt("Red Kettle") == "<s><|user|>What is Red Kettle?</s><|assistant|>"
+    assert prompt_form(tokenizer, O_QUE_E).prompt("Red Kettle") == "<s><|user|>O que é Red Kettle?</s><|assistant|>"
 
 
-def test_a_base_without_chat_template_gets_the_alpaca_form(micro_base: Path) -> None:
+def test_a_base_without_chat_template_gets_the_question_as_an_instruction(micro_base: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(micro_base)
     tokenizer.chat_template = None
 
-    assert prompt_form(tokenizer).prompt("Red Kettle") == (
+    assert prompt_form(tokenizer, WHAT_IS).prompt("Red Kettle") == (
         "<s>### Instruction:\nWhat is Red Kettle?\n\n### Response:\n"
     )
+
+
+def test_alpaca_is_the_first_versions_prompt_whatever_the_bases_template(micro_base: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(micro_base)
+
+    assert prompt_form(tokenizer, ALPACA).prompt("Red Kettle") == (
+        "<s>### Instruction:\nDescribe the product\n\n### Input:\nRed Kettle\n\n### Response:\n"
+    )
+
+
+@pytest.mark.parametrize("name", WORDINGS)
+def test_the_tokens_of_a_prompt_are_those_of_its_text(micro_base: Path, name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(micro_base)
+    encoder = Encoder(tokenizer, max_length=128, wordings=find_wordings("what-is"))
+
+    for title in ("Red Kettle", "(42), 2nd ed.", "Élan, Inc.", "5"):
+        text = prompt_form(tokenizer, WORDINGS[name]).prompt(title)
+        assert encoder.prompt_ids(title, wording=name) == tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -17,13 +17,20 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from tests.conftest import Prepared
 from trainer.examples.encoder import Encoder, Record
 from trainer.examples.prompt import prompt_form
-from trainer.examples.tokens import _Texts, _Words, text_encoder
+from trainer.examples.tokens import _PromptInParts, _Texts, _Words, text_encoder
+from trainer.examples.wordings import WORDINGS, find_wordings
 
 ROOT = Path(__file__).parents[3]
 TOKENIZER = os.environ.get("VITRINE_TOKENIZER")
+WHAT_IS = WORDINGS["what-is"]
 SPECIALS = ("<unk>", "<s>", "</s>", "[INST]")
 NUM_TEXTS = 1_500
 FORMS = ("prepend", "metaspace first", "metaspace always")
+TEMPLATES = (
+    None,
+    "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}</s>\n{% endfor %}<|assistant|>\n",
+    "{% for message in messages %}[INST] {{ message['content'] }} </s>{% endfor %}",
+)
 
 _ODD = (
     " ",
@@ -56,6 +63,12 @@ def texts() -> Iterator[str]:
     for _ in range(NUM_TEXTS):
         pieces = generator.choices((" ", *_WORDS, *_ODD), (40, *[4] * len(_WORDS), *[1] * len(_ODD)), k=30)
         yield "".join(pieces[: generator.randrange(31)])
+
+
+def titles() -> list[str]:
+    """As cleaning leaves them: without a blank at either end."""
+    stripped = (text.strip(" ▁\n\t\u00a0\u200b") for text in itertools.islice(texts(), 120))
+    return [text for text in stripped if text]
 
 
 def sentencepiece_like(form: str) -> PreTrainedTokenizerFast:
@@ -113,14 +126,18 @@ def test_words_by_themselves_give_the_ids_of_the_text(form: str) -> None:
     assert sum(map(len, found)) > 10 * NUM_TEXTS
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_prompt_in_parts_has_the_ids_of_the_whole(form: str) -> None:
+def test_a_prompt_in_parts_has_the_ids_of_the_whole(form: str, template: str | None) -> None:
     tokenizer = sentencepiece_like(form)
+    tokenizer.chat_template = template
     encoder = Encoder(tokenizer, max_length=512)
 
-    assert type(encoder._prompts).__name__ == "_PromptInParts"
-    for title in texts():
-        assert encoder.prompt_ids(title) == own_ids(tokenizer, prompt_form(tokenizer).prompt(title))
+    assert {type(form) for form in encoder._prompts._forms} == {_PromptInParts}
+    for name, wording in WORDINGS.items():
+        form = prompt_form(tokenizer, wording)
+        for title in titles():
+            assert encoder.prompt_ids(title, wording=name) == own_ids(tokenizer, form.prompt(title)), (name, title)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -132,9 +149,11 @@ def test_no_text_spells_a_special_token(form: str) -> None:
     for text, ids in zip(tricky, text_encoder(tokenizer).encode(tricky), strict=True):
         assert not specials.intersection(ids)
         assert tokenizer.decode(ids).strip() == text.strip()  # nothing of it is lost
+    encoder = Encoder(tokenizer, max_length=512)
     for text in tricky:
-        prompt, usual = (Encoder(tokenizer, max_length=512).prompt_ids(title) for title in (text, "red kettle"))
-        assert [token for token in prompt if token in specials] == [token for token in usual if token in specials]
+        for name in WORDINGS:
+            prompt, usual = (encoder.prompt_ids(title, wording=name) for title in (text, "red kettle"))
+            assert [token for token in prompt if token in specials] == [token for token in usual if token in specials]
 
 
 def _joins_words(state) -> None:
@@ -164,7 +183,7 @@ def test_tokenizers_that_may_reach_over_words_get_whole_texts(change) -> None:
     whole = Encoder(tokenizer, max_length=512)
     for title in all_texts[:200]:
         if title and title == title.strip():
-            assert whole.prompt_ids(title) == own_ids(tokenizer, prompt_form(tokenizer).prompt(title))
+            assert whole.prompt_ids(title) == own_ids(tokenizer, prompt_form(tokenizer, WHAT_IS).prompt(title))
 
 
 def test_a_base_with_byte_level_tokens_gets_whole_texts(micro_base: Path) -> None:
@@ -173,7 +192,7 @@ def test_a_base_with_byte_level_tokens_gets_whole_texts(micro_base: Path) -> Non
 
     assert isinstance(text_encoder(tokenizer), _Texts)
     for title in ("Red Kettle", "Kettle, 10 cm.", "café", "x"):
-        assert encoder.prompt_ids(title) == own_ids(tokenizer, prompt_form(tokenizer).prompt(title))
+        assert encoder.prompt_ids(title) == own_ids(tokenizer, prompt_form(tokenizer, WHAT_IS).prompt(title))
 
 
 def test_words_beyond_the_limit_are_encoded_but_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +224,7 @@ def test_the_tokenizer_itself_is_left_as_it_was() -> None:
 
 
 def test_a_stream_works_in_a_process_that_loads_neither_torch_nor_pandas(prepared: Prepared, tmp_path: Path) -> None:
-    encoder = Encoder(sentencepiece_like("prepend"), max_length=64)
+    encoder = Encoder(sentencepiece_like("prepend"), max_length=64, wordings=find_wordings("what-is"))
     (tmp_path / "pickle").write_bytes(pickle.dumps(encoder))
     code = """
 import pickle, sys
@@ -227,10 +246,11 @@ assert not {"torch", "pandas"} & set(sys.modules)
 @pytest.mark.skipif(not TOKENIZER, reason="VITRINE_TOKENIZER names no folder of a tokenizer")
 def test_a_real_tokenizer_gives_the_same_ids() -> None:
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
-    encoder, all_texts = Encoder(tokenizer, max_length=4_096), list(texts())
+    encoder, all_texts = Encoder(tokenizer, max_length=4_096), titles()
     records = [Record(row, title, content) for row, (title, content) in enumerate(itertools.pairwise(all_texts))]
 
-    for record, example in zip(records, encoder.encode(records), strict=True):
-        prompt = own_ids(tokenizer, prompt_form(tokenizer).prompt(record.title))
-        assert list(example.ids) == [*prompt, *own_ids(tokenizer, record.content), tokenizer.eos_token_id]
-        assert example.num_prompt == len(prompt)
+    for name, wording in WORDINGS.items():
+        for record, example in zip(records, encoder.encode_as(records, name), strict=True):
+            prompt = own_ids(tokenizer, prompt_form(tokenizer, wording).prompt(record.title))
+            assert list(example.ids) == [*prompt, *own_ids(tokenizer, record.content), tokenizer.eos_token_id]
+            assert example.num_prompt == len(prompt)

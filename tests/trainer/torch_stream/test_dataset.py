@@ -234,7 +234,10 @@ def test_a_state_of_other_data_text_window_or_seed_is_refused(make, other_prepar
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"max_length": 1}, r"max_length = 1, expected an integer of at least 1\d: the tokens of this base's prompt"),
+        (
+            {"max_length": 1},
+            r"max_length = 1, expected an integer of at least \d\d: the tokens of this base's longest",
+        ),
         ({"max_length": 0}, "max_length = 0, expected an integer of at least"),
         ({"max_length": 128.0}, r"max_length = 128\.0, expected an integer"),
         ({"batch_size": 0}, "batch_size = 0, expected an integer of at least 1"),
