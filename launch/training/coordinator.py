@@ -135,19 +135,21 @@ def _begun(config: TrainConfig, data: Sequence[DataSet], lock: RunLock) -> Parts
     lock.take(make_folder=True)
     try:
         records = _divide(config, data)  # an earlier run stays as it is until this has succeeded
-    except UserError:
+    except BaseException:
         if is_new:
             run.rmdir()
         raise
     for name in names.ALL:
         discard(run / name)
     discard_parts(run)
+    runs = [PartRun(names.part_name(part), num) for part, num in enumerate(records)]
+    ids = [each.manifest.dataset_id for each in data]
+    info = PartsInfo(as_json(config), ids, data[0].manifest.text_profile, config.parts, runs)
+    write_parts_info(run, info)  # before anything that only a run in parts has
     _new_data(run).rename(run / names.PART_DATA)
     if config.copy_to and config.overwrite:
         delete_copy(config.copy_to)
-    runs = [PartRun(names.part_name(part), num) for part, num in enumerate(records)]
-    ids = [each.manifest.dataset_id for each in data]
-    return PartsInfo(as_json(config), ids, data[0].manifest.text_profile, config.parts, runs)
+    return info
 
 
 def _resumed(config: TrainConfig, data: Sequence[DataSet]) -> PartsInfo:
@@ -178,8 +180,10 @@ def _divide(config: TrainConfig, data: Sequence[DataSet]) -> list[int]:
         manifests = write_parts(
             data, folder, parts=config.parts, skip_damaged=config.skip_damaged, cache=open_cache(config, tuple(data))
         )
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UserError(f"the data of the parts could not be written to {config.run}: {error}") from error
         raise
     splits = [each.split for each in data]
     return [sum(each.num_rows(split) for each, split in zip(of_part, splits, strict=True)) for of_part in manifests]

@@ -18,8 +18,7 @@ ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, LEDGER, EVALUATION, RECALL, C
 
 # Of a run in parts: what it knows of all parts, and their data sets. Each part has the folder of a run below it.
 PARTS: Final = "parts.json"
-PART_DATA: Final = "data"
-MOST_PARTS: Final = 1_000
+PART_DATA: Final = "part-data"
 
 _LEFT_OVER: Final = re.compile(rf"\.({'|'.join(map(re.escape, (*ALL, PARTS, PART_DATA)))}|part-\d{{3}})\..*tmp")
 

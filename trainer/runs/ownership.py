@@ -65,7 +65,9 @@ def delete(path: Path) -> None:
 
 
 def discard_parts(run: Path) -> None:
-    """Deletes the parts of a run, and last what it knows of them: a kill leaves a run that may be overwritten again."""
+    """Deletes a run in parts, if there is one; last what it knows of them, so that a kill leaves one to be deleted."""
+    if not (run / names.PARTS).exists():
+        return
     for path in sorted(run.iterdir(), key=lambda path: (path.name == names.PARTS, path.name)):
         if names.is_of_parts(path.name):
             discard(path)

@@ -78,8 +78,8 @@ def test_the_parts_together_train_each_record_once_an_epoch(whole: Path, prepare
     info = read_parts(whole)
     uids: Counter[str] = Counter()
     for part, run in enumerate(info.runs):
-        manifest = read_manifest(str(part_data(whole / "data", part, 0)))
-        files = [part_data(whole / "data", part, 0) / shard.path for shard in manifest.splits["train"]]
+        manifest = read_manifest(str(part_data(whole / "part-data", part, 0)))
+        files = [part_data(whole / "part-data", part, 0) / shard.path for shard in manifest.splits["train"]]
         records = [record for file in files for record in pq.read_table(file).to_pylist()]
         assert {part_of(record["title"], 2) for record in records} == {part}
         assert run.records == len(records)
@@ -194,6 +194,14 @@ def test_a_mistake_is_one_line_and_changes_nothing(
 
 
 @pytest.mark.usefixtures("_here")
+def test_what_a_run_did_not_write_stays(prepared, micro_base: Path, tmp_path: Path) -> None:
+    """Also where its name is that of a part."""
+    (tmp_path / "part-000").mkdir()
+    assert train(prepared, micro_base, tmp_path, "--parts", "2", "--overwrite") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["part-000"]
+
+
+@pytest.mark.usefixtures("_here")
 def test_a_refused_number_of_parts_leaves_no_folder(prepared, micro_base: Path, tmp_path: Path) -> None:
     assert train(prepared, micro_base, tmp_path / "run", "--parts", "100") == 2
     assert not (tmp_path / "run").exists()
@@ -205,14 +213,14 @@ def test_a_run_is_replaced_by_one_of_another_form(whole: Path, prepared, micro_b
     shutil.copytree(whole, run)
     short = ("--overwrite", "--max-steps", "1")
     assert train(prepared, micro_base, run, *short, "--parts", "2") == 0
-    assert sorted(path.name for path in run.iterdir()) == ["data", "part-000", "part-001", "parts.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["part-000", "part-001", "part-data", "parts.json"]
 
     command = ["--data", prepared.root, "--base", str(micro_base), "--run", str(run), *OPTIONS, *short]
     assert train_main(command) == 0
     assert sorted(path.name for path in run.iterdir()) == ["adapter", "checkpoints", "config.json", "metrics.jsonl"]
 
     assert train(prepared, micro_base, run, *short, "--parts", "2") == 0
-    assert sorted(path.name for path in run.iterdir()) == ["data", "part-000", "part-001", "parts.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["part-000", "part-001", "part-data", "parts.json"]
 
 
 def test_a_dry_run_prints_the_training_of_each_part(
@@ -223,7 +231,7 @@ def test_a_dry_run_prints_the_training_of_each_part(
 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert f"-m trainer.train --data={run}/data/part-001/0 --run={run}/part-001 " in lines[1]
+    assert f"-m trainer.train --data={run}/part-data/part-001/0 --run={run}/part-001 " in lines[1]
     assert "parts" not in " ".join(each for each in lines[1].split() if each.startswith("--p"))
     assert not run.exists()
 
@@ -233,7 +241,7 @@ def test_a_part_is_an_ordinary_training_with_the_weights_of_its_data() -> None:
     config = load_settings(TrainConfig, file=None, overrides=values)
     part = coordinator.part_config(config, 5)
 
-    assert part.data == ("r/data/part-005/0:0.7", "r/data/part-005/1")
+    assert part.data == ("r/part-data/part-005/0:0.7", "r/part-data/part-005/1")
     assert (part.run, part.copy_to, part.parts, part.limit) == ("r/part-005", "s3://b/copy/part-005", 1, None)
 
 
