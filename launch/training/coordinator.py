@@ -7,7 +7,6 @@ say no word to each other, so any number of them may be at work, and a resume ma
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,18 +17,22 @@ import msgspec
 
 from command.machine import count_cores
 from contract import storage
-from contract.errors import UserError
 from launch.argv import module_argv
+from launch.training.folder import begin, check_folder, is_trained, resume
 from launch.training.pool import Job, Pool
 from trainer.config import TrainConfig, parse_data
-from trainer.parts.data import part_data, write_parts
-from trainer.parts.manifest import PartRun, PartsInfo, as_json, changed_by, is_in_parts, read_parts, write_parts_info
-from trainer.plan.data_sets import DataSet, open_data
+from trainer.parts.manifest import (
+    PartsInfo,
+    as_json,
+    part_data,
+    write_parts_info,
+)
+from trainer.parts.recalls import joined
+from trainer.plan.data_sets import open_data
 from trainer.runs import names
-from trainer.runs.copies import check_copy, delete_copy
-from trainer.runs.ownership import RunLock, discard, discard_parts
-from trainer.runs.settings import has_trained
-from trainer.shards.cache import open_cache
+from trainer.runs.json_files import write_json
+from trainer.runs.ownership import RunLock
+from trainer.runs.recalls import read_report, report_text
 
 
 def train_parts(config: TrainConfig, *, gpus: Sequence[str], num_at_once: int, dry_run: bool) -> int:
@@ -44,11 +47,11 @@ def train_parts(config: TrainConfig, *, gpus: Sequence[str], num_at_once: int, d
             print(shlex.join(module_argv("trainer.train", part_config(config, part))))
         return 0
     data = open_data(config.data, limit=config.limit)
-    _check(config, data)
+    check_folder(config, data)
     with RunLock(run) as lock:
         lock.take()
-        info = _resumed(config, data) if config.resume else _begun(config, data, lock)
-        left = [part for part in range(config.parts) if not _is_trained(config, info, part)]
+        info = resume(config, data) if config.resume else begin(config, data, lock)
+        left = [part for part in range(config.parts) if not is_trained(config, info, part)]
         for part in left:
             info = info.with_run(part, state="waiting")
         progress = _Progress(run, msgspec.structs.replace(info, config=as_json(config)), copy_to=config.copy_to)
@@ -105,98 +108,6 @@ def _job(config: TrainConfig, part: int) -> Job:
     return Job(label, module_argv("trainer.train", settings))
 
 
-def _check(config: TrainConfig, data: Sequence[DataSet]) -> None:
-    """Raises UserError where RUN holds what neither --resume nor --overwrite allows us to change. Changes nothing."""
-    run = Path(config.run)
-    try:
-        found = [path.name for path in run.iterdir()] if run.exists() else []
-    except OSError as error:
-        raise UserError(f"{run} cannot be the folder of a run: {error.strerror}") from error
-    storage.require_writable(str(run))
-    check_copy(config)
-    if config.resume:
-        if not is_in_parts(run):
-            raise UserError(f"{run} holds no run in parts: leave out --parts to resume it, or --resume to begin one")
-        info = read_parts(run)
-        if different := changed_by(info, config, [each.manifest.dataset_id for each in data]):
-            raise UserError(f"{run} cannot be resumed: {'; '.join(different)}")
-        return
-    runs = (run, *(run / name for name in found if names.is_part(name)))
-    if any(map(has_trained, runs)) and not config.overwrite:
-        raise UserError(f"{run} holds a run already: give --resume to go on with it, --overwrite to replace it")
-    known = {names.CONFIG, names.PARTS} & set(found)
-    if not known and not all(names.is_left_over(name) for name in found):
-        raise UserError(f"{run} is not empty and holds no run: give another folder")
-
-
-def _begun(config: TrainConfig, data: Sequence[DataSet], lock: RunLock) -> PartsInfo:
-    """Makes RUN the folder of this training in parts, in place of what an earlier one left there."""
-    run, is_new = Path(config.run), not Path(config.run).exists()
-    lock.take(make_folder=True)
-    try:
-        records = _divide(config, data)  # an earlier run stays as it is until this has succeeded
-    except BaseException:
-        if is_new:
-            run.rmdir()
-        raise
-    for name in names.ALL:
-        discard(run / name)
-    discard_parts(run)
-    runs = [PartRun(names.part_name(part), num) for part, num in enumerate(records)]
-    ids = [each.manifest.dataset_id for each in data]
-    info = PartsInfo(as_json(config), ids, data[0].manifest.text_profile, config.parts, runs)
-    write_parts_info(run, info)  # before anything that only a run in parts has
-    _new_data(run).rename(run / names.PART_DATA)
-    if config.copy_to and config.overwrite:
-        delete_copy(config.copy_to)
-    return info
-
-
-def _resumed(config: TrainConfig, data: Sequence[DataSet]) -> PartsInfo:
-    """What RUN knows of its parts; their data is divided again where it is not on this machine."""
-    run = Path(config.run)
-    info = read_parts(run)
-    if not (run / names.PART_DATA).is_dir():
-        records = _divide(config, data)
-        if records != [each.records for each in info.runs]:
-            raise UserError(
-                f"{run} cannot be resumed: its parts had {[each.records for each in info.runs]} records and"
-                f" would have {records}; were some of them skipped as damaged?"
-            )
-        _new_data(run).rename(run / names.PART_DATA)
-    return info
-
-
-def _new_data(run: Path) -> Path:
-    """The data of the parts until all of it is written; not the name that it gets when it is deleted."""
-    return names.temporary(run / f"{names.PART_DATA}.new")
-
-
-def _divide(config: TrainConfig, data: Sequence[DataSet]) -> list[int]:
-    """Writes the data sets of the parts into a temporary folder of RUN, whole or not at all; the records of each."""
-    folder = _new_data(Path(config.run))
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        manifests = write_parts(
-            data, folder, parts=config.parts, skip_damaged=config.skip_damaged, cache=open_cache(config, tuple(data))
-        )
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise UserError(f"the data of the parts could not be written to {config.run}: {error}") from error
-        raise
-    splits = [each.split for each in data]
-    return [sum(each.num_rows(split) for each, split in zip(of_part, splits, strict=True)) for of_part in manifests]
-
-
-def _is_trained(config: TrainConfig, info: PartsInfo, part: int) -> bool:
-    """Whether a part need not be trained again: its adapter is there, and no later setting asks for more of it."""
-    now = as_json(config)
-    is_same = all(info.config[name] == now[name] for name in ("max_steps", "skip_damaged"))
-    run = Path(config.run) / info.runs[part].folder
-    return is_same and info.runs[part].state == "trained" and (run / names.ADAPTER).is_dir()
-
-
 class _Progress:
     """RUN/parts.json while parts are trained, and its copy."""
 
@@ -243,6 +154,7 @@ def _report(run: Path, progress: _Progress) -> int:
     failed, parts = sorted(progress.codes), progress.info.parts
     print(f"{parts - len(failed)} of {parts} parts are trained: {run / names.PARTS}", flush=True)
     if not failed:
+        _report_recall(run, progress.info)
         return 0
     listed = ", ".join(names.part_name(part) for part in failed)
     print(
@@ -252,3 +164,12 @@ def _report(run: Path, progress: _Progress) -> int:
     )
     codes = set(progress.codes.values())
     return codes.pop() if len(codes) == 1 else 1
+
+
+def _report_recall(run: Path, info: PartsInfo) -> None:
+    """Joins what the parts measured at their ends, where all of them did, to RUN/recall.json."""
+    folders = [run / each.folder for each in info.runs]
+    if all((folder / names.RECALL).is_file() for folder in folders):
+        report = joined([read_report(folder) for folder in folders])
+        write_json(run / names.RECALL, report)
+        print(report_text(report), flush=True)

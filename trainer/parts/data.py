@@ -22,18 +22,13 @@ from contract.keys import parts_of
 from contract.manifest import Manifest, RowCounts, Source, publish
 from contract.reasons import REASONS
 from contract.shard import Shard, open_writer, shard_of
+from trainer.parts.manifest import part_data
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import Unit, units_of
-from trainer.runs import names
 from trainer.shards.cache import Cache
 from trainer.shards.row_groups import DamagedShardError, RowGroups
 
 _AHEAD: Final = 8  # row groups that are read while one is divided
-
-
-def part_data(folder: Path, part: int, source: int) -> Path:
-    """The folder of the part's records of data set number `source`."""
-    return folder / names.part_name(part) / str(source)
 
 
 def write_parts(

@@ -3,9 +3,10 @@
 Titles find their adapter by it: `contract.keys.part_of(title, parts)` is an index of `runs`.
 """
 
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -53,6 +54,11 @@ class PartsInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, runs=[*self.runs[:part], run, *self.runs[part + 1 :]])
 
 
+def part_data(folder: Path, part: int, source: int) -> Path:
+    """The folder of the part's records of data set number `source`, below that of the data of all parts."""
+    return folder / names.part_name(part) / str(source)
+
+
 def is_in_parts(run: Path) -> bool:
     """Whether this is the folder of a run in parts."""
     return (run / names.PARTS).is_file()
@@ -65,6 +71,32 @@ def read_parts(run: Path) -> PartsInfo:
         return msgspec.json.decode(path.read_bytes(), type=PartsInfo)
     except (OSError, msgspec.DecodeError) as error:
         raise UserError(f"{path} was not written by this version: {error}") from error
+
+
+class TrainedRun(NamedTuple):
+    """A run with an adapter: a whole one, or that of a part."""
+
+    folder: Path
+    data: Sequence[str] | None  # where its data sets are now; None if they are where they were
+
+
+def trained_runs(run: Path, *, data: Sequence[str] | None = None) -> list[TrainedRun]:
+    """The run, with its data sets where the user says that they are; of a run in parts, the runs of all parts.
+
+    UserError where a part is not trained, or `data` is given for a run in parts.
+    """
+    if not is_in_parts(run):
+        return [TrainedRun(run, data)]
+    info = read_parts(run)
+    if data:
+        raise UserError(f"data: {run} is a run in parts, and the data set of each part lies in {run / names.PART_DATA}")
+    if left := [each.folder for each in info.runs if not (run / each.folder / names.ADAPTER).is_dir()]:
+        raise UserError(f"{run} has no adapter for {', '.join(left)}: go on with --resume, or give the run of one part")
+    sources = range(len(info.config["data"]))
+    return [
+        TrainedRun(run / each.folder, [str(part_data(run / names.PART_DATA, part, source)) for source in sources])
+        for part, each in enumerate(info.runs)
+    ]
 
 
 def write_parts_info(run: Path, info: PartsInfo) -> None:

@@ -19,9 +19,9 @@ from tests.spark_jobs.processes import IS_LINUX
 from tests.trainer.audits import rows_by_epoch
 from tests.trainer.launches import Training, launch
 from trainer.config import TrainConfig
-from trainer.parts.data import part_data
-from trainer.parts.manifest import read_parts
+from trainer.parts.manifest import part_data, read_parts
 from trainer.runs.checkpoint import find_last
+from trainer.runs.recalls import read_report
 from trainer.train import main as train_main
 
 SIZES = {
@@ -93,6 +93,14 @@ def test_the_parts_together_train_each_record_once_an_epoch(whole: Path, prepare
     assert [run.recipe["lora_rank"] for run in info.runs] == [16, 16]  # as the recipe decided
 
 
+def test_what_the_parts_remember_is_joined(whole: Path) -> None:
+    reports = [read_report(run) for run in (whole, whole / "part-000", whole / "part-001")]
+    seen = [report.seen.records if report.seen else 0 for report in reports]
+
+    assert seen[0] == seen[1] + seen[2] > 0
+    assert reports[0].trained_records == 300
+
+
 def wait_for_a_checkpoint(training: Training, run: Path) -> None:
     while not find_last(run):
         assert training.process.poll() is None, training.text()
@@ -107,7 +115,7 @@ def test_parts_killed_and_resumed_on_another_number_of_processes_give_the_same_a
     """To the last bit: here killed at work on the first part, and resumed with the other beside it."""
     run = tmp_path / "run"
     options = ["train", "--data", prepared.root, "--base", str(micro_base), "--run", str(run), *OPTIONS]
-    training = launch("launch.cli", *options, "--parts=2", "--num-processes=1", "--cpu", "--log-every=1", run=run)
+    training = launch("launch.cli", *options, "--parts=2", "--num-processes=1", "--cpu", "--no-recall", run=run)
     wait_for_a_checkpoint(training, run / "part-000")
     training.kill()
     assert states(run) == ["training", "waiting"]
@@ -127,7 +135,7 @@ def test_a_part_that_fails_stops_no_other_and_a_resume_trains_what_is_left(
     whole: Path, prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert train(prepared, micro_base, run, "--parts", "2", "--max-steps", "1") == 0
+    assert train(prepared, micro_base, run, "--parts", "2", "--max-steps", "1", "--no-recall") == 0
     shutil.rmtree(run / "part-001" / "adapter")
     state = run / "part-001" / "checkpoints" / "step-000001" / "state.json"
     state.write_text(state.read_text().replace('"step": 1', '"step": "one"'))
@@ -153,7 +161,7 @@ def test_a_copy_holds_all_parts_and_a_resume_elsewhere_divides_the_data_again(
     whole: Path, prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, copy = tmp_path / "run", tmp_path / "copy"
-    options = ("--parts", "2", "--copy-to", str(copy))
+    options = ("--parts", "2", "--no-recall", "--copy-to", str(copy))
     assert train(prepared, micro_base, run, *options) == 0
     names = {path.relative_to(copy).as_posix().split("/")[0] for path in copy.rglob("*") if path.is_file()}
     assert names == {"parts.json", "part-000", "part-001"}  # not the data: it follows from the catalogue
@@ -211,7 +219,7 @@ def test_a_refused_number_of_parts_leaves_no_folder(prepared, micro_base: Path, 
 def test_a_run_is_replaced_by_one_of_another_form(whole: Path, prepared, micro_base: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)
-    short = ("--overwrite", "--max-steps", "1")
+    short = ("--overwrite", "--max-steps", "1", "--no-recall")
     assert train(prepared, micro_base, run, *short, "--parts", "2") == 0
     assert sorted(path.name for path in run.iterdir()) == ["part-000", "part-001", "part-data", "parts.json"]
 

@@ -13,7 +13,8 @@ from contract.manifest import Manifest, read_manifest
 from contract.verify.data_set import verify
 from tests.contract.data_sets import SOUND
 from tests.trainer.audits import damage_shard
-from trainer.parts.data import part_data, write_parts
+from trainer.parts.data import write_parts
+from trainer.parts.manifest import part_data
 from trainer.plan.data_sets import open_data
 
 Row = tuple[str, str, str, bytes]
