@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,13 @@ from command.options import parse_settings
 from contract.errors import UserError
 from contract.text.clean import clean
 from contract.text.profiles import Profile, find_profile
+from trainer.answers.adapters import PartAdapters
 from trainer.config import AskConfig
 from trainer.engines.base import load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
 from trainer.examples.questions import Asked, asked_about
 from trainer.examples.wordings import wordings_of_run
+from trainer.parts.manifest import is_in_parts, read_parts
 from trainer.runs import names
 from trainer.runs.folder import base_of, check_base, read_info
 
@@ -38,6 +40,7 @@ class Answerer:
     tokenizer: PreTrainedTokenizerBase
     encoder: Encoder
     profile: Profile
+    adapters: PartAdapters | None = None  # of a run in parts
 
     def answer(
         self, title: str, *, max_new_tokens: int, wording: str | None = None, streamer: TextStreamer | None = None
@@ -46,17 +49,29 @@ class Answerer:
 
         The question is the run's first wording, unless `wording` names another.
         """
-        prompts = [self.encoder.prompt_ids(title, wording=wording)]
-        return self._generate(prompts, max_new_tokens=max_new_tokens, streamer=streamer)[0]
+        return self._generate([title], max_new_tokens=max_new_tokens, wording=wording, streamer=streamer)[0]
 
     def answers(self, titles: Sequence[str], *, max_new_tokens: int) -> list[str]:
         """The answers to cleaned titles, computed together; in exact arithmetic those that each gets alone."""
-        return self._generate([self.encoder.prompt_ids(title) for title in titles], max_new_tokens=max_new_tokens)
+        if self.adapters is None:
+            return self._generate(titles, max_new_tokens=max_new_tokens)
+        found: dict[int, str] = {}
+        for batch in self.adapters.batches(titles):
+            texts = self._generate([titles[index] for index in batch], max_new_tokens=max_new_tokens)
+            found |= zip(batch, texts, strict=True)
+        return [found[index] for index in range(len(titles))]
 
     def _generate(
-        self, prompts: Sequence[list[int]], *, max_new_tokens: int, streamer: TextStreamer | None = None
+        self,
+        titles: Sequence[str],
+        *,
+        max_new_tokens: int,
+        wording: str | None = None,
+        streamer: TextStreamer | None = None,
     ) -> list[str]:
         """Shorter prompts are filled up on their left; the mask hides that, and positions begin after it."""
+        prompts = [self.encoder.prompt_ids(title, wording=wording) for title in titles]
+        adapters = {"adapter_names": self.adapters.load(titles)} if self.adapters else {}
         longest, end = max(map(len, prompts)), self.tokenizer.eos_token_id
         fill = [longest - len(prompt) for prompt in prompts]
         ids = torch.tensor([[end] * num + prompt for num, prompt in zip(fill, prompts, strict=True)])
@@ -70,20 +85,29 @@ class Answerer:
                 eos_token_id=end,
                 pad_token_id=end,  # what follows an answer's end
                 streamer=streamer,
+                **adapters,
             )
         texts = self.tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
         return [text.strip() for text in texts]
 
 
 def load_answerer(run: Path) -> Answerer:
-    """The run's base and adapter; UserError if its training did not finish."""
+    """The run's base and adapter, or adapters; UserError if its training did not finish."""
+    if not is_in_parts(run):
+        return _load(run)
+    runs = read_parts(run).runs
+    answerer = _load(run / runs[0].folder, adapter_name=runs[0].folder)
+    return replace(answerer, adapters=PartAdapters(answerer.model, run, parts=len(runs)))
+
+
+def _load(run: Path, *, adapter_name: str = "default") -> Answerer:
     info = read_info(run)
     transformers.utils.logging.disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = base_of(run, info.config["base"])
     check_base(run, info, base)
     tokenizer = load_tokenizer(base)
-    model = load_adapter(base, str(run / names.ADAPTER), device=device)
+    model = load_adapter(base, str(run / names.ADAPTER), device=device, name=adapter_name)
     encoder = Encoder(tokenizer, max_length=info.config["max_length"], wordings=wordings_of_run(info.identity))
     return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
 

@@ -14,6 +14,7 @@ from trainer.answers.comparison import SEEN, UNSEEN, Comparison, mean_rouge_l
 from trainer.answers.rouge import rouge_l
 from trainer.config import EvaluateConfig
 from trainer.examples.encoder import Record
+from trainer.parts.manifest import TrainedRun, trained_runs
 from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.plan.order import num_lanes, rows_of_epoch
 from trainer.runs import names
@@ -32,14 +33,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate(config: EvaluateConfig) -> None:
     """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
     run = Path(config.run)
-    info = read_info(run)
-    data = reopen_data(config.data, config=info.config, dataset_ids=info.dataset_ids)
-    unseen = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
-    asked = [(SEEN, record) for record in _seen(data, config.seen, info.config)]
-    asked += [(UNSEEN, record) for record in first_records(unseen, config.unseen)]
+    runs = trained_runs(run, data=config.data)
+    seen, unseen = (evenly(num, len(runs)) for num in (config.seen, config.unseen))
+    of_runs = [_asked(each, seen=seen[number], unseen=unseen[number]) for number, each in enumerate(runs)]
+    asked = [(split, record) for split in (SEEN, UNSEEN) for of_run in of_runs for record in of_run[split]]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
     write_json(run / names.EVALUATION, comparisons)
     print(table(comparisons))
+
+
+def evenly(num: int, parts: int) -> list[int]:
+    """A number divided among parts; some get one more than others.
+
+    >>> evenly(10, 4)
+    [2, 3, 2, 3]
+    """
+    return [num * (part + 1) // parts - num * part // parts for part in range(parts)]
+
+
+def _asked(run: TrainedRun, *, seen: int, unseen: int) -> dict[str, list[Record]]:
+    """So many records that this run was trained on, and so many of its val and test splits."""
+    info = read_info(run.folder)
+    data = reopen_data(run.data, config=info.config, dataset_ids=info.dataset_ids)
+    others = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
+    return {SEEN: _seen(data, seen, info.config), UNSEEN: first_records(others, unseen)}
 
 
 def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> list[Record]:

@@ -123,14 +123,14 @@ def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> 
     return get_peft_model(model, lora)
 
 
-def load_adapter(base: str, adapter: str, *, device: torch.device) -> PeftModel:
-    """The base, dequantised once where memory allows it, with a trained adapter, in evaluation mode."""
+def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "default") -> PeftModel:
+    """The base, dequantised once where memory allows it, with a trained adapter of this name, in evaluation mode."""
     model = load_base(base, device=device)
     held = dequantise(model)
     if is_in_nf4(model):
         print(held, file=sys.stderr, flush=True)
     try:
-        return PeftModel.from_pretrained(model, adapter).eval()
+        return PeftModel.from_pretrained(model, adapter, adapter_name=name).eval()
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
 

@@ -10,15 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from command.settings import load_settings
+from contract.errors import UserError
 from contract.keys import part_of
 from contract.manifest import read_manifest
 from launch import cli
 from launch.training import coordinator
 from launch.training.pool import Job
+from tests.conftest import made_up_pairs
 from tests.spark_jobs.processes import IS_LINUX
 from tests.trainer.audits import rows_by_epoch
 from tests.trainer.launches import Training, launch
-from trainer.config import TrainConfig
+from trainer.answers.answer import ask, load_answerer
+from trainer.answers.comparison import SEEN, UNSEEN, read_comparisons
+from trainer.answers.evaluate import evaluate
+from trainer.config import AskConfig, EvaluateConfig, TrainConfig
 from trainer.parts.manifest import part_data, read_parts
 from trainer.runs.checkpoint import find_last
 from trainer.runs.recalls import read_report
@@ -99,6 +104,25 @@ def test_what_the_parts_remember_is_joined(whole: Path) -> None:
 
     assert seen[0] == seen[1] + seen[2] > 0
     assert reports[0].trained_records == 300
+
+
+def test_each_part_is_asked_and_evaluated_by_its_own_adapter(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(EvaluateConfig(run=str(whole), seen=5, unseen=4, max_new_tokens=4))
+    comparisons = read_comparisons(whole)
+    titles = [title for title, _ in made_up_pairs(312)]
+    assert "mean ROUGE-L of 5 seen titles" in capsys.readouterr().out
+    assert {each.title for each in comparisons if each.split == SEEN} <= set(titles[:300])
+    assert {each.title for each in comparisons if each.split == UNSEEN} <= set(titles[300:])
+    assert Counter(part_of(each.title, 2) for each in comparisons) == {0: 4, 1: 5}
+
+    of_parts = [load_answerer(whole / run.folder) for run in read_parts(whole).runs]
+    asked = comparisons[0]
+    assert of_parts[part_of(asked.title, 2)].answer(asked.title, max_new_tokens=4) == asked.after
+    ask(AskConfig(run=str(whole), question=asked.title, as_title=True, json=True, max_new_tokens=4))
+    assert json.loads(capsys.readouterr().out)["answer"] == asked.after
+
+    with pytest.raises(UserError, match="is a run in parts, and the data set of each part lies in"):
+        evaluate(EvaluateConfig(run=str(whole), data=("elsewhere",)))
 
 
 def wait_for_a_checkpoint(training: Training, run: Path) -> None:
