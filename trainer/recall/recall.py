@@ -1,5 +1,6 @@
 """Measures how much of the catalogue a trained run gives back word for word, beside titles that it never saw."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from trainer.engines.base import add_lora, load_base, load_tokenizer
 from trainer.engines.engine import Engine, check_isolation, choose_engine
 from trainer.examples.encoder import Encoder, Record
 from trainer.examples.wordings import wordings_of_run
+from trainer.parts.manifest import is_in_parts, trained_runs
+from trainer.parts.recalls import joined
 from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.recall import summary
 from trainer.recall.measure import Recalled, measure
@@ -46,14 +49,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def recall(config: RecallConfig) -> None:
-    """Measures, prints the report and writes RUN/recall.json."""
+    """Measures, prints the report and writes RUN/recall.json; of a run in parts, each part has a report of its own."""
+    run = Path(config.run)
+    report = _recall_parts(config, run) if is_in_parts(run) else _recall_run(config)
+    write_json(run / names.RECALL, report)
+    print(msgspec.json.encode(report).decode() if config.json else report_text(report))
+
+
+def _recall_parts(config: RecallConfig, run: Path) -> Report:
+    """What the parts remember together. The sample is divided evenly among them."""
+    runs, reports = trained_runs(run, data=config.data), list[Report]()
+    sample = config.sample if config.all else -(-config.sample // len(runs))
+    for each in runs:
+        print(f"{each.folder.name} ({len(reports) + 1}/{len(runs)})", file=sys.stderr, flush=True)
+        of_part = replace(config, run=str(each.folder), data=tuple(each.data or ()), sample=sample)
+        reports.append(_recall_run(of_part))
+        write_json(each.folder / names.RECALL, reports[-1])
+        gc.collect()  # the engine of this part leaves the GPU's memory before the next one comes
+    return joined(reports)
+
+
+def _recall_run(config: RecallConfig) -> Report:
     run = Path(config.run)
     info = read_info(run)
     asked = asked_records(config, info)
     engine, encoder = load_engine(run, info)
-    report = _report(asked, engine, encoder, run=run)
-    write_json(run / names.RECALL, report)
-    print(msgspec.json.encode(report).decode() if config.json else report_text(report))
+    return _report(asked, engine, encoder, run=run)
 
 
 @dataclass(frozen=True)

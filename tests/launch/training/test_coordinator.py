@@ -23,8 +23,9 @@ from tests.trainer.launches import Training, launch
 from trainer.answers.answer import ask, load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, read_comparisons
 from trainer.answers.evaluate import evaluate
-from trainer.config import AskConfig, EvaluateConfig, TrainConfig
+from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig
 from trainer.parts.manifest import part_data, read_parts
+from trainer.recall.recall import recall
 from trainer.runs.checkpoint import find_last
 from trainer.runs.recalls import read_report
 from trainer.train import main as train_main
@@ -98,12 +99,25 @@ def test_the_parts_together_train_each_record_once_an_epoch(whole: Path, prepare
     assert [run.recipe["lora_rank"] for run in info.runs] == [16, 16]  # as the recipe decided
 
 
-def test_what_the_parts_remember_is_joined(whole: Path) -> None:
-    reports = [read_report(run) for run in (whole, whole / "part-000", whole / "part-001")]
-    seen = [report.seen.records if report.seen else 0 for report in reports]
+def test_what_the_parts_remember_is_joined(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the end of training, and when it is measured again: here of all records."""
 
-    assert seen[0] == seen[1] + seen[2] > 0
-    assert reports[0].trained_records == 300
+    def records() -> list[int]:
+        reports = [read_report(run) for run in (whole, whole / "part-000", whole / "part-001")]
+        return [report.seen.records for report in reports if report.seen]
+
+    at_end = records()
+    assert at_end[0] == at_end[1] + at_end[2] > 0
+
+    recall(RecallConfig(run=str(whole), all=True))
+    assert records() == [300, *(run.records for run in read_parts(whole).runs)]
+    report = read_report(whole)
+    assert report.trained_records == 300
+    assert report.unseen is not None
+    assert report.unseen.records == 12
+    out, err = capsys.readouterr()
+    assert "of 300 records" in out
+    assert [line for line in err.splitlines() if line.startswith("part-")] == ["part-000 (1/2)", "part-001 (2/2)"]
 
 
 def test_each_part_is_asked_and_evaluated_by_its_own_adapter(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
