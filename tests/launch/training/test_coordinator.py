@@ -170,7 +170,7 @@ def test_parts_killed_and_resumed_on_another_number_of_processes_give_the_same_a
 
 @pytest.mark.usefixtures("_here")
 def test_a_part_that_fails_stops_no_other_and_a_resume_trains_what_is_left(
-    whole: Path, prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     assert train(prepared, micro_base, run, "--parts", "2", "--max-steps", "1", "--no-recall") == 0
@@ -178,7 +178,7 @@ def test_a_part_that_fails_stops_no_other_and_a_resume_trains_what_is_left(
     state = run / "part-001" / "checkpoints" / "step-000001" / "state.json"
     state.write_text(state.read_text().replace('"step": 1', '"step": "one"'))
 
-    resume = ["train", "--run", str(run), "--resume", "--max-steps", "1000"]
+    resume = ["train", "--run", str(run), "--resume", "--max-steps", "2"]
     capsys.readouterr()
     assert cli.main(resume) == 2
     out, err = capsys.readouterr()
@@ -191,16 +191,17 @@ def test_a_part_that_fails_stops_no_other_and_a_resume_trains_what_is_left(
     assert cli.main(resume) == 0
     assert "300 records in 2 parts, 1 at once; 1 to train" in capsys.readouterr().out
     assert states(run) == ["trained"] * 2
-    assert adapters(run)[1] == adapters(whole)[1]
+    assert all(find_last(run / part).name == "step-000002" for part in ("part-000", "part-001"))
 
 
 @pytest.mark.usefixtures("_here")
 def test_a_copy_holds_all_parts_and_a_resume_elsewhere_divides_the_data_again(
-    whole: Path, prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, copy = tmp_path / "run", tmp_path / "copy"
-    options = ("--parts", "2", "--no-recall", "--copy-to", str(copy))
+    options = ("--parts", "2", "--no-recall", "--max-steps", "2", "--copy-to", str(copy))
     assert train(prepared, micro_base, run, *options) == 0
+    whole = adapters(run)
     names = {path.relative_to(copy).as_posix().split("/")[0] for path in copy.rglob("*") if path.is_file()}
     assert names == {"parts.json", "part-000", "part-001"}  # not the data: it follows from the catalogue
     assert train(prepared, micro_base, tmp_path / "other", *options) == 2
@@ -210,7 +211,7 @@ def test_a_copy_holds_all_parts_and_a_resume_elsewhere_divides_the_data_again(
     shutil.rmtree(copy / "part-001")
     assert cli.main(["train", "--run", str(run), "--copy-to", str(copy), "--resume"]) == 0
     assert "1 to train" in capsys.readouterr().out
-    assert adapters(run) == adapters(copy) == adapters(whole)
+    assert adapters(run) == adapters(copy) == whole
 
 
 @pytest.mark.parametrize(
