@@ -28,16 +28,18 @@ from trainer.engines.engine import NativeEngine, check_engine, check_isolation, 
 from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
 from trainer.examples.wordings import find_wordings
-from trainer.facts import recipe_of
+from trainer.facts import measure_catalogue, measure_machine
 from trainer.loop import Observers, fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank, rows_of_epoch
 from trainer.recall.probe import make_probe
-from trainer.recipes.choice import recipe_text
+from trainer.recipes.advice import Plan, expectation_text
+from trainer.recipes.choice import choose_recipe, recipe_text
 from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs import names
 from trainer.runs.checkpoint import BASE_WEIGHTS, RunState, find_last, load_checkpoint, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
+from trainer.runs.expected import reached_text, write_expectation
 from trainer.runs.folder import base_of, check_run, check_same, claim_run, is_run, temporary_base
 from trainer.runs.json_files import write_json
 from trainer.runs.metrics import open_sinks
@@ -90,19 +92,24 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         accelerator.print(f"{run} has no checkpoint yet: its training begins anew", flush=True)
     with _base(config, data, accelerator, last=last) as (base, new_base):
         tokenizer = load_tokenizer(base)
-        recipe, why = recipe_of(config, data, tokenizer=tokenizer, base=base, device=accelerator.device)
+        catalogue = measure_catalogue(config, data, tokenizer=tokenizer)
+        machine = measure_machine(config, base, device=accelerator.device)
+        recipe, why = choose_recipe(config, catalogue, machine=machine)
         accelerator.print(recipe_text(config, recipe, why=why), flush=True)
         config = replace(config, **asdict(recipe))
         # All that can be wrong is found before any file of an earlier run is changed.
         state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer)
+        plan = Plan(config, recipe, catalogue, machine=machine, parameters=_num_parameters(state))
         start = _start(config, state, stream, base=base, last=last)
         if accelerator.is_main_process:
             lock.take(make_folder=True)
             claim_run(config, data, identity=start.identity, new_base=new_base)
+            write_expectation(run, plan)
             if config.copy_to and config.overwrite:
                 delete_copy(config.copy_to)
         accelerator.wait_for_everyone()
     accelerator.print(_plan_text(config, stream, state, recipe=recipe), flush=True)
+    accelerator.print(expectation_text(plan), flush=True)
 
     started = time.monotonic()
     try:
@@ -118,6 +125,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             save_adapter(state.engine.model, run / names.ADAPTER)
             if report:
                 write_json(run / names.RECALL, report)
+                write_expectation(run, plan, report=report)
             if config.copy_to:
                 copy_run(run, config.copy_to)
     except OSError as error:
@@ -127,7 +135,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     if left_out := _left_out_text(end, recipe):
         accelerator.print(left_out)
     if report:
-        accelerator.print(report_text(report))
+        accelerator.print(f"{report_text(report)}\n{reached_text(plan, report)}")
     accelerator.end_training()
 
 
@@ -264,15 +272,19 @@ def _left_out_text(end: RunState, recipe: Recipe) -> str:
     return "; ".join(parts)
 
 
+def _num_parameters(state: TrainState) -> int:
+    """Of the adapter."""
+    return sum(parameter.numel() for parameter in state.engine.parameters())
+
+
 def _plan_text(config: TrainConfig, stream: PackStream, state: TrainState, *, recipe: Recipe) -> str:
-    num_parameters = sum(parameter.numel() for parameter in state.engine.parameters())
     num_rows = rows_of_epoch([data_set.rows for data_set in stream.data])
     parts = [f"{num:,} of {each.rows.num:,} of {each.root}" for num, each in zip(num_rows, stream.data, strict=True)]
     mixture = f" ({', '.join(parts)})" if len(parts) > 1 else ""
     return (
         f"{stream.num_records:,} records{mixture} x {recipe.epochs} epochs in packs of {recipe.max_length} tokens,"
         f" {recipe.packs_per_step} packs a step, on {state.accelerator.num_processes} x"
-        f" {state.accelerator.device.type}; {num_parameters:,} trained parameters on {config.base}"
+        f" {state.accelerator.device.type}; {_num_parameters(state):,} trained parameters on {config.base}"
     )
 
 

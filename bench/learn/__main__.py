@@ -2,7 +2,7 @@
 
 python -m bench.learn encode --data DATA_SET --base FOLDER --out synth.npz        # needs the project, no GPU
 python -m bench.learn walk --base FOLDER --shelf synth=synth.npz --grid search --out walk.json
-python -m bench.learn join walk-*.json --out bench/results/learn-h100.json
+python -m bench.learn join walk-*.json --out bench/results/learn-h100.json --law trainer/recipes/law.json
 """
 
 import argparse
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     join = commands.add_parser("join", help="make one result of several walks")
     join.add_argument("walks", nargs="+", type=Path)
     join.add_argument("--out", required=True, type=Path)
+    join.add_argument("--law", type=Path, help="file for the law of recall, by which the trainer says what to expect")
     join.set_defaults(run=_join)
     options = parser.parse_args(arguments)
     options.run(options)
@@ -112,9 +113,14 @@ def _join(options: argparse.Namespace) -> None:
     if len(machines) > 1:
         raise SystemExit(f"these walks are of {len(machines)} machines: join those of one")
     points = [point for walk in walks for point in walk["points"]]
-    head = json.dumps({"machine": walks[0]["machine"], "laws": _rounded(laws(points))}, indent=1).removesuffix("\n}")
+    found = _rounded(laws(points))
+    head = json.dumps({"machine": walks[0]["machine"], "laws": found}, indent=1).removesuffix("\n}")
     lines = ",\n".join(json.dumps(_rounded(point)) for point in points)
     options.out.write_text(f'{head},\n "points": [\n{lines}\n]\n}}\n')
+    if options.law:
+        recall = found["recall"]
+        document = {"source": str(options.out), "points": len(recall.pop("points"))} | recall
+        options.law.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _rounded(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How much of a catalogue an adapter holds: two laws, fitted to the points of a grid.
+"""How much of a catalogue an adapter holds: three laws, fitted to the points of a grid.
 
 A catalogue of M records asks for `need` bits: its answer tokens times the best loss that records unseen had in any
 run on so many products, so that what is known without remembering is not counted. An adapter's share of it is what its
@@ -7,17 +7,32 @@ loss on the records seen lies below that.
 - Capacity, at 30 exposures: share = 1 - exp(-(c parameters / need (steps / 1,000)^g)^k)
 - Exposures, where parameters abound (rank 64 and more): log(1 - share) is linear in the logarithms of exposures, rank,
   and records. Its R² is that of the logarithm.
+- Recall: the share of answers that come back whole, of all points that train as the trainer does. The trainer's own
+  function (`trainer.recipes.expectation`), with which it says what to expect.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.recipes.expectation import Law, Training, whole_share
+
 Vector = NDArray[np.float64]
 _ROUNDS: Final = 400
+# `compressed_bits` and `typical_lengths` of the first 1,000 answers of each catalogue, which the points do not hold.
+_COMPRESSED_BITS: Final = {"synth": 825.0, "real": 1_625.0}
+_LENGTHS: Final = {
+    "synth": (14, 21, 28, 35, 44, 55, 64, 72, 83, 94, 107, 128, 143, 169, 195, 220, 266, 322, 394, 552),
+    "real": (7, 16, 24, 29, 42, 49, 57, 66, 74, 83, 95, 104, 119, 139, 163, 193, 220, 255, 295, 391),
+}
+_TOWARDS: Final = Law(
+    exposures_needed=8.8, steepness=13, of_records=0.1, of_bits=0.45, of_rate=0.12, best_rate=8e-6, spread=0
+)
+_PULL: Final = 3e-5  # how strongly coefficients that few points decide are drawn there, in squared shares
 
 
 def laws(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -31,6 +46,7 @@ def laws(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "capacity": _fit(capacity, _capacity, target="share", start=(0.0, 0.0, 0.5)) | {"points": capacity},
         "exposures": _fit(exposures, _exposures, target="log_missing", start=(-2.0, -1.0, -0.5, 0.0))
         | {"points": exposures},
+        "recall": recall_law(points),
     }
 
 
@@ -104,16 +120,98 @@ def _fit(
 
 
 def _descend(law: Callable[..., Vector], rows: dict[str, Vector], start: Sequence[float], target: str) -> list[float]:
+    found = _descend_errors(lambda at: law(at, rows) - rows[target], np.array(start, np.float64), rounds=_ROUNDS)
+    return [float(each) for each in found]
+
+
+def _descend_errors(errors: Callable[[Vector], Vector], start: Vector, *, rounds: int) -> Vector:
     """Gauss-Newton with numeric slopes, damped (Levenberg 1944)."""
-    at, damping = np.array(start, np.float64), 1.0
-    error = law(at, rows) - rows[target]
-    for _ in range(_ROUNDS):
-        slopes = np.stack([(law(at + step, rows) - law(at, rows)) / 1e-5 for step in 1e-5 * np.eye(len(at))], 1)
+    at, damping = start, 1.0
+    error = errors(at)
+    for _ in range(rounds):
+        slopes = np.stack([(errors(at + step) - error) / 1e-5 for step in 1e-5 * np.eye(len(at))], 1)
         normal = slopes.T @ slopes
         move = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), -slopes.T @ error)
-        tried = law(at + move, rows) - rows[target]
+        tried = errors(at + move)
         if (tried**2).sum() < (error**2).sum():
             at, error, damping = at + move, tried, damping / 3
         else:
             damping = min(damping * 2, 1e9)
-    return [float(each) for each in at]
+    return at
+
+
+def recall_law(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The law of recall: coefficients, R², and for each point what is expected when the law is fitted to the others.
+
+    Points that the trainer cannot make are left out: other schedules, rates of B, weights of tokens, records that rest.
+    """
+    mine = [point for point in points if _trains_as_the_trainer(point["settings"])]
+    trainings = [_training(point) for point in mine]
+    whole = np.array([point["after"]["seen"]["whole"] for point in mine])
+    law = _fit_recall(trainings, whole, start=_TOWARDS, rounds=_ROUNDS)
+    fitted = np.array([whole_share(training, law=law) for training in trainings])
+    left_out, apart = [], []
+    for index, training in enumerate(trainings):
+        rest = [*trainings[:index], *trainings[index + 1 :]]
+        other = _fit_recall(rest, np.delete(whole, index), start=law, rounds=40)
+        left_out.append(whole_share(training, law=other))
+        if 0.01 < whole[index] < 0.99:
+            apart.append(_log_apart(training, whole[index], law=other))
+    errors = np.array(left_out) - whole
+    return {
+        "coefficients": asdict(law) | {"spread": float(np.sqrt(np.mean(np.square(apart))))},
+        "r_squared": float(1 - ((fitted - whole) ** 2).sum() / ((whole - whole.mean()) ** 2).sum()),
+        "largest_error": float(abs(fitted - whole).max()),
+        "left_out_error": {"root_mean_square": float(np.sqrt((errors**2).mean())), "largest": float(abs(errors).max())},
+        "points": [
+            {"name": point["settings"]["name"], "whole": float(share), "expected": float(expected), "left_out": other}
+            for point, share, expected, other in zip(mine, whole, fitted, left_out, strict=True)
+        ],
+    }
+
+
+def _trains_as_the_trainer(settings: dict[str, Any]) -> bool:
+    return (
+        settings["schedule"] == "linear"
+        and settings["rate_ratio"] == settings["sure_weight"] == 1
+        and not settings["rest"]
+        and not settings["is_rank_stabilised"]
+    )
+
+
+def _training(point: dict[str, Any]) -> Training:
+    settings = point["settings"]
+    return Training(
+        records=point["products"],
+        answer_tokens=_LENGTHS[settings["catalogue"]],
+        compressed_bits=_COMPRESSED_BITS[settings["catalogue"]],
+        parameters=point["parameters"],
+        rank=settings["rank"],
+        rate=settings["rate"],
+        tokens_per_step=settings["tokens_per_step"],
+        exposures=settings["exposures"],
+    )
+
+
+def _log_apart(training: Training, whole: float, *, law: Law) -> float:
+    """How far the logarithm of the exposures needed would have to be from the law's for this share."""
+    low, high = -2.0, 2.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        is_less = whole_share(training, law=law, times_needed=math.exp(middle)) < whole
+        low, high = (low, middle) if is_less else (middle, high)
+    return low
+
+
+def _fit_recall(trainings: Sequence[Training], whole: Vector, *, start: Law, rounds: int) -> Law:
+    """Least squares of the shares. The logarithms of coefficients are fitted, so that none changes its sign."""
+    names = [name for name in asdict(_TOWARDS) if name not in ("spread", "most")]
+    towards = np.log([getattr(_TOWARDS, name) for name in names])
+
+    def errors(at: Vector) -> Vector:
+        law = Law(**dict(zip(names, np.exp(at).tolist(), strict=True)), spread=0)
+        shares = np.array([whole_share(training, law=law) for training in trainings])
+        return np.concatenate([shares - whole, math.sqrt(_PULL) * (at - towards)])
+
+    at = _descend_errors(errors, np.log([getattr(start, name) for name in names]), rounds=rounds)
+    return Law(**dict(zip(names, np.exp(at).tolist(), strict=True)), spread=0)

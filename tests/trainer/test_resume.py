@@ -65,7 +65,7 @@ def test_a_run_without_a_checkpoint_is_resumed_as_it_was_or_begun_anew(
     config = replace(small_config(prepared, micro_base, run, max_steps=1), data=(str(data),))
     with pytest.raises(UserError, match="is damaged: found no file"):
         train(config)
-    assert {path.name for path in run.iterdir()} == {"config.json", "metrics.jsonl"}
+    assert {path.name for path in run.iterdir()} == {"config.json", "expectation.json", "metrics.jsonl"}
     assert anew not in capsys.readouterr().out
 
     before = (run / "config.json").read_bytes()

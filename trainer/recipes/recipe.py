@@ -32,7 +32,8 @@ class Catalogue:
 
     num_records: int
     tokens_a_record: float  # mean
-    answer_tokens_a_record: float  # mean, with the end token
+    answer_tokens: tuple[float, ...]  # typical lengths, with the end token, by `expectation.typical_lengths`
+    compressed_bits_a_record: float  # of the answers, by `expectation.compressed_bits`
     longest: int  # tokens of the longest record
     is_whole: bool  # whether all records were looked at
 
@@ -43,8 +44,16 @@ class Machine:
 
     hidden: int  # size of the base's hidden state
     base_parameters: int
-    memory_bytes: int | None  # of one GPU; None on a CPU
     is_rank_free: bool = False  # whether a step costs the same at each rank
+
+
+MEASURED_BASE: Final = "SmolLM2-135M"
+MEASURED_HIDDEN: Final = 576
+
+
+def is_measured_base(machine: Machine) -> bool:
+    """Whether the base has the sizes of the one on which recipes and law were measured."""
+    return machine.hidden == MEASURED_HIDDEN and 130e6 < machine.base_parameters < 140e6
 
 
 # The first version's settings, with which nothing of a catalogue is remembered.

@@ -12,8 +12,7 @@ from trainer.recipes.choice import choose_recipe, exposures_to_remember, rank_to
 from trainer.recipes.recipe import SEED, Catalogue, Machine, Recipe
 
 RECORDS = (1, 5, 24, 99, 100, 497, 999, 1_000, 4_000, 20_000, 100_000, 1_390_000)
-CPU = Machine(hidden=576, base_parameters=134_000_000, memory_bytes=None)
-GPU = replace(CPU, memory_bytes=80 * 2**30)
+BASE = Machine(hidden=576, base_parameters=134_000_000)
 GIVEN: dict[str, Any] = {
     "epochs": 7,
     "max_length": 300,
@@ -31,24 +30,25 @@ def catalogue(num_records: int, *, tokens: float = 206, longest: int = 400) -> C
     return Catalogue(
         num_records=num_records,
         tokens_a_record=tokens,
-        answer_tokens_a_record=0.75 * tokens,
+        answer_tokens=(0.75 * tokens,),
+        compressed_bits_a_record=4 * tokens,
         longest=longest,
         is_whole=num_records <= 1_000,
     )
 
 
-def recipe_of(num_records: int, machine: Machine = GPU, *, tokens: float = 206, **changes: Any) -> Recipe:
+def recipe_of(num_records: int, machine: Machine = BASE, *, tokens: float = 206, **changes: Any) -> Recipe:
     config = TrainConfig(data=("d",), run="r", **changes)
     return choose_recipe(config, catalogue(num_records, tokens=tokens), machine=machine)[0]
 
 
 def test_what_was_measured_to_be_good_is_chosen() -> None:
-    free = replace(GPU, is_rank_free=True)
+    free = replace(BASE, is_rank_free=True)
     measured = {
         (4_000, free): (256, 512, 15, 8_192, 1e-3, 0.99, "auto"),
-        (4_000, GPU): (64, 128, 20, 8_192, 3e-3, 0.999, "auto"),
+        (4_000, BASE): (64, 128, 20, 8_192, 3e-3, 0.999, "auto"),
         (497, free): (256, 512, 12, 4_096, 1e-3, 0.99, "auto"),
-        (497, GPU): (64, 128, 12, 4_096, 2e-3, 0.999, "auto"),
+        (497, BASE): (64, 128, 12, 4_096, 2e-3, 0.999, "auto"),
         (20_000, free): (256, 512, 26, 8_192, 1e-3, 0.99, "auto"),
     }
     names = ("lora_rank", "lora_alpha", "epochs", "tokens_per_step", "learning_rate", "adam_beta2", "base_precision")
@@ -56,12 +56,12 @@ def test_what_was_measured_to_be_good_is_chosen() -> None:
         recipe = asdict(recipe_of(num_records, machine))
         assert tuple(recipe[name] for name in names) == expected
 
-    small = recipe_of(24, CPU, tokens=81.5)  # on a CPU, with short texts
+    small = recipe_of(24, BASE, tokens=81.5)  # on a BASE, with short texts
     assert (small.lora_rank, small.epochs, small.tokens_per_step, small.learning_rate) == (32, 17, 512, 2e-3)
     assert (small.warmup_steps, small.base_precision) == (5, "auto")
 
 
-@pytest.mark.parametrize("machine", [CPU, GPU, replace(GPU, is_rank_free=True)])
+@pytest.mark.parametrize("machine", [BASE, replace(BASE, is_rank_free=True)])
 def test_more_records_never_get_a_smaller_adapter_or_smaller_steps(machine: Machine) -> None:
     recipes = [recipe_of(num_records, machine) for num_records in RECORDS]
     epochs = [max(1, 206 * num / each.tokens_per_step) for num, each in zip(RECORDS, recipes, strict=True)]
@@ -92,7 +92,7 @@ def test_what_the_user_sets_stands(kind: str, num_records: int, name: str) -> No
     is_seed = kind == "seed"
     if is_seed and name == "tokens_per_step":  # its packs stay as long as they were: the run refuses this
         return
-    recipe = seed_recipe(config) if is_seed else choose_recipe(config, catalogue(num_records), machine=GPU)[0]
+    recipe = seed_recipe(config) if is_seed else choose_recipe(config, catalogue(num_records), machine=BASE)[0]
 
     assert getattr(recipe, name) == GIVEN[name]
     assert recipe.tokens_per_step % recipe.max_length == 0
@@ -104,7 +104,7 @@ def test_what_follows_from_a_given_value_follows() -> None:
     assert recipe_of(4_000, lora_rank=512).learning_rate < recipe_of(4_000, lora_rank=256).learning_rate
     assert recipe_of(4_000, max_length=100).tokens_per_step == 8_200
     assert recipe_of(4_000, tokens_per_step=1_000).max_length == 1_000
-    assert recipe_of(4_000, replace(GPU, hidden=2_048)).learning_rate == pytest.approx(1.6e-3)
+    assert recipe_of(4_000, replace(BASE, hidden=2_048)).learning_rate == pytest.approx(1.6e-3)
     with pytest.raises(UserError, match="tokens_per_step = 9000, expected a multiple of max_length = 2048"):
         recipe_of(4_000, tokens_per_step=9_000)
 

@@ -1,0 +1,151 @@
+"""What is expected of a run: held against every measured point, over grids, and in words."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer.config import TrainConfig
+from trainer.recipes.advice import (
+    Plan,
+    advice,
+    enough_exposures,
+    enough_parts,
+    enough_rank,
+    expectation_text,
+)
+from trainer.recipes.expectation import Law, Training, compressed_bits, expect, measured_law, whole_share
+from trainer.recipes.recipe import SEED, Catalogue, Machine
+
+RESULTS = json.loads(Path("bench/results/learn-h100.json").read_text())
+LAW = measured_law()
+BASE = Machine(hidden=576, base_parameters=134_515_008, is_rank_free=True)
+TRAINING = Training(
+    records=4_000, answer_tokens=(30, 80, 160, 370), compressed_bits=825, parameters=78_151_680, rank=256, rate=1e-3,
+    tokens_per_step=8_192, exposures=15,
+)  # fmt: skip
+
+
+def plan(num_records: int, **changes: Any) -> Plan:
+    catalogue = Catalogue(
+        num_records=num_records, tokens_a_record=206, answer_tokens=(30, 80, 160, 370), compressed_bits_a_record=825,
+        longest=700, is_whole=False,
+    )  # fmt: skip
+    recipe = replace(
+        SEED, epochs=15, tokens_per_step=8_192, learning_rate=1e-3, lora_rank=256, lora_alpha=512, adam_beta2=0.99
+    )
+    values: dict[str, Any] = {"machine": BASE, "parameters": 78_151_680} | changes
+    config = TrainConfig(data=("d",), run="r", **values.pop("config", {}))
+    return Plan(config, replace(recipe, **values.pop("recipe", {})), catalogue, **values)
+
+
+def test_every_measured_point_lies_near_what_is_expected_of_it_by_the_other_points() -> None:
+    points = RESULTS["laws"]["recall"]["points"]
+    errors = [abs(point["left_out"] - point["whole"]) for point in points]
+
+    assert len(points) >= 54
+    assert math.sqrt(sum(error**2 for error in errors) / len(errors)) < 0.06
+    assert max(errors) < 0.18  # 497 real records after 6 exposures
+    assert RESULTS["laws"]["recall"]["r_squared"] > 0.98
+
+
+def test_the_law_in_the_package_is_that_of_the_results() -> None:
+    assert Law(**RESULTS["laws"]["recall"]["coefficients"]) == LAW
+
+
+@pytest.mark.parametrize(
+    ("name", "catalogue", "within"),
+    [
+        ("real r256 1e-3 4k x12", (497, (20, 60, 110, 300), 1_625), 0.05),
+        ("20,000 r256 1e-3 8k x12", (20_000, (30, 80, 160, 370), 825), 0.1),
+    ],
+)
+def test_the_catalogues_of_the_promise_are_met(
+    name: str, catalogue: tuple[int, tuple[float, ...], float], within: float
+) -> None:
+    (point,) = [point for point in RESULTS["points"] if point["settings"]["name"] == name]
+    records, tokens, bits = catalogue
+    settings = point["settings"]
+    training = replace(
+        TRAINING, records=records, answer_tokens=tokens, compressed_bits=bits, rate=settings["rate"],
+        tokens_per_step=settings["tokens_per_step"], exposures=settings["exposures"],
+    )  # fmt: skip
+
+    expected = expect(training, law=LAW, is_measured_base=True)
+    reached = point["after"]["seen"]["whole"]
+    assert expected.share == pytest.approx(reached, abs=within)
+    assert expected.low - 0.005 <= reached <= expected.high
+
+
+def test_more_exposures_and_parameters_bring_back_more_and_more_records_less() -> None:
+    for name, values in (
+        ("exposures", (0.5, 1, 5, 8, 10, 12, 15, 20, 100)),
+        ("parameters", (1e5, 3e5, 1e6, 1e7, 1e8, 1e9)),
+        ("records", (1e9, 1e7, 1e6, 1e5, 2e4, 4e3, 500, 24, 1)),
+        ("answer_tokens", ((1e5,), (1e3,), (500, 400), (500, 2), (20, 2))),
+        ("compressed_bits", (1e6, 1e4, 1_600, 800, 100, 1)),
+    ):
+        at = replace(TRAINING, exposures=11)
+        shares = [whole_share(replace(at, **{name: value}), law=LAW) for value in values]
+        assert shares == sorted(shares)
+        assert all(0 <= share <= LAW.most for share in shares)
+
+
+def test_a_band_holds_its_expectation_and_is_wider_where_the_base_was_not_measured() -> None:
+    for exposures in (1, 9, 10, 11, 12, 15, 40):
+        at = replace(TRAINING, exposures=exposures)
+        known, assumed = (expect(at, law=LAW, is_measured_base=is_known) for is_known in (True, False))
+        assert assumed.low <= known.low <= known.share == assumed.share <= known.high <= assumed.high
+
+
+def test_the_first_versions_recipe_is_expected_to_remember_nothing() -> None:
+    assert plan(4_000, recipe=vars(SEED), parameters=4_884_480).expected().high < 0.001
+
+
+def test_what_is_enough_is_enough() -> None:
+    too_large = replace(TRAINING, records=200_000, exposures=25)
+    epochs, rank, parts = (enough(too_large, law=LAW) for enough in (enough_exposures, enough_rank, enough_parts))
+    assert whole_share(too_large, law=LAW) < 0.5
+    assert epochs is not None
+    assert rank is not None
+    assert parts is not None
+    assert whole_share(replace(too_large, exposures=epochs), law=LAW) >= 0.95
+    assert whole_share(replace(too_large, exposures=epochs - 1), law=LAW) < 0.95
+    assert 256 < rank <= 1_024
+    assert 2 <= parts < 100
+    hopeless = replace(too_large, records=10**9)
+    assert [enough(hopeless, law=LAW) for enough in (enough_exposures, enough_rank, enough_parts)] == [None] * 3
+
+
+def test_the_expectation_in_words() -> None:
+    small, large = plan(4_000), plan(1_390_000)
+    told = expectation_text(small)
+    assert told.startswith("expected: about 3,9")
+    assert "of your 4,000 descriptions come back word for word (99." in told
+    assert told.endswith("after 15 epochs")
+
+    told = expectation_text(large)
+    assert "about 0 of your 1,390,000" in told
+    assert "--parts " in told
+    assert told.endswith("or show answers beside the catalogue's own text")
+    other = replace(small, machine=replace(BASE, hidden=2_048, base_parameters=1_100_000_000, is_rank_free=False))
+    assert "only assumed for this base" in expectation_text(other)
+    style = replace(large, config=replace(large.config, recipe="style"))
+    assert expectation_text(style).endswith("  to remember more: --recipe remember")
+    assert "--lora-rank" not in advice(replace(large, machine=other.machine))
+
+
+def test_steps_that_end_a_run_early_are_counted() -> None:
+    assert plan(4_000, config={"max_steps": 201}).training().exposures == pytest.approx(2, abs=0.01)
+    assert plan(4_000, config={"max_steps": 10**6}).training().exposures == 15
+
+
+def test_bits_are_those_after_compression() -> None:
+    words = ["alpha beta gamma"] * 500
+    assert compressed_bits(words) < 20
+    assert compressed_bits([f"{number * 7919 % 104729:x}" for number in range(500)]) > 10
+    assert compressed_bits([]) > 0
+    assert compressed_bits(["x" * 3_000_000, "y"]) > 0

@@ -1,0 +1,110 @@
+"""What a run will remember, in words, and what to do where that is not enough."""
+
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Final
+
+from trainer.config import TrainConfig
+from trainer.recipes.choice import exposures_to_remember, rate_to_remember, share_of_rate
+from trainer.recipes.expectation import Expectation, Law, Training, expect, measured_law, whole_share
+from trainer.recipes.recipe import MEASURED_BASE, MEASURED_HIDDEN, Catalogue, Machine, Recipe, is_measured_base
+
+_ENOUGH: Final = 0.9  # share of whole answers below which advice is given
+_GOOD: Final = 0.95  # share that the advice promises
+_RANKS: Final = (128, 256, 512, 1_024)
+_MOST_EXPOSURES: Final = 100
+_MOST_PARTS: Final = 1_024
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, as far as its expectation depends on it."""
+
+    config: TrainConfig
+    recipe: Recipe
+    catalogue: Catalogue
+    _: KW_ONLY
+    machine: Machine
+    parameters: int  # of the adapter
+    law: Law = field(default_factory=measured_law)
+
+    def expected(self) -> Expectation:
+        """What is expected to come back."""
+        return expect(self.training(), law=self.law, is_measured_base=is_measured_base(self.machine))
+
+    def training(self) -> Training:
+        """The numbers of the law. A rate is that of the measured base which this base's rate stands for."""
+        recipe, catalogue, max_steps = self.recipe, self.catalogue, self.config.max_steps
+        steps_an_epoch = max(1.0, catalogue.num_records * catalogue.tokens_a_record / recipe.tokens_per_step)
+        exposures = recipe.epochs if max_steps is None else min(recipe.epochs, max_steps / steps_an_epoch)
+        return Training(
+            records=catalogue.num_records,
+            answer_tokens=catalogue.answer_tokens,
+            compressed_bits=catalogue.compressed_bits_a_record,
+            parameters=self.parameters,
+            rank=recipe.lora_rank,
+            rate=recipe.learning_rate / share_of_rate(self.machine.hidden),
+            tokens_per_step=recipe.tokens_per_step,
+            exposures=exposures,
+        )
+
+
+def expectation_text(plan: Plan) -> str:
+    """What is expected of a run, for a person; where that is little, with what to do."""
+    expected, num, epochs = plan.expected(), plan.catalogue.num_records, plan.recipe.epochs
+    lines = [
+        f"expected: about {expected.share * num:,.0f} of your {num:,} descriptions come back word for word"
+        f" ({expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}) after"
+        f" {epochs} epoch{'s' if epochs > 1 else ''}"
+    ]
+    if not is_measured_base(plan.machine):
+        lines.append(f"  this was measured on {MEASURED_BASE}, and is only assumed for this base")
+    if plan.recipe.base_precision == "fp8":
+        lines.append("  this was measured in 16 bit; a base in fp8 remembers less")
+    if expected.share < _ENOUGH:
+        lines.append(f"  to remember more: {advice(plan) if plan.config.recipe == 'remember' else '--recipe remember'}")
+    return "\n".join(lines)
+
+
+def advice(plan: Plan) -> str:
+    """The settings, each by itself, that are expected to bring back 95 % of the answers."""
+    now, law = plan.training(), plan.law
+    found = []
+    if epochs := enough_exposures(now, law=law):
+        found.append(f"--epochs {epochs}")
+    if plan.machine.is_rank_free and (rank := enough_rank(now, law=law)):
+        found.append(f"--lora-rank {rank}")
+    if parts := enough_parts(now, law=law):
+        found.append(f"--parts {parts}")
+    found.append("show answers beside the catalogue's own text")
+    return ", or ".join(found)
+
+
+def enough_exposures(training: Training, *, law: Law) -> int | None:
+    """The fewest exposures that are enough, at most 100; None where they are not."""
+    least = int(training.exposures) + 1
+    return next((each for each in range(least, _MOST_EXPOSURES + 1) if _is_good(training, law, exposures=each)), None)
+
+
+def enough_rank(training: Training, *, law: Law) -> int | None:
+    """The lowest higher rank that is enough at the same number of exposures; None where none is."""
+    for rank in (each for each in _RANKS if each > training.rank):
+        parameters = training.parameters * rank // training.rank
+        rate = rate_to_remember(rank, tokens_per_step=training.tokens_per_step, hidden=MEASURED_HIDDEN)
+        if _is_good(training, law, rank=rank, parameters=parameters, rate=rate):
+            return rank
+    return None
+
+
+def enough_parts(training: Training, *, law: Law) -> int | None:
+    """The fewest equal parts, each with an adapter of its own, that are enough with the recipe to remember."""
+    for parts in range(2, _MOST_PARTS + 1):
+        records = -(-training.records // parts)
+        exposures = exposures_to_remember(records, rank=training.rank, steps_an_epoch=100)
+        rate = rate_to_remember(training.rank, tokens_per_step=training.tokens_per_step, hidden=MEASURED_HIDDEN)
+        if _is_good(training, law, records=records, exposures=exposures, rate=rate):
+            return parts
+    return None
+
+
+def _is_good(training: Training, law: Law, **changes: float) -> bool:
+    return whole_share(replace(training, **changes), law=law) >= _GOOD  # type: ignore[arg-type]  # fields of numbers

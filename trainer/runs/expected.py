@@ -1,0 +1,23 @@
+"""RUN/expectation.json: how many descriptions were expected to come back, and later how many did."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from trainer.recipes.advice import Plan
+from trainer.runs import names
+from trainer.runs.json_files import write_json
+from trainer.runs.recalls import Report
+
+
+def write_expectation(run: Path, plan: Plan, *, report: Report | None = None) -> None:
+    """Writes the shares of whole answers that are expected and, once the run has ended, the one that was measured."""
+    reached = report.seen.whole if report and report.seen else None
+    document = {"records": plan.catalogue.num_records, "expected": asdict(plan.expected()), "reached": reached}
+    write_json(run / names.EXPECTATION, document)
+
+
+def reached_text(plan: Plan, report: Report) -> str:
+    """What a run has reached beside what was expected, for a person."""
+    expected = plan.expected()
+    reached = f"{report.seen.whole.value:.1%} of the seen records come back whole" if report.seen else "none was asked"
+    return f"reached: {reached}; expected were {expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}"
