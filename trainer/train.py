@@ -119,6 +119,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
                 probe = make_probe(config, state.engine, stream=stream, recipe=recipe, step=start.step)
             observers = Observers(sinks, probe)
             end = fit(state, stream, config=config, recipe=recipe, start=start, observers=observers)
+            seconds = time.monotonic() - started
             report = _finish(observers, start=start, end=end)
         if accelerator.is_main_process:
             state.engine.export_adapter()
@@ -130,8 +131,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
                 copy_run(run, config.copy_to)
     except OSError as error:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
-    num_steps, seconds = end.step - start.step, time.monotonic() - started
-    accelerator.print(f"trained {num_steps} steps in {seconds:.0f}s: {run / names.ADAPTER}")
+    accelerator.print(f"trained {end.step - start.step} steps in {seconds:.0f}s: {run / names.ADAPTER}")
     if left_out := _left_out_text(end, recipe):
         accelerator.print(left_out)
     if report:

@@ -14,7 +14,7 @@ from tests.trainer.audits import damage_shard, ledger_text, rows_by_epoch
 from tests.trainer.launches import free_port, launch
 from tests.trainer.many_trainings import outcome
 from trainer.runs import names
-from trainer.runs.metrics import read_metrics
+from trainer.runs.metrics import read_metrics, read_recalls
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
@@ -27,6 +27,8 @@ SIZES = {
     "log_every": 1_000,
 }
 
+MEASURED = {"uneven shards", "one record", "missing", "nothing left", "mixture"}  # their recall, too
+
 
 def plans(prepared, base: Path, folder: Path) -> dict[str, dict]:
     """Trainings by name: few and uneven shards, fewer records than ranks, damages, mixtures."""
@@ -34,7 +36,13 @@ def plans(prepared, base: Path, folder: Path) -> dict[str, dict]:
     settings: dict[str, dict] = {}
 
     def add(name: str, *roots: object, **changes: object) -> None:
-        settings[name] = {"data": list(map(str, roots)), "base": str(base), **SIZES, **changes}
+        settings[name] = {
+            "data": list(map(str, roots)),
+            "base": str(base),
+            "recall": name in MEASURED,
+            **SIZES,
+            **changes,
+        }
 
     for name, rows, shard_rows in (
         ("one shard", 80, 80),
@@ -63,6 +71,14 @@ def shown(run: Path) -> object:
     has_ledger = (run / names.LEDGER).exists()
     counts = [{name: value for name, value in line.items() if isinstance(value, int)} for line in read_metrics(run)]
     return (ledger_text(run) if has_ledger else None), counts, (run / "adapter").exists()
+
+
+def measured(run: Path) -> list[float]:
+    """The recall of the base and of the run's end: ranks share the records, and find the same together."""
+    recalls = [each for each in read_recalls(run) if each.step == 0 or each.neutral]
+    assert bool(recalls) == (run.name in MEASURED)
+    groups = [group for each in recalls for group in (each.seen, each.unseen) if group]
+    return [number for group in groups for number in (group.records, group.answer_tokens, group.loss_after)]
 
 
 @pytest.fixture(name="alone", scope="module")
@@ -95,6 +111,7 @@ def test_any_number_of_ranks_takes_the_steps_of_one_and_fails_as_one(alone, worl
     assert outcomes == [outcomes[0]] * world  # all ranks ended alike
     for name, error in outcomes[0].items():
         assert shown(tmp_path / name) == shown(folder / name), name
+        assert measured(tmp_path / name) == pytest.approx(measured(folder / name), rel=1e-3), name
         if name in ("missing", "truncated", "flipped"):
             shard = read_manifest(settings[name]["data"][0]).splits["train"][1].path
             assert error.startswith(f"shard {shard} is damaged: ")
