@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain, islice
 from typing import Final
@@ -26,6 +27,8 @@ from trainer.stream.lanes import first_row, records_of
 
 _LEAST_READ: Final = 4_000  # of which the sample is drawn: the same ones for all small samples
 _READ_FOR_ONE: Final = 4
+
+_row_order = lru_cache(maxsize=64)(row_order)  # the blocks of a lane read the same rows one after the other
 
 
 def held_out(data: Sequence[DataSet]) -> tuple[DataSet, ...]:
@@ -112,5 +115,5 @@ def _plan(data: Sequence[DataSet], *, max_length: int, seed: int, epoch: int) ->
 def _rows(data: Sequence[DataSet], stretch: Stretch, *, seed: int) -> list[int]:
     """The numbers of a stretch's rows, in the order of training."""
     first = first_row(data, stretch.unit)
-    order = row_order(stretch.unit, seed=seed, cycle=stretch.cycle)
+    order = _row_order(stretch.unit, seed=seed, cycle=stretch.cycle)
     return [first + position for position in order[stretch.start : stretch.stop]]
