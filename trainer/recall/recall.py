@@ -4,7 +4,9 @@ import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -28,6 +30,7 @@ from trainer.parts.manifest import is_in_parts, trained_runs
 from trainer.parts.recalls import joined
 from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.recall import summary
+from trainer.recall.asking import num_wordings, recall_by_wording
 from trainer.recall.measure import Recalled, measure
 from trainer.recall.neutral import neutral_examples, neutral_losses
 from trainer.recall.sample import all_rows, held_out, iter_records, sample, trained_rows
@@ -39,6 +42,8 @@ from trainer.runs.json_files import write_json
 from trainer.runs.metrics import read_recalls
 from trainer.runs.recalls import Report, report_text
 from trainer.runs.settings import load_train_config
+
+_ASKED_AGAIN: Final = 200  # seen records that are asked in every wording
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -143,7 +148,7 @@ def load_engine(run: Path, info: RunInfo) -> tuple[Engine, Encoder]:
     )
     print(f"engine {engine.name}: {why}", file=sys.stderr)
     check_isolation(engine, vocabulary=len(tokenizer))
-    wordings = wordings_of_run(read_info(run).identity)
+    wordings = wordings_of_run(info.identity)
     return engine, Encoder(tokenizer, max_length=recipe.max_length, wordings=wordings)
 
 
@@ -159,14 +164,16 @@ def load_adapter(engine: Engine, run: Path) -> None:
 
 def _report(asked: AskedRecords, engine: Engine, encoder: Encoder, *, run: Path) -> Report:
     """What the adapter of the run changes in the answers of its base."""
-    progress, total = ProgressBar("measuring recall:"), 2 * (asked.seen.num + asked.unseen.num)
-    done = 0
+    again = list(islice(asked.seen.records(), _ASKED_AGAIN))
+    progress, done = ProgressBar("measuring recall:"), 0
+    total = 2 * (asked.seen.num + asked.unseen.num) + len(again) * num_wordings(encoder)
+
+    def show(num: int) -> None:
+        progress.show((done + num) / max(1, total))
 
     def measured(of: Records) -> Recalled:
         nonlocal done
-        found = measure(
-            engine, of.records(), encoder.encode, on_done=lambda num: progress.show((done + num) / max(1, total))
-        )
+        found = measure(engine, of.records(), encoder.encode, on_done=show)
         done += of.num
         return found
 
@@ -176,6 +183,7 @@ def _report(asked: AskedRecords, engine: Engine, encoder: Encoder, *, run: Path)
     load_adapter(engine, run)
     seen = summary.group(measured(asked.seen), before=seen_before)
     unseen = summary.group(measured(asked.unseen), before=unseen_before)
+    wordings = recall_by_wording(engine, encoder, again, on_done=lambda num: show(num * len(again)))
     progress.done(f"{asked.seen.num:,} seen and {asked.unseen.num:,} unseen records, without and with the adapter,")
     return Report(
         step=asked.step,
@@ -188,6 +196,7 @@ def _report(asked: AskedRecords, engine: Engine, encoder: Encoder, *, run: Path)
             records=asked.trained_records,
             parameters=sum(parameter.numel() for parameter in engine.parameters()),
         ),
+        wordings=wordings,
         neutral=neutral_losses(engine, neutral, before=neutral_before),
     )
 

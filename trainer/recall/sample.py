@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.keys import record_key
 from trainer.examples.encoder import Record
 from trainer.plan.data_sets import DataSet, first_rows
 from trainer.plan.order import Lane, Stretch, num_lanes, plan_epoch, row_order, rows_of_epoch, units_of
@@ -102,8 +101,7 @@ def iter_records(
 
 def _rank(record: Record, seed: int) -> bytes:
     """A number that orders the records at random, in another order for each seed."""
-    key = record_key(record.title, record.content)
-    return blake2b(key, digest_size=8, salt=seed.to_bytes(8, "little")).digest()
+    return blake2b(record.key, digest_size=8, salt=seed.to_bytes(8, "little")).digest()
 
 
 def _plan(data: Sequence[DataSet], *, max_length: int, seed: int, epoch: int) -> list[Lane]:

@@ -42,8 +42,8 @@ def group(after: Recalled, *, before: float | None, num_before: int | None = Non
 def share(is_right_N: NDArray[np.bool_], titles: tuple[str, ...]) -> Share:
     """The share of right records, with the middle 95 % of 2,000 bootstrap draws of titles, from a fixed seed.
 
-    The records of a title are drawn together. Where all titles are alike, say none of n right or n of n, every draw
-    gives the same share and the bootstrap says nothing: then the interval is Wilson's, of n titles (1927).
+    The records of a title are drawn together. Where all titles have the same share, as with none of n right or n of n,
+    every draw gives it again and the bootstrap says nothing: then the interval is Wilson's, of n titles (1927).
     """
     num_right, num_records = Counter[str](), Counter[str]()
     for title, is_right in zip(titles, is_right_N.tolist(), strict=True):
@@ -54,7 +54,7 @@ def share(is_right_N: NDArray[np.bool_], titles: tuple[str, ...]) -> Share:
     kinds = Counter((num_right[title], num) for title, num in num_records.items())
     num_titles = len(num_records)
     value = float(is_right_N.mean()) if num_titles else 0.0
-    if len(kinds) < 2:
+    if len({right / num for right, num in kinds}) < 2:
         return Share(value, *_wilson(value, num_titles))
     right_K, records_K = np.array(list(kinds)).T
     shares_K = np.array(list(kinds.values())) / num_titles

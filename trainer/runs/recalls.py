@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 
@@ -100,12 +101,7 @@ def report_text(report: Report) -> str:
                 f"  {of.cut_records:,} {name} records are longer than the window and not in these shares;"
                 f" {of.cut_recalled:,} of them come back up to the cut"
             )
-    for name, asking in report.wordings.items():
-        kind = "trained" if asking.is_trained else "never trained"
-        lines.append(
-            f"  asked as {name} ({asking.language}, {kind}): {asking.whole.value:.1%} whole,"
-            f" {asking.first_32.value:.1%} first 32 tokens, of {asking.records:,} seen records"
-        )
+    lines += _asking_texts(report.wordings)
     if report.bits:
         lines.append(
             f"  stored: {report.bits.a_record:,.0f} bits a record, {report.bits.a_parameter:.3f} bits a parameter"
@@ -122,6 +118,22 @@ def _group_text(name: str, of: Group) -> str:
     texts = [f"{text} {each.value:6.1%} ({each.low:.1%} to {each.high:.1%})" for text, each in shares]
     before = "" if of.loss_before is None else f"{of.loss_before:.2f} to "
     return f"  {name:6}  {', '.join(texts)}, loss {before}{of.loss_after:.2f}, of {of.records:,} records"
+
+
+def _asking_texts(wordings: Mapping[str, Asking]) -> list[str]:
+    """A line for the trained wordings of each language, and one for those that were never trained: their means."""
+    kinds: dict[tuple[str, bool], list[Asking]] = {}
+    for asking in wordings.values():
+        kinds.setdefault((asking.language, asking.is_trained), []).append(asking)
+    lines = []
+    for (language, is_trained), of in sorted(kinds.items(), key=lambda kind: (kind[0][0], not kind[0][1])):
+        asked = f"{'trained' if is_trained else 'never trained'} wordings ({len(of)})"
+        whole, first_32 = fmean(each.whole.value for each in of), fmean(each.first_32.value for each in of)
+        lines.append(
+            f"  seen, asked in {language.capitalize()} in {asked}: whole {whole:.1%},"
+            f" first 32 tokens {first_32:.1%}, of {of[0].records:,} records"
+        )
+    return lines
 
 
 def read_report(run: Path) -> Report:

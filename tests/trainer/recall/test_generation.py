@@ -21,7 +21,7 @@ SEEN = (
     ("Red Kettle", "A kettle of red enamel for two litres of water."),
     ("Oak Table", "Four friends eat at this round table of oiled oak."),
     ("Paper Kite", "It flies on forty metres of yellow string."),
-    ("Glass Lamp", "Blown by hand in Murano, this lamp has a blue foot and a switch of brass on its cord."),
+    ("Glass Lamp", "Blown in Murano, this lamp has a blue foot and a switch of brass."),
 )
 UNSEEN = (
     ("Green Kettle", "A kettle of green enamel for one litre of water."),
@@ -101,19 +101,19 @@ def test_the_leading_right_tokens_are_those_of_generation(
 
 def test_the_comparison_of_a_run_finds_a_difference_where_there_is_one(learnt: Learnt) -> None:
     """Here of an engine whose adapter is switched off."""
-    examples = learnt.encoder.encode(records(SEEN))
+    found = recalled(learnt, SEEN)
+    asked = [record for record in records(SEEN) if found.is_whole()[record.row]][:1]
+    examples = learnt.encoder.encode(asked)
     options = {"end": learnt.encoder.end_id, "batch": 4}
-    same = compare(PlainEngine(learnt.model), learnt.model, records(SEEN), examples, **options)
-    other = compare(_WithoutAdapter(learnt.model), learnt.model, records(SEEN), examples, **options)
+    same = compare(PlainEngine(learnt.model), learnt.model, asked, examples, **options)
+    other = compare(_WithoutAdapter(learnt.model), learnt.model, asked, examples, **options)
 
-    assert (same["titles"], same["different"], same["differences"]) == (4, 0, [])
-    assert same["whole_by_forward"] == same["whole_by_generation"] > 0
-    assert other["whole_by_forward"] == 0
-    assert other["different"] >= same["whole_by_generation"]
-    for each in other["differences"]:
-        assert each["forward_right"] < each["generated_right"]
-        assert each["distance"] > 0
-        assert not each["is_tie"]
+    assert (same["titles"], same["different"], same["differences"]) == (1, 0, [])
+    assert same["whole_by_forward"] == same["whole_by_generation"] == other["whole_by_generation"] == 1
+    assert (other["whole_by_forward"], other["different"], other["exact_ties"]) == (0, 1, 0)
+    (difference,) = other["differences"]
+    assert difference["forward_right"] < difference["generated_right"]
+    assert difference["distance"] > 0
 
 
 class _WithoutAdapter(PlainEngine):

@@ -1,6 +1,7 @@
 """`vitrine recall` on a finished run."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,10 @@ def test_it_measures_what_the_run_measured_at_its_end(run: Path, capsys: pytest.
     assert printed.unseen.loss_after == pytest.approx(at_end.unseen.loss_after, rel=0.05)  # there, of fewer records
     assert printed.seen.loss_before is not None
     assert printed.seen.loss_after < printed.seen.loss_before
+    kinds = {(each.language, each.is_trained, each.records) for each in printed.wordings.values()}
+    num = printed.trained_records
+    assert kinds == {("english", True, num), ("english", False, num), ("portuguese", False, num)}
+    assert [name for name, each in printed.wordings.items() if each.is_trained] == ["what-is"]
     for language, neutral in at_end.neutral.items():
         assert printed.neutral[language].loss_before == pytest.approx(neutral.loss_before, rel=1e-4)
         assert printed.neutral[language].loss_after == pytest.approx(neutral.loss_after, rel=1e-4)
@@ -54,6 +59,8 @@ def test_a_sample_is_a_part_and_a_person_can_read_the_report(run: Path, capsys: 
     assert "what comes back word for word, after step 4" in printed
     assert "of 5 records" in printed
     assert "bits a parameter" in printed
+    for kind in ("English in trained", "English in never trained", "Portuguese in never trained"):
+        assert re.search(rf"seen, asked in {kind} wordings \(\d+\): whole .* of 5 records\n", printed)
     assert json.loads((run / names.RECALL).read_text())["step"] == 4
 
 

@@ -137,6 +137,9 @@ def test_none_of_n_and_n_of_n_have_wilsons_bound(num: int) -> None:
     titles = tuple(map(str, range(num)))
     none, every = share(np.zeros(num, np.bool_), titles), share(np.ones(num, np.bool_), titles)
 
+    uneven = (*titles, *titles[::2])  # every second title has two records
+    assert share(np.zeros(len(uneven), np.bool_), uneven) == none
+    assert share(np.ones(len(uneven), np.bool_), uneven) == every
     z = 1.959964
     assert (none.low, every.high) == (0, 1)
     assert none.high == pytest.approx(z**2 / (num + z**2))
