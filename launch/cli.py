@@ -1,4 +1,4 @@
-"""The `vitrine` command: settings are checked before anything heavy starts, then the part that does the work runs."""
+"""The `vitrine` command: settings are checked before anything heavy starts, then the module that does the work runs."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ from command.entry import DEBUG, exit_code
 from command.options import Parser, add_config_option, add_options
 from command.settings import load_settings
 from command.signals import raising_on_signals
-from launch import demo, inspection, parts, synthesis, verification
+from launch import demo, heavy, inspection, synthesis, verification
 from launch.processes import require_installed
 from spark_jobs.config import PrepareConfig
 from synth.config import SynthConfig
@@ -31,7 +31,7 @@ class Command:
     help: str
     examples: str
     positional: str = ""  # the setting that is given without an option
-    launch: type | None = None  # settings of how the part is started, for those that run in processes of their own
+    launch: type | None = None  # settings of how its module is started, for those that run in processes of their own
     load: Callable[..., Any] | None = None  # makes the settings, where load_settings is not enough
 
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     command, values = COMMANDS[arguments.command], vars(arguments)
-    if rest and rest[0] == "--" and command.launch is parts.LaunchTraining:
+    if rest and rest[0] == "--" and command.launch is heavy.LaunchTraining:
         if not all(each.startswith("-") for each in rest[1:2]):
             parser.error(f"expected an option of 'accelerate launch' behind --, found {rest[1]}")
         values["accelerate"] = tuple(rest[1:])
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.run(*settings)
 
     if arguments.debug:
-        os.environ[DEBUG] = "1"  # for the processes of a part, too
+        os.environ[DEBUG] = "1"  # for the processes of a module, too
     with raising_on_signals() as received:  # so that either signal leaves time to tidy up
         code = exit_code(run)
     return 128 + received[0] if received else code
@@ -114,11 +114,11 @@ COMMANDS: Final = {
     ),
     "prepare": Command(
         PrepareConfig,
-        parts.prepare,
+        heavy.prepare,
         "clean a catalogue and write it as shards with a manifest, on Spark",
         "  vitrine prepare --input trn.json.gz --output data\n"
         "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --on spark://host:7077",
-        launch=parts.Launch,
+        launch=heavy.Launch,
     ),
     "inspect": Command(
         inspection.InspectConfig,
@@ -138,37 +138,37 @@ COMMANDS: Final = {
     ),
     "train": Command(
         TrainConfig,
-        parts.train,
+        heavy.train,
         "train a 4-bit base with LoRA on prepared shards, on Accelerate",
         "  vitrine train --data data --run runs/first\n"
         "  vitrine train --data s3://bucket/data --run runs/first --num-processes 4\n"
         "  vitrine train --data data --run runs/first --resume\n"
         "  vitrine train --data data --run runs/large --parts 8\n"
         "  vitrine train --data data --run runs/first -- --main_process_port 29501   (after --: to accelerate launch)",
-        launch=parts.LaunchTraining,
-        load=parts.load_training,
+        launch=heavy.LaunchTraining,
+        load=heavy.load_training,
     ),
     "ask": Command(
         AskConfig,
-        parts.ask,
+        heavy.ask,
         "ask a trained model about a product",
         "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'",
         positional="question",
-        launch=parts.Launch,
+        launch=heavy.Launch,
     ),
     "recall": Command(
         RecallConfig,
-        parts.recall,
+        heavy.recall,
         "measure how much of the catalogue a trained model gives back word for word",
         "  vitrine recall --run runs/first\n  vitrine recall --run runs/first --all --json",
-        launch=parts.Launch,
+        launch=heavy.Launch,
     ),
     "evaluate": Command(
         EvaluateConfig,
-        parts.evaluate,
+        heavy.evaluate,
         "compare answers before and after training with the true descriptions",
         "  vitrine evaluate --run runs/first --seen 10 --unseen 5",
-        launch=parts.Launch,
+        launch=heavy.Launch,
     ),
     "demo": Command(
         demo.DemoConfig,

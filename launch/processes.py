@@ -1,4 +1,4 @@
-"""Runs a part of Vitrine in processes of its own, passes signals on, and reports how it ended."""
+"""Runs a module of Vitrine in processes of its own, passes signals on, and reports how it ended."""
 
 import contextlib
 import importlib.util
@@ -25,7 +25,7 @@ _DEFAULTS: Final = {
 }
 
 
-def run_part(
+def run_module(
     argv: list[str],
     *,
     command: str,
@@ -34,10 +34,10 @@ def run_part(
     environment: Mapping[str, str] | None = None,
     advice: str = "",
 ) -> int:
-    """Runs a part in processes of its own and returns its exit code; in a dry run, prints its command instead.
+    """Runs a module in processes of its own and returns its exit code; in a dry run, prints its command instead.
 
     UserError where a package is missing: `needs` names it, and the project's extra that installs it. `command` and
-    `advice` stand in the message that the part was killed.
+    `advice` stand in the message that it was killed.
     """
     if dry_run:
         print(shlex.join(argv))
@@ -56,7 +56,7 @@ def run_explaining(
     environment: Mapping[str, str],
     advice: str = "",
 ) -> int:
-    """The exit code of a part that `run` runs in this environment; prints why it ended where it could not say so."""
+    """The exit code of a module that `run` runs in this environment; prints why it ended where it could not say so."""
     with calling() as path:
         code = run(argv, {**_DEFAULTS, **os.environ, **environment, CALLER: str(path)})
         # With USER_ERROR_CODE, Accelerate has refused its own options and printed why.
@@ -66,7 +66,7 @@ def run_explaining(
                 f" memory{advice}",
                 file=sys.stderr,
             )
-        # A launcher between this process and the part may change the part's exit code.
+        # A launcher between this process and the module may change the module's exit code.
         return reported_code(path) or code if code else 0
 
 

@@ -1,4 +1,4 @@
-"""The commands whose work is done by a part in processes of its own: prepare, train, ask, recall, evaluate."""
+"""The commands whose work is done by heavy modules, in processes of their own: all that need Spark or PyTorch."""
 
 import sys
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from command.settings import check_settings, given_settings, setting
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch.argv import module_argv, train_argv
-from launch.processes import require_installed, run_part
+from launch.processes import require_installed, run_module
 from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
 from trainer.bases.source import require_base
@@ -25,7 +25,7 @@ _RESUME: Final = "; --resume goes on from the last checkpoint"
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How a part is started."""
+    """How the module that does the work is started."""
 
     dry_run: bool = setting(False, help="print the command that would run, and run nothing", changes="nothing")
 
@@ -48,7 +48,7 @@ class LaunchTraining(Launch):
 def prepare(config: PrepareConfig, launch: Launch) -> int:
     """Runs the preparation on Spark."""
     argv = module_argv("spark_jobs.prepare", config)
-    return run_part(argv, command="prepare", dry_run=launch.dry_run, needs=("pyspark", "spark"))
+    return run_module(argv, command="prepare", dry_run=launch.dry_run, needs=("pyspark", "spark"))
 
 
 def load_training(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -77,7 +77,7 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
         return train_parts(config, gpus=[] if launch.cpu else gpus(), num_at_once=num_processes, dry_run=launch.dry_run)
     argv = train_argv(config, num_processes=num_processes, use_cpu=not num_gpus, accelerate=launch.accelerate)
     environment = {} if num_gpus else {"ACCELERATE_USE_CPU": "true"}
-    return run_part(
+    return run_module(
         argv, command="train", dry_run=launch.dry_run, needs=_TRAIN, environment=environment, advice=_RESUME
     )
 
@@ -86,18 +86,18 @@ def ask(config: AskConfig, launch: Launch) -> int:
     """Asks a trained model one question."""
     require_run(Path(config.run))
     argv = module_argv("trainer.answers.answer", config)
-    return run_part(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
+    return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
 
 
 def recall(config: RecallConfig, launch: Launch) -> int:
     """Measures what a trained run gives back word for word."""
     require_run(Path(config.run))
     argv = module_argv("trainer.recall.recall", config)
-    return run_part(argv, command="recall", dry_run=launch.dry_run, needs=_TRAIN)
+    return run_module(argv, command="recall", dry_run=launch.dry_run, needs=_TRAIN)
 
 
 def evaluate(config: EvaluateConfig, launch: Launch) -> int:
     """Compares answers before and after training with the truth."""
     require_run(Path(config.run))
     argv = module_argv("trainer.answers.evaluate", config)
-    return run_part(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)
+    return run_module(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)
