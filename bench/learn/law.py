@@ -43,7 +43,7 @@ def laws(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     exposures = [row for row in rows if row["rank"] >= 64 and row["is_plain"]]
     return {
         "best_unseen_loss": best,
-        "capacity": _fit(capacity, _capacity, target="share", start=(0.0, 0.0, 0.5)) | {"points": capacity},
+        "capacity": _fit(capacity, share_held, target="share", start=(0.0, 0.0, 0.5)) | {"points": capacity},
         "exposures": _fit(exposures, _exposures, target="log_missing", start=(-2.0, -1.0, -0.5, 0.0))
         | {"points": exposures},
         "recall": recall_law(points),
@@ -86,7 +86,7 @@ def _row(point: dict[str, Any], best_unseen: float) -> dict[str, Any]:
     }
 
 
-def _capacity(at: Sequence[float], rows: dict[str, Vector]) -> Vector:
+def share_held(at: Sequence[float], rows: dict[str, Vector]) -> Vector:
     log_c, log_k, power = at
     x = np.exp(log_c) * rows["parameters"] / rows["need_bits"] * (rows["steps"] / 1_000) ** power
     return 1 - np.exp(-(x ** np.exp(log_k)))
@@ -146,7 +146,7 @@ def recall_law(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Points that the trainer cannot make are left out: other schedules, rates of B, weights of tokens, records that rest.
     """
     mine = [point for point in points if _trains_as_the_trainer(point["settings"])]
-    trainings = [_training(point) for point in mine]
+    trainings = [training_of(point) for point in mine]
     whole = np.array([point["after"]["seen"]["whole"] for point in mine])
     law = _fit_recall(trainings, whole, start=_TOWARDS, rounds=_ROUNDS)
     fitted = np.array([whole_share(training, law=law) for training in trainings])
@@ -179,7 +179,7 @@ def _trains_as_the_trainer(settings: dict[str, Any]) -> bool:
     )
 
 
-def _training(point: dict[str, Any]) -> Training:
+def training_of(point: dict[str, Any]) -> Training:
     settings = point["settings"]
     return Training(
         records=point["products"],

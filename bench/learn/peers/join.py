@@ -1,0 +1,119 @@
+"""One result of the peers' outputs and of our own runs' folders, as short as the documents need it.
+
+python -m bench.learn.peers.join trl.json unsloth.json --run NAME=FOLDER … --device NAME --out bench/results/FILE.json
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.learn.peers.recipe import REACHED
+from bench.learn.peers.training import s_to
+
+Document = Mapping[str, Any]
+_SETTINGS: Final = (
+    "recipe", "epochs", "tokens_per_step", "learning_rate", "adam_beta2", "lora_rank", "lora_alpha", "wording", "parts",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads all files and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peers", nargs="*", type=Path, help="outputs of bench.learn.peers, of one library or several")
+    parser.add_argument("--run", action="append", default=[], help="NAME=FOLDER of a run of vitrine train")
+    parser.add_argument("--device", required=True, help="the GPU of our runs, which their folders do not name")
+    parser.add_argument("--out", required=True, type=Path)
+    options = parser.parse_args(arguments)
+    outputs = [json.loads(path.read_text()) for path in options.peers]
+    peers = [_peer([each for each in outputs if each["library"] == name]) for name in _names(outputs)]
+    runs = [our_run(name, Path(folder)) for name, _, folder in (text.partition("=") for text in options.run)]
+    document = {"peers": peers, "ours": {"device": options.device, "runs": runs}}
+    options.out.write_text(json.dumps(_rounded(document), indent=1) + "\n")
+
+
+def our_run(name: str, folder: Path) -> dict[str, Any]:
+    """A run's settings, curve and last recall. `train_s` is the sum of its steps, without start and probes."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = {line["step"]: line for line in lines if "step_s" in line}  # steps made twice, after a resume, count once
+    seconds, records, clock_s, trained = {0: 0.0}, {0: 0}, 0.0, 0
+    for step in sorted(steps):
+        clock_s, trained = clock_s + steps[step]["step_s"], trained + steps[step]["records"]
+        seconds[step], records[step] = clock_s, trained
+    report = json.loads((folder / "recall.json").read_text())
+    curve = [
+        {
+            "exposures": records[line["step"]] / report["trained_records"],
+            "train_s": seconds[line["step"]],
+            "seen": _shares(line["recall"]["seen"]),
+            "unseen": _shares(line["recall"]["unseen"]),
+        }
+        for line in lines
+        if line.get("recall") and line["recall"]["seen"]
+    ]
+    config = json.loads((folder / "config.json").read_text())
+    settings = {key: config["config"][key] for key in _SETTINGS}
+    return {
+        "name": name, "settings": settings, "versions": config["versions"], "products": report["trained_records"],
+        "steps": len(steps), "train_s": clock_s, "step_s": median(each["step_s"] for each in steps.values()),
+        "tokens_per_s": sum(each["tokens"] for each in steps.values()) / clock_s,
+        "s_to_90": s_to(curve, REACHED), "curve": curve, "bits": report["bits"], "neutral": report["neutral"],
+        "wordings": report["wordings"],
+        "after": {kind: _shares(report[kind]) | {"interval": _interval(report[kind])} for kind in ("seen", "unseen")},
+    }  # fmt: skip
+
+
+def _names(outputs: Sequence[Document]) -> list[str]:
+    return sorted({each["library"] for each in outputs})
+
+
+def _peer(outputs: Sequence[Document]) -> dict[str, Any]:
+    """The outputs of one library's workers."""
+    runs = [run for output in outputs for run in output["runs"]]
+    whole = max(run["products"] for run in runs)
+    return {
+        "library": outputs[0]["library"],
+        "machine": outputs[0]["machine"],
+        "failures": [failure for output in outputs for failure in output["failures"]],
+        "search": [_peer_run(run, curve=()) for run in runs if run["products"] < whole],
+        "finals": [_peer_run(run, curve=run["curve"]) for run in runs if run["products"] == whole],
+    }
+
+
+def _peer_run(run: Document, *, curve: Sequence[Document]) -> dict[str, Any]:
+    kept = ("name", "products", "steps", "is_cut", "train_s", "tokens_per_s", "compiled_s", "s_to_90")
+    found = {key: run[key] for key in kept} | {"exposures": run["settings"]["exposures"]}
+    found["after"] = {kind: _shares(run["after"][kind]) for kind in ("seen", "unseen")}
+    if curve:
+        found["curve"] = [
+            {"exposures": point["exposures"], "train_s": point["train_s"]}
+            | {kind: _shares(point[kind]) for kind in ("seen", "unseen")}
+            for point in curve
+        ]
+    return found
+
+
+def _shares(group: Document) -> dict[str, Any]:
+    """A group's shares and loss, as our runs or our grids write them."""
+    names = ("first_8", "first_32", "whole")
+    shares = {name: group[name]["value"] if isinstance(group[name], Mapping) else group[name] for name in names}
+    return shares | {"loss": group["loss_after"] if "loss_after" in group else group["loss"]}
+
+
+def _interval(group: Document) -> list[float]:
+    """Of the whole answers."""
+    return [group["whole"]["low"], group["whole"]["high"]]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()
