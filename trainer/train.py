@@ -32,6 +32,7 @@ from trainer.facts import measure_catalogue, measure_machine
 from trainer.loop import Observers, fit, without_long_collections
 from trainer.plan.data_sets import DataSet, open_data
 from trainer.plan.order import Rank, rows_of_epoch
+from trainer.rates import RECORDS, RateTrial, assumed_text, is_tried, trial_text, try_rates, write_trials
 from trainer.recall.probe import make_probe
 from trainer.recipes.advice import Plan, expectation_text
 from trainer.recipes.choice import choose_recipe, recipe_text
@@ -49,6 +50,7 @@ from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
 from trainer.step import TrainState, make_train_state
 from trainer.stream.cursor import Cursor
+from trainer.stream.lanes import first_records
 from trainer.stream.packs import PackStream
 
 _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
@@ -96,15 +98,20 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         machine = measure_machine(config, base, device=accelerator.device)
         recipe, why = choose_recipe(config, catalogue, machine=machine)
         accelerator.print(recipe_text(config, recipe, why=why), flush=True)
+        is_assumed = is_tried(config, machine)
         config = replace(config, **asdict(recipe))
         # All that can be wrong is found before any file of an earlier run is changed.
         state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer)
         plan = Plan(config, recipe, catalogue, machine=machine, parameters=_num_parameters(state))
+        recipe, trials = _with_tried_rate(recipe, state, stream, config=config) if is_assumed else (recipe, [])
+        config = replace(config, learning_rate=recipe.learning_rate)
         start = _start(config, state, stream, base=base, last=last)
         if accelerator.is_main_process:
             lock.take(make_folder=True)
             claim_run(config, data, identity=start.identity, new_base=new_base)
             write_expectation(run, plan)
+            if trials:
+                write_trials(run, trials)
             if config.copy_to and config.overwrite:
                 delete_copy(config.copy_to)
         accelerator.wait_for_everyone()
@@ -203,6 +210,21 @@ def build(
     accelerator.print(f"engine {engine.name}: {why}", flush=True)
     check_isolation(engine, vocabulary=len(tokenizer))
     return make_train_state(engine, accelerator, config=config, recipe=recipe), stream
+
+
+def _with_tried_rate(
+    recipe: Recipe, state: TrainState, stream: PackStream, *, config: TrainConfig
+) -> tuple[Recipe, list[RateTrial]]:
+    """The recipe with the rate that a trial finds, and the trial; without a GPU as it is. Collective."""
+    if state.accelerator.device.type != "cuda":
+        state.accelerator.print(assumed_text(), flush=True)
+        return recipe, []
+    examples = stream.encoder.encode(first_records(stream.data, min(RECORDS, stream.num_records), skip_damaged=True))
+    trials = try_rates(state.engine, examples, config=config, recipe=recipe) if examples else []
+    for trial in trials:
+        state.accelerator.print(trial_text(trial, num_records=len(examples)), flush=True)
+    rates = [trial.rate for trial in trials if trial.is_chosen]
+    return replace(recipe, learning_rate=rates[0]) if rates else recipe, trials
 
 
 def check_strategy(accelerator: Accelerator) -> None:

@@ -124,7 +124,7 @@ def sizes(catalogue: Catalogue, *, max_length: int | None, tokens_per_step: int 
     wanted = max(1.0, catalogue.tokens_a_record * math.sqrt(catalogue.num_records))
     tokens = tokens_per_step or min(most, 2 ** round(math.log2(wanted)))
     if max_length is None:
-        longest = (catalogue.longest // 64 + 2) * 64 if catalogue.is_whole else _WINDOW  # another wording may be longer
+        longest = -(-catalogue.longest // 64) * 64 if catalogue.is_whole else _WINDOW
         max_length = min(_WINDOW, tokens_per_step or max(tokens, longest))
     if tokens_per_step is None:
         tokens = max_length * max(1, round(tokens / max_length))

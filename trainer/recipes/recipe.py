@@ -34,7 +34,7 @@ class Catalogue:
     tokens_a_record: float  # mean
     answer_tokens: tuple[float, ...]  # typical lengths, with the end token, by `expectation.typical_lengths`
     compressed_bits_a_record: float  # of the answers, by `expectation.compressed_bits`
-    longest: int  # tokens of the longest record
+    longest: int  # tokens of the longest record in the longest wording
     is_whole: bool  # whether all records were looked at
 
 

@@ -11,11 +11,12 @@ CHECKPOINTS: Final = "checkpoints"
 LEDGER: Final = "ledger"
 METRICS: Final = "metrics.jsonl"
 EXPECTATION: Final = "expectation.json"
+RATES: Final = "rates.json"
 EVALUATION: Final = "evaluation.json"
 RECALL: Final = "recall.json"
 
 # In the order of deletion: first what a resume would start from.
-ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, EXPECTATION, LEDGER, EVALUATION, RECALL, CONFIG)
+ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, EXPECTATION, RATES, LEDGER, EVALUATION, RECALL, CONFIG)
 
 # Of a run in parts: what it knows of all parts, and their data sets. Each part has the folder of a run below it.
 PARTS: Final = "parts.json"
