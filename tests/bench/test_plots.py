@@ -9,6 +9,7 @@ import pytest
 from bench.figures import RESULTS
 from bench.learn.peers.join import our_run
 from bench.learn.plots.__main__ import IMAGES, images
+from bench.learn.plots.charts import soonest
 from bench.learn.plots.svg import Axis
 
 DRAWN = {path.name: text for path, text in images()}
@@ -45,7 +46,7 @@ def test_a_logarithmic_axis_gives_equal_factors_equal_room() -> None:
 def test_a_run_is_read_with_steps_that_a_resume_made_twice(tmp_path: Path) -> None:
     def group(share: float) -> dict[str, object]:
         interval = {"value": share, "low": share, "high": share}
-        return {"first_8": interval, "first_32": interval, "whole": interval, "loss_after": 1 - share}
+        return {"first_8": interval, "first_32": interval, "whole": interval, "loss_after": 1 - share, "records": 5}
 
     def probe(step: int, share: float) -> dict[str, object]:
         return {"step": step, "recall": {"seen": group(share), "unseen": group(0)}}
@@ -67,12 +68,24 @@ def test_a_run_is_read_with_steps_that_a_resume_made_twice(tmp_path: Path) -> No
     assert run["train_s"] == 15
     assert run["s_to_90"] == 13  # half-way from 80 % at 11 s to all at 15 s
     assert run["after"]["seen"]["interval"] == [1, 1]
+    assert not run["is_stopped"]
+
+    (tmp_path / "recall.json").unlink()
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, [probe(0, 0), probe(2, 0.8)])))
+    stopped = our_run("run", tmp_path)
+
+    assert stopped["is_stopped"]
+    assert "train_s" not in stopped
+    assert [point["step"] for point in stopped["curve"]] == [0, 2]
+    assert stopped["after"]["seen"]["whole"] == 0.8
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
 def test_the_readme_has_the_figures_of_the_results(name: str) -> None:
-    """Seconds and whole answers of the runs in its table of results."""
+    """Seconds and whole answers of our runs and of each peer's best."""
     text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8").replace(",", ".")
     results = json.loads((RESULTS / "learn-peers-h100.json").read_text())
-    for run in results["ours"]["runs"]:
-        assert f"{run['train_s']:.1f} s | {100 * run['after']['seen']['whole']:.1f} %" in text
+    timed = [run for run in results["ours"] if run.get("train_s")]
+    for run in [*timed, *(soonest(peer["finals"]) for peer in results["peers"])]:
+        whole = f"{100 * run['after']['seen']['whole']:.1f} %"
+        assert f"| {run['train_s']:.1f} s | {whole} | {run['s_to_90']:.1f} s |" in text

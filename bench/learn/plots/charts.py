@@ -86,7 +86,7 @@ def exposures(grid: Document, words: Words) -> str:
 
 def seconds(peers: Document, words: Words) -> str:
     """Recall against seconds of training: each program's run that reached 90 % first, or else came nearest."""
-    runs = {"Vitrine": [run for run in peers["ours"]["runs"] if run["name"] == OURS]}
+    runs = {"Vitrine": [run for run in peers["ours"] if run["name"] == OURS]}
     runs |= {_NAMES[peer["library"]]: peer["finals"] for peer in peers["peers"]}
     series = []
     for colour, (name, found) in enumerate(runs.items()):
