@@ -85,7 +85,11 @@ class TrainConfig:
         least=1,
         most=2**30,
     )
-    wording: str = setting(DEFAULT_WORDING, help="wording of the question that the model is trained to answer")
+    wording: str = setting(
+        DEFAULT_WORDING,
+        help="wordings of the question that are trained: mixed (all), english, portuguese, or a single one by its name,"
+        " such as what-is, or alpaca for the first version's prompt",
+    )
     tokens_per_step: int | None = setting(
         None,
         help="tokens in one optimizer step over all GPUs, padding included: a multiple of MAX_LENGTH (default: as the"
