@@ -1,6 +1,6 @@
 """What a run recalls by forward pass, held against what transformers and PEFT generate from the same adapter.
 
-python -m bench.train.generation --run RUN --titles 1000 --dtype bf16 --out RUN/generation.json
+python -m bench.train.generation --run RUN --titles 1000 --dtype bf16 --out generation.json
 
 With bf16 the forward pass is that of the engine that training chooses on this machine. With fp32 both use one model:
 then a difference could only come from packs, masks or the cache.
@@ -21,6 +21,7 @@ from torch import Tensor
 from bench.learn.generation import greedy
 from trainer.config import RecallConfig
 from trainer.engines.base import load_base
+from trainer.engines.dense import dequantise
 from trainer.engines.engine import Engine, PlainEngine
 from trainer.examples.encoder import Example, Record
 from trainer.recall.measure import measure
@@ -41,18 +42,21 @@ class Difference:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compares, prints the counts and writes everything to a file."""
+    """Compares and prints the counts; writes everything to a file where one is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", required=True, type=Path)
     parser.add_argument("--titles", type=int, default=1_000, help="seen ones, and at most as many unseen ones")
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--batch", type=int, default=128, help="answers that are generated at once")
     parser.add_argument("--data", action="append", help="the data sets of the run, where they have moved")
-    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--out", type=Path, help="file for the counts and every difference")
     options = parser.parse_args(arguments)
     found = compare_run(options)
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps({name: value for name, value in found.items() if name != "differences"}))
+    if options.out:
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
+    for name in ("seen", "unseen"):
+        found[name].pop("differences")
+    print(json.dumps(found))
 
 
 def compare_run(options: argparse.Namespace) -> dict[str, Any]:
@@ -64,6 +68,7 @@ def compare_run(options: argparse.Namespace) -> dict[str, Any]:
     engine, encoder = load_engine(run, info)
     load_adapter(engine, run)
     base = load_base(base_of(run, info.config["base"]), device=device, compute_type=options.dtype)
+    dequantise(base)
     model: Any = PeftModel.from_pretrained(base, run / names.ADAPTER).eval()
     if options.dtype == "fp32":
         engine = PlainEngine(model)

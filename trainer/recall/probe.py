@@ -96,7 +96,8 @@ class Probe:
         if self.measured or step:
             return None
         neutral = neutral_losses(self.engine, neutral_examples(self.stream.encoder))
-        recall_of(self.engine, self.seen)  # compiles kernels, which is no part of what a probe takes
+        if self.engine.model.device.type == "cuda":
+            recall_of(self.engine, self.seen)  # compiles kernels, which is no part of what a probe takes
         return self.measure(step, neutral=neutral)
 
     def is_due(self) -> bool:
