@@ -27,7 +27,7 @@ from trainer.parts.manifest import (
     part_data,
     write_parts_info,
 )
-from trainer.parts.recalls import joined
+from trainer.parts.recalls import Expectation, joined, joined_expectation
 from trainer.plan.data_sets import open_data
 from trainer.runs import names
 from trainer.runs.json_files import write_json
@@ -167,9 +167,15 @@ def _report(run: Path, progress: _Progress) -> int:
 
 
 def _report_recall(run: Path, info: PartsInfo) -> None:
-    """Joins what the parts measured at their ends, where all of them did, to RUN/recall.json."""
+    """Joins what the parts measured at their ends, where all of them did, and what was expected of them."""
     folders = [run / each.folder for each in info.runs]
-    if all((folder / names.RECALL).is_file() for folder in folders):
-        report = joined([read_report(folder) for folder in folders])
-        write_json(run / names.RECALL, report)
-        print(report_text(report), flush=True)
+    if not all((folder / name).is_file() for folder in folders for name in (names.RECALL, names.EXPECTATION)):
+        return
+    report = joined([read_report(folder) for folder in folders])
+    write_json(run / names.RECALL, report)
+    print(report_text(report), flush=True)
+    parts = [msgspec.json.decode((each / names.EXPECTATION).read_bytes(), type=Expectation) for each in folders]
+    whole = joined_expectation(parts, reached=report.seen.whole if report.seen else None)
+    write_json(run / names.EXPECTATION, whole)
+    band = f"{whole.expected.share:.1%}, between {whole.expected.low:.1%} and {whole.expected.high:.1%}"
+    print(f"expected of all parts were {band}", flush=True)

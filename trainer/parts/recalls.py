@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from trainer.runs.recalls import Asking, Bits, Group, Neutral, Report, Share
 
 Part = TypeVar("Part", Group, Asking)
@@ -29,6 +31,36 @@ def joined(reports: Sequence[Report]) -> Report:
             language: _neutral([report.neutral[language] for report in reports if language in report.neutral])
             for language in dict.fromkeys(language for report in reports for language in report.neutral)
         },
+    )
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """A share of descriptions that was expected to come back, and the ends of its error band."""
+
+    share: float
+    low: float
+    high: float
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """RUN/expectation.json: what was expected of a run, and what was measured at its end."""
+
+    records: int
+    expected: Expected
+    reached: Share | None
+
+
+def joined_expectation(parts: Sequence[Expectation], *, reached: Share | None) -> Expectation:
+    """What was expected of all parts. One law foretold them all, so its error is theirs together."""
+    records = [part.records for part in parts]
+    return Expectation(
+        records=sum(records),
+        expected=Expected(
+            share=_mean([part.expected.share for part in parts], records),
+            low=_mean([part.expected.low for part in parts], records),
+            high=_mean([part.expected.high for part in parts], records),
+        ),
+        reached=reached,
     )
 
 

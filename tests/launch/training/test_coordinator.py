@@ -64,7 +64,7 @@ def _whole(prepared, micro_base: Path, tmp_path_factory: pytest.TempPathFactory)
     run = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coordinator, "Pool", PoolInThisProcess)
-        assert train(prepared, micro_base, run, "--parts", "2", "--ledger") == 0
+        assert train(prepared, micro_base, run, "--parts", "2", "--ledger", "--no-recall") == 0
     return run
 
 
@@ -99,24 +99,29 @@ def test_the_parts_together_train_each_record_once_an_epoch(whole: Path, prepare
     assert [run.recipe["lora_rank"] for run in info.runs] == [16, 16]  # as the recipe decided
 
 
-def test_what_the_parts_remember_is_joined(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At the end of training, and when it is measured again: here of all records."""
+@pytest.mark.usefixtures("_here")
+def test_what_the_parts_remember_is_joined(
+    prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of training, and when it is measured again."""
+    run = tmp_path / "run"
 
     def records() -> list[int]:
-        reports = [read_report(run) for run in (whole, whole / "part-000", whole / "part-001")]
+        reports = [read_report(each) for each in (run, run / "part-000", run / "part-001")]
         return [report.seen.records for report in reports if report.seen]
 
+    assert train(prepared, micro_base, run, "--parts", "2", "--max-steps", "1", "--limit", "40") == 0
     at_end = records()
     assert at_end[0] == at_end[1] + at_end[2] > 0
+    expectation = json.loads((run / "expectation.json").read_text())
+    assert expectation["records"] == 40
+    assert expectation["reached"] == json.loads((run / "recall.json").read_text())["seen"]["whole"]
+    assert "expected of all parts were " in capsys.readouterr().out
 
-    recall(RecallConfig(run=str(whole), all=True))
-    assert records() == [300, *(run.records for run in read_parts(whole).runs)]
-    report = read_report(whole)
-    assert report.trained_records == 300
-    assert report.unseen is not None
-    assert report.unseen.records == 12
+    recall(RecallConfig(run=str(run), sample=5))
+    assert records() == [6, 3, 3]
     out, err = capsys.readouterr()
-    assert "of 300 records" in out
+    assert "of 6 records" in out
     assert [line for line in err.splitlines() if line.startswith("part-")] == ["part-000 (1/2)", "part-001 (2/2)"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.parts.recalls import joined
+from trainer.parts.recalls import Expectation, Expected, joined, joined_expectation
 from trainer.runs.recalls import Asking, Bits, Group, Neutral, Report, Share, report_text
 
 
@@ -70,3 +70,16 @@ def test_what_a_part_did_not_measure_is_not_made_up() -> None:
     both = joined([report(100, Share(0.9, 0.8, 1.0)), report(100, Share(0.9, 0.8, 1.0), loss_before=None)])
     assert both.seen is not None
     assert both.seen.loss_before is None
+
+
+def test_what_was_expected_counts_by_records() -> None:
+    parts = [
+        Expectation(records=100, expected=Expected(0.9, 0.8, 1.0), reached=None),
+        Expectation(records=300, expected=Expected(0.5, 0.4, 0.6), reached=None),
+    ]
+    both = joined_expectation(parts, reached=Share(0.7, 0.6, 0.8))
+
+    assert both.records == 400
+    assert both.expected.share == pytest.approx(0.6)
+    assert both.expected.low == pytest.approx(0.5)
+    assert both.expected.high == pytest.approx(0.7)
