@@ -40,6 +40,7 @@ def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer
         compressed_bits_a_record=compressed_bits([record.content for record in records]),
         longest=max((len(example.ids) for example in in_longest_wording), default=SEED.max_length),
         is_whole=len(data) == 1 and len(records) == num_records,
+        has_wordings=len(wordings) > 1,
     )
 
 

@@ -285,12 +285,12 @@ def _identity(config: TrainConfig, state: TrainState, stream: PackStream, *, bas
 
 
 def _left_out_text(end: RunState, recipe: Recipe) -> str:
-    """How many records the whole run, with all its resumes, cut or skipped; empty if it did neither."""
+    """How often the whole run, with all its resumes, cut or skipped a record; empty if it did neither."""
     parts = []
     if end.cut_records:
-        parts.append(f"{end.cut_records:,} records were longer than {recipe.max_length} tokens and cut")
+        parts.append(f"{end.cut_records:,} times a record was longer than {recipe.max_length} tokens and cut")
     if end.skipped_records:
-        parts.append(f"{end.skipped_records:,} records could not be read and were skipped")
+        parts.append(f"{end.skipped_records:,} times a record could not be read and was skipped")
     return "; ".join(parts)
 
 

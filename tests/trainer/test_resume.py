@@ -117,7 +117,7 @@ def test_what_is_cut_is_counted_over_the_whole_run(
 
     num_cut = sum(line["cut_records"] for line in read_metrics(run))
     assert num_cut > 0
-    assert capsys.readouterr().out.endswith(f"\n{num_cut} records were longer than 32 tokens and cut\n")
+    assert capsys.readouterr().out.endswith(f"\n{num_cut} times a record was longer than 32 tokens and cut\n")
 
 
 def test_a_last_line_of_metrics_that_was_cut_off_is_dropped(prepared, micro_base: Path, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ class Plan:
             rate=recipe.learning_rate / share_of_rate(self.machine.hidden),
             tokens_per_step=recipe.tokens_per_step,
             exposures=exposures,
+            has_wordings=catalogue.has_wordings,
         )
 
 

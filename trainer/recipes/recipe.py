@@ -36,6 +36,7 @@ class Catalogue:
     compressed_bits_a_record: float  # of the answers, by `expectation.compressed_bits`
     longest: int  # tokens of the longest record in the longest wording
     is_whole: bool  # whether all records were looked at
+    has_wordings: bool = False  # whether records are asked in several wordings
 
 
 @dataclass(frozen=True, kw_only=True)
