@@ -192,7 +192,8 @@ def make_probe(config: TrainConfig, engine: Engine, *, stream: PackStream, recip
         seen=asked(samples.seen[: samples.num_seen]),
         unseen=asked(samples.unseen[: samples.num_unseen]),
         measured=measured,
-        schedule=Schedule(measured[-1].step, measured[-1].seconds) if measured else Schedule(0, 0.0),
+        # The measurement at the end of a run that is then resumed took longer than a probe.
+        schedule=Schedule(measured[-1].step, min(each.seconds for each in measured)) if measured else Schedule(0, 0.0),
     )
 
 
