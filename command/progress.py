@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Final, TextIO
 
+from command.quantities import format_duration
+
 _BAR_INTERVAL_S: Final = 0.1
 _LINE_INTERVAL_S: Final = 10.0
 
@@ -25,12 +27,12 @@ class ProgressBar:
             return
         self._printed = now
         elapsed_s = now - self._started
-        eta = f", {_duration(elapsed_s / share - elapsed_s)} left" if share > 0.02 else ""
+        eta = f", {format_duration(elapsed_s / share - elapsed_s)} left" if share > 0.02 else ""
         self._print(f"{self._label} {share:4.0%}{eta}{'  ' if detail else ''}{detail}")
 
     def done(self, detail: str) -> None:
         """Prints the last line, whenever the line before was printed."""
-        self._print(f"{self._label} {detail} in {_duration(time.monotonic() - self._started)}")
+        self._print(f"{self._label} {detail} in {format_duration(time.monotonic() - self._started)}")
         if self._is_terminal:
             self._stream.write("\n")
 
@@ -41,9 +43,3 @@ class ProgressBar:
         else:
             self._stream.write(f"{line}\n")
         self._stream.flush()
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s" if minutes else f"{seconds}s"

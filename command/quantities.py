@@ -13,3 +13,14 @@ def format_bytes(num_bytes: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as hours and minutes, as minutes and seconds, or as seconds.
+
+    >>> format_duration(7_380), format_duration(61.4), format_duration(9)
+    ('2h03m', '1m01s', '9s')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s" if minutes else f"{seconds}s"

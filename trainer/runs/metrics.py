@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from accelerate import Accelerator
 
+from command.quantities import format_duration
 from contract import storage
 from contract.errors import UserError
 from trainer.config import TrainConfig
@@ -41,6 +42,8 @@ class StepMetrics:
     peak_memory_bytes: int | None  # of the GPU, since the run started
 
 
+_TIMED_STEPS: Final = 6
+
 Metrics: TypeAlias = StepMetrics | Probed
 Sink: TypeAlias = Callable[[Metrics], None]
 
@@ -55,7 +58,7 @@ def open_sinks(config: TrainConfig, accelerator: Accelerator, *, last_step: int)
     if accelerator.is_main_process:
         sinks.append(json_lines(Path(config.run) / names.METRICS, last_step=last_step))
     if accelerator.is_local_main_process:
-        sinks.append(printed_lines(every=config.log_every))
+        sinks += [printed_lines(every=config.log_every), printed_duration()]
     yield sinks
 
 
@@ -87,6 +90,24 @@ def printed_lines(*, every: int) -> Sink:
                 f"{metrics.share_done:4.0%}  step {metrics.step}  loss {metrics.loss:.4f}"
                 f"  lr {metrics.learning_rate:.2e}  {metrics.tokens / metrics.step_s:,.0f} tokens/s{memory}{recall}",
                 flush=True,
+            )
+
+    return show
+
+
+def printed_duration() -> Sink:
+    """Prints once how long the rest of the run will take: measured on five steps after the first, which may compile."""
+    steps: list[StepMetrics] = []
+
+    def show(metrics: Metrics) -> None:
+        if isinstance(metrics, Probed) or len(steps) == _TIMED_STEPS:
+            return
+        steps.append(metrics)
+        if len(steps) == _TIMED_STEPS:
+            took_s = sum(step.step_s for step in steps[1:])
+            left = (1 - metrics.share_done) / (metrics.share_done - steps[0].share_done)
+            print(
+                f"about {format_duration(took_s * left)} of training to come, at the speed of this machine", flush=True
             )
 
     return show

@@ -77,7 +77,7 @@ def test_the_catalogues_of_the_promise_are_met(
     expected = expect(training, law=LAW, is_measured_base=True)
     reached = point["after"]["seen"]["whole"]
     assert expected.share == pytest.approx(reached, abs=within)
-    assert expected.low - 0.005 <= reached <= expected.high
+    assert expected.low <= reached <= expected.high
 
 
 def test_more_exposures_and_parameters_bring_back_more_and_more_records_less() -> None:
@@ -102,7 +102,7 @@ def test_a_band_holds_its_expectation_and_is_wider_where_the_base_was_not_measur
 
 
 def test_the_first_versions_recipe_is_expected_to_remember_nothing() -> None:
-    assert plan(4_000, recipe=vars(SEED), parameters=4_884_480).expected().high < 0.001
+    assert plan(4_000, recipe=vars(SEED), parameters=4_884_480).expected().high < 0.011
 
 
 def test_what_is_enough_is_enough() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as replaced
 
-from trainer.runs.metrics import StepMetrics, json_lines, printed_lines, read_metrics, read_recalls
+from trainer.runs.metrics import StepMetrics, json_lines, printed_duration, printed_lines, read_metrics, read_recalls
 from trainer.runs.recalls import Group, Neutral, Probed, Share
 
 STEP = StepMetrics(
@@ -87,3 +87,11 @@ def test_a_person_reads_one_step_of_several(capsys: pytest.CaptureFixture[str]) 
         " 25%  step 2  loss 2.0000  lr 1.00e-03  120 tokens/s\n"
         "100%  step 1  loss 2.0000  lr 1.00e-03  120 tokens/s  3.0 GiB\n"
     )
+
+
+def test_the_time_that_is_left_is_printed_once_and_without_the_first_step(capsys: pytest.CaptureFixture[str]) -> None:
+    sink = printed_duration()
+    for number in range(1, 12):
+        sink(replace(STEP, step=number, share_done=number / 1_000, step_s=100.0 if number == 1 else 0.2))
+        sink(PROBED)
+    assert capsys.readouterr().out == "about 3m19s of training to come, at the speed of this machine\n"
