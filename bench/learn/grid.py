@@ -148,10 +148,42 @@ def _large() -> list[Recipe]:
     ]  # fmt: skip
 
 
+def _recipes() -> list[Recipe]:
+    """What the trainer's recipes choose, and points around it that decide its law of recall."""
+
+    def wide(name: str, **changes: Any) -> Recipe:
+        given: dict[str, Any] = {"rank": 256, "alpha": 512, "rate": 1e-3, "beta2": 0.99, "tokens_per_step": 8_192}
+        return Recipe(name=name, **given | changes)
+
+    def narrow(name: str, **changes: Any) -> Recipe:
+        return Recipe(name=name, **{"rate": 3e-3, "tokens_per_step": 8_192} | changes)
+
+    real: dict[str, Any] = {"catalogue": "real", "tokens_per_step": 4_096}
+    return [
+        narrow("recipe real r64 2e-3 4k x12", **real, rate=2e-3, exposures=12, marks=(3, 6)),
+        wide("recipe n1000 r256 1e-3 8k x12", products=1_000, exposures=12, marks=(6,)),
+        narrow("recipe n1000 r64 3e-3 8k x13", products=1_000, exposures=13, marks=(6,)),
+        wide("recipe n4000 r256 1e-3 8k x15", products=4_000, exposures=15, marks=(5, 10)),
+        narrow("recipe n4000 r64 3e-3 8k x20", products=4_000, exposures=20, marks=(5, 10, 15)),
+        wide("law n1000 r256 1e-3 8k x6", products=1_000, exposures=6, marks=(3,)),
+        narrow("law n1000 r64 3e-3 8k x8", products=1_000, exposures=8, marks=(4,)),
+        narrow("law n1000 r8 3e-3 8k x12", products=1_000, rank=8, alpha=16, exposures=12, marks=(6,)),
+        wide("law n2000 r256 1e-3 8k x8", products=2_000, exposures=8, marks=(4,)),
+        narrow("law n2000 r16 3e-3 8k x12", products=2_000, rank=16, alpha=32, exposures=12, marks=(6,)),
+        wide("law real r256 1e-3 4k x6", **real, exposures=6, marks=(3,)),
+        narrow("law real r64 2e-3 4k x7", **real, rate=2e-3, exposures=7, marks=(3,)),
+        wide("law n4000 r256 1e-3 8k x12", products=4_000, exposures=12, marks=(6,)),
+        wide("law n8000 r256 1e-3 8k x12", products=8_000, exposures=12, marks=(4, 8)),
+        narrow("style n4000 r64 1e-3 8k x1", products=4_000, rate=1e-3, exposures=1, marks=()),
+        Recipe(name="seed n4000 r16 2e-4 16k x1", products=4_000, rank=16, alpha=16, rate=2e-4, exposures=1, marks=()),
+    ]  # fmt: skip
+
+
 GRIDS: Final[dict[str, Callable[[], list[Recipe]]]] = {
     "search": _search,
     "real": _real,
     "capacity": _capacity,
     "wordings": _wordings,
     "large": _large,
+    "recipes": _recipes,
 }

@@ -1,12 +1,10 @@
-"""How much of a catalogue an adapter holds: three laws, fitted to the points of a grid.
+"""How much of a catalogue an adapter holds: two laws, fitted to the points of a grid.
 
 A catalogue of M records asks for `need` bits: its answer tokens times the best loss that records unseen had in any
 run on so many products, so that what is known without remembering is not counted. An adapter's share of it is what its
 loss on the records seen lies below that.
 
 - Capacity, at 30 exposures: share = 1 - exp(-(c parameters / need (steps / 1,000)^g)^k)
-- Exposures, where parameters abound (rank 64 and more): log(1 - share) is linear in the logarithms of exposures, rank,
-  and records. Its R² is that of the logarithm.
 - Recall: the share of answers that come back whole, of all points that train as the trainer does. The trainer's own
   function (`trainer.recipes.expectation`), with which it says what to expect.
 """
@@ -23,6 +21,7 @@ from trainer.recipes.expectation import Law, Training, whole_share
 
 Vector = NDArray[np.float64]
 _ROUNDS: Final = 400
+_OF_CAPACITY: Final = ("parameters", "need_bits", "steps", "share")
 # `compressed_bits` and `typical_lengths` of the first 1,000 answers of each catalogue, which the points do not hold.
 _COMPRESSED_BITS: Final = {"synth": 825.0, "real": 1_625.0}
 _LENGTHS: Final = {
@@ -36,16 +35,13 @@ _PULL: Final = 3e-5  # how strongly coefficients that few points decide are draw
 
 
 def laws(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Both laws' coefficients, R² and errors, for points of the made-up catalogue that went well."""
+    """Both laws' coefficients, R² and errors."""
     best = _best_unseen(points)
     rows = [_row(point, best[point["products"]]) for point in points if point["settings"]["catalogue"] == "synth"]
     capacity = [row for row in rows if row["name"].startswith("capacity")]
-    exposures = [row for row in rows if row["rank"] >= 64 and row["is_plain"]]
     return {
         "best_unseen_loss": best,
-        "capacity": _fit(capacity, share_held, target="share", start=(0.0, 0.0, 0.5)) | {"points": capacity},
-        "exposures": _fit(exposures, _exposures, target="log_missing", start=(-2.0, -1.0, -0.5, 0.0))
-        | {"points": exposures},
+        "capacity": _capacity_law(capacity) | {"points": capacity},
         "recall": recall_law(points),
     }
 
@@ -60,16 +56,10 @@ def _best_unseen(points: Sequence[dict[str, Any]]) -> dict[int, float]:
 
 
 def _row(point: dict[str, Any], best_unseen: float) -> dict[str, Any]:
-    """What the laws need of a point."""
+    """What the law of capacity needs of a point."""
     settings, seen = point["settings"], point["after"]["seen"]
     need = point["answer_tokens"] * best_unseen / math.log(2)
     share = 1 - seen["loss"] / best_unseen
-    is_plain = (
-        settings["schedule"] == "linear"
-        and settings["rate_ratio"] == settings["sure_weight"] == 1
-        and not settings["rest"]
-        and settings["rate"] * settings["rank"] / settings["tokens_per_step"] < 1e-4  # others were unstable
-    )
     return {
         "name": settings["name"],
         "rank": settings["rank"],
@@ -79,10 +69,8 @@ def _row(point: dict[str, Any], best_unseen: float) -> dict[str, Any]:
         "parameters": point["parameters"],
         "need_bits": need,
         "share": share,
-        "log_missing": math.log(seen["loss"] / best_unseen),
         "bits_a_parameter": share * need / point["parameters"],
         "whole": seen["whole"],
-        "is_plain": is_plain,
     }
 
 
@@ -92,39 +80,29 @@ def share_held(at: Sequence[float], rows: dict[str, Vector]) -> Vector:
     return 1 - np.exp(-(x ** np.exp(log_k)))
 
 
-def _exposures(at: Sequence[float], rows: dict[str, Vector]) -> Vector:
-    constant, of_exposures, of_rank, of_records = at
-    logs = constant + of_exposures * np.log(rows["exposures"] / 10) + of_rank * np.log(rows["rank"] / 64)
-    return logs + of_records * np.log(rows["records"] / 4_000)
-
-
-def _fit(
-    points: Sequence[dict[str, Any]], law: Callable[..., Vector], *, target: str, start: tuple[float, ...]
-) -> dict[str, Any]:
+def _capacity_law(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Least squares; `left_out_error` is the largest error of a point that was not among those fitted."""
-    names = ("rank", "records", "steps", "exposures", "parameters", "need_bits", target)
-    rows = {name: np.array([point[name] for point in points], np.float64) for name in names}
-    found = _descend(law, rows, start, target)
-    errors = law(found, rows) - rows[target]
+    rows = {name: np.array([point[name] for point in points], np.float64) for name in _OF_CAPACITY}
+    found = _fit_capacity(rows, start=np.array([0.0, 0.0, 0.5]))
+    errors = share_held(found, rows) - rows["share"]
     left_out = []
     for index in range(len(points)):
         others = {name: np.delete(values, index) for name, values in rows.items()}
-        left_out.append(abs(law(_descend(law, others, found, target), rows)[index] - rows[target][index]))
-    spread = ((rows[target] - rows[target].mean()) ** 2).sum()
+        left_out.append(abs(share_held(_fit_capacity(others, start=found), rows)[index] - rows["share"][index]))
+    spread = ((rows["share"] - rows["share"].mean()) ** 2).sum()
     return {
-        "coefficients": found,
+        "coefficients": [float(each) for each in found],
         "r_squared": float(1 - (errors**2).sum() / spread),
         "largest_error": float(abs(errors).max()),
         "left_out_error": float(max(left_out)),
     }
 
 
-def _descend(law: Callable[..., Vector], rows: dict[str, Vector], start: Sequence[float], target: str) -> list[float]:
-    found = _descend_errors(lambda at: law(at, rows) - rows[target], np.array(start, np.float64), rounds=_ROUNDS)
-    return [float(each) for each in found]
+def _fit_capacity(rows: dict[str, Vector], *, start: Vector) -> Vector:
+    return _descend(lambda at: share_held(at, rows) - rows["share"], start, rounds=_ROUNDS)
 
 
-def _descend_errors(errors: Callable[[Vector], Vector], start: Vector, *, rounds: int) -> Vector:
+def _descend(errors: Callable[[Vector], Vector], start: Vector, *, rounds: int) -> Vector:
     """Gauss-Newton with numeric slopes, damped (Levenberg 1944)."""
     at, damping = start, 1.0
     error = errors(at)
@@ -148,12 +126,12 @@ def recall_law(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     mine = [point for point in points if _trains_as_the_trainer(point["settings"])]
     trainings = [training_of(point) for point in mine]
     whole = np.array([point["after"]["seen"]["whole"] for point in mine])
-    law = _fit_recall(trainings, whole, start=_TOWARDS, rounds=_ROUNDS)
+    law = _fit_recall(trainings, whole, start=_TOWARDS, rounds=100)
     fitted = np.array([whole_share(training, law=law) for training in trainings])
     left_out, apart = [], []
     for index, training in enumerate(trainings):
         rest = [*trainings[:index], *trainings[index + 1 :]]
-        other = _fit_recall(rest, np.delete(whole, index), start=law, rounds=40)
+        other = _fit_recall(rest, np.delete(whole, index), start=law, rounds=10)
         left_out.append(whole_share(training, law=other))
         if 0.01 < whole[index] < 0.99:
             apart.append(_log_apart(training, whole[index], law=other))
@@ -213,5 +191,5 @@ def _fit_recall(trainings: Sequence[Training], whole: Vector, *, start: Law, rou
         shares = np.array([whole_share(training, law=law) for training in trainings])
         return np.concatenate([shares - whole, math.sqrt(_PULL) * (at - towards)])
 
-    at = _descend_errors(errors, np.log([getattr(start, name) for name in names]), rounds=rounds)
+    at = _descend(errors, np.log([getattr(start, name) for name in names]), rounds=rounds)
     return Law(**dict(zip(names, np.exp(at).tolist(), strict=True)), spread=0)

@@ -146,7 +146,7 @@ def test_the_laws_in_the_results_are_those_of_their_points() -> None:
 
     found = laws(results["points"])
 
-    for law in ("capacity", "exposures"):
+    for law in ("capacity", "recall"):
         assert found[law]["coefficients"] == pytest.approx(results["laws"][law]["coefficients"], rel=0.01)
         assert found[law]["r_squared"] == pytest.approx(results["laws"][law]["r_squared"], abs=1e-3)
 
