@@ -1,7 +1,9 @@
 """`vitrine train --parts`: each part trained alone to the same adapter, however often and wherever it is stopped."""
 
 import json
+import os
 import shutil
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -160,7 +162,9 @@ def test_parts_killed_and_resumed_on_another_number_of_processes_give_the_same_a
     options = ["train", "--data", prepared.root, "--base", str(micro_base), "--run", str(run), *OPTIONS]
     training = launch("launch.cli", *options, "--parts=2", "--num-processes=1", "--cpu", "--no-recall", run=run)
     wait_for_a_checkpoint(training, run / "part-000")
-    training.kill()
+    os.kill(training.process.pid, signal.SIGKILL)
+    training.wait_for_nobody(within_s=30)  # no part outlives the command
+    training.process.wait()
     assert states(run) == ["training", "waiting"]
     assert not (run / "part-000" / "adapter").exists()
 
