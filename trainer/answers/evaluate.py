@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from command.entry import exit_code
 from command.options import parse_settings
@@ -22,6 +22,8 @@ from trainer.runs.folder import read_info
 from trainer.runs.json_files import write_json
 from trainer.stream.lanes import first_records, trained_records
 
+Item = TypeVar("Item")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 where the user has to change something."""
@@ -34,25 +36,27 @@ def evaluate(config: EvaluateConfig) -> None:
     """Asks about seen and unseen titles, prints the table and writes RUN/evaluation.json."""
     run = Path(config.run)
     runs = trained_runs(run, data=config.data)
-    seen, unseen = (evenly(num, len(runs)) for num in (config.seen, config.unseen))
-    of_runs = [_asked(each, seen=seen[number], unseen=unseen[number]) for number, each in enumerate(runs)]
-    asked = [(split, record) for split in (SEEN, UNSEEN) for of_run in of_runs for record in of_run[split]]
+    of_runs = [_asked(each, seen=config.seen, unseen=config.unseen) for each in runs]
+    seen = in_turn([each[SEEN] for each in of_runs], config.seen)
+    unseen = in_turn([each[UNSEEN] for each in of_runs], config.unseen)
+    asked = [*((SEEN, record) for record in seen), *((UNSEEN, record) for record in unseen)]
     comparisons = list(compare(load_answerer(run), asked, max_new_tokens=config.max_new_tokens))
     write_json(run / names.EVALUATION, comparisons)
     print(table(comparisons))
 
 
-def evenly(num: int, parts: int) -> list[int]:
-    """A number divided among parts; some get one more than others.
+def in_turn(lists: Sequence[Sequence[Item]], num: int) -> list[Item]:
+    """The first `num` items, one of each list in turn; a list that is over has no more turns.
 
-    >>> evenly(10, 4)
-    [2, 3, 2, 3]
+    >>> in_turn(["ab", "cde", "f"], 5)
+    ['a', 'c', 'f', 'b', 'd']
     """
-    return [num * (part + 1) // parts - num * part // parts for part in range(parts)]
+    longest = max(map(len, lists))
+    return [each[turn] for turn in range(longest) for each in lists if turn < len(each)][:num]
 
 
 def _asked(run: TrainedRun, *, seen: int, unseen: int) -> dict[str, list[Record]]:
-    """So many records that this run was trained on, and so many of its val and test splits."""
+    """Up to so many records that this run was trained on, and up to so many of its val and test splits."""
     info = read_info(run.folder)
     data = reopen_data(run.data, config=info.config, dataset_ids=info.dataset_ids)
     others = [replace(data_set, split=split) for split in ("val", "test") for data_set in data]
