@@ -107,7 +107,8 @@ def write_parts_info(run: Path, info: PartsInfo) -> None:
 def changed_by(info: PartsInfo, config: TrainConfig, dataset_ids: list[str]) -> list[str]:
     """The settings and data sets with which a run in parts cannot be resumed, in words."""
     defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
-    found = differences(info.config, settings_of_result(config), defaults=defaults)
+    now = msgspec.to_builtins(settings_of_result(config))  # lists for tuples, as in the file
+    found = differences(info.config, now, defaults=msgspec.to_builtins(defaults))
     if info.dataset_ids != dataset_ids:
         found.append(f"data sets was {info.dataset_ids!r} and is {dataset_ids!r}")
     return found
