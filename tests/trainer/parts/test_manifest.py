@@ -51,8 +51,6 @@ def test_what_titles_would_be_misled_by_is_refused(tmp_path: Path, before: str, 
     parts_info(tmp_path)
     path = tmp_path / names.PARTS
     head, _, tail = path.read_text().rpartition(before)
-        path.read_text().rpartition(before) if before == '"parts": 2,' else path.read_text().partition(before)
-    )
     path.write_text(head + after + tail)
 
     with pytest.raises(UserError, match=r"parts\.json was not written by this version"):
