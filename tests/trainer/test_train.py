@@ -211,7 +211,7 @@ def test_only_what_was_learnt_counts_as_seen(
         ({"data": "/nowhere"}, "no manifest.json in /nowhere"),
         ({"resume": True}, "nothing to resume"),
         ({"max_length": 1}, "max_length = 1, expected an integer of at least "),
-        ({"base": "tiny", "max_length": 8}, "max_length = 8, expected an integer of at least 1"),
+        ({"base": "tiny", "max_length": 8}, "max_length = 8, expected an integer of at least "),
     ],
 )
 def test_a_users_mistake_is_told_with_code_2_and_leaves_nothing(

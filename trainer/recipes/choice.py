@@ -61,7 +61,7 @@ def recipe_text(config: TrainConfig, recipe: Recipe, *, why: str) -> str:
     return (
         f"recipe {config.recipe}: {why}{as_given}\n"
         f"  {passes}, {recipe.tokens_per_step:,} tokens a step, learning rate {recipe.learning_rate:.1e},"
-        f" rank {recipe.lora_rank}, alpha {recipe.lora_alpha}, base in {recipe.base_precision}"
+        f" rank {recipe.lora_rank}, alpha {recipe.lora_alpha}"
     )
 
 
