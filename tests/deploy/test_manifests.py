@@ -20,6 +20,7 @@ import yaml
 from command.options import parse_settings
 from launch import cli
 from spark_jobs.config import PrepareConfig
+from tests.launch.evaluations import write_evaluation
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -122,16 +123,14 @@ def test_the_command_of_a_service_is_one_of_ours(name: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("evaluated", "rouge_l", "code"), [(0, (0.0, 0.9), 0), (0, (0.0, 0.1), 1), (0, (0.9, 0.9), 1), (2, (0.0, 0.9), 2)]
+    ("evaluated", "rouge_l", "code"), [(0, (0.0, 1.0), 0), (0, (0.0, 0.1), 1), (0, (1.0, 1.0), 1), (2, (0.0, 1.0), 2)]
 )
 def test_the_last_service_ends_with_0_only_if_the_model_learnt(
     evaluated: int, rouge_l: tuple[float, float], code: int, tmp_path: Path
 ) -> None:
-    run, before, after = tmp_path / "demo", *rouge_l
+    run = tmp_path / "demo"
     run.mkdir()
-    texts = {"split": "train", "title": "", "truth": "", "before": "", "after": ""}
-    comparison = {**texts, "rouge_l_before": before, "rouge_l_after": after}
-    (run / "evaluation.json").write_text(json.dumps([comparison]))
+    write_evaluation(run, seen=rouge_l, unseen=(0.1, 0.1))
     script = command_on_this_machine("evaluate")[2].replace("/work/demo", str(run))
     # In place of ours: a command that only ends as it is told, and the Python of the tests.
     functions = f'vitrine() {{ return {evaluated}; }}; python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'

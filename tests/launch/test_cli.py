@@ -15,14 +15,9 @@ from command.machine import count_gpus
 from command.settings import load_settings
 from launch import cli
 from launch.argv import train_argv
-from launch.demo import CATALOGUE, CONFIGS
+from launch.demo import CONFIGS
 from spark_jobs.config import PrepareConfig
-from synth.catalogue import write_catalogue
-from synth.config import SynthConfig
 from trainer.config import TrainConfig
-
-# What the shipped catalogue is made of.
-DEMO_CATALOGUE = {"rows": 400, "seed": 7, "broken": 0.02, "mean_content_chars": 110}
 
 
 def _vitrine(*argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -227,14 +222,6 @@ def test_every_shipped_config_loads(path: Path) -> None:
     paths = {"input": "i", "output": "o"} if cls is PrepareConfig else {"data": "d", "run": "r"}
 
     assert load_settings(cls, file=str(path), overrides=paths)
-
-
-def test_the_shipped_catalogue_is_what_synth_makes(tmp_path: Path) -> None:
-    truth = write_catalogue(SynthConfig(output=str(tmp_path / "demo.json"), **DEMO_CATALOGUE))
-
-    assert (tmp_path / "demo.json").read_bytes() == CATALOGUE.read_bytes()
-    assert 200 <= truth["kept"] <= 400
-    assert min(truth["rejected"].values()) >= 1
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
