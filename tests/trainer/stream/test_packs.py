@@ -16,11 +16,13 @@ from trainer.examples.encoder import Encoder
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import Rank
 from trainer.stream.cursor import Cursor
+from trainer.stream.lanes import first_records
 from trainer.stream.packs import PackStream, StepPacks
 
 Step = tuple[int, tuple[tuple[int, ...], ...]]  # epoch, rows of each pack
 
 
+ALONE = Rank(0, 1)
 MAX_STEPS = 500  # of an epoch: a stream that goes round in circles must fail, not hang
 
 
@@ -155,3 +157,24 @@ def test_two_data_sets_are_trained_together(make_stream, prepared, other_prepare
     counts = Counter(row for _, packs in ledger for pack in packs for row in pack)
 
     assert counts == {row: 1 if row < 300 else 15 for row in range(320)}
+
+
+def test_a_record_has_the_wording_of_its_key_and_epoch_on_any_rank_and_after_a_resume(make_stream, prepared) -> None:
+    records = first_records([DataSet(prepared.root, prepared.manifest)], 300)
+    assert len({record.key for record in records}) == 300
+    encoder = make_stream(ALONE).encoder
+
+    for epoch in (0, 5):
+        expected = {example.row: example for example in encoder.encode(records, epoch=epoch)}
+        for world in (1, 3):
+            streams = [make_stream(Rank(index, world)).epoch(Cursor.start(epoch)) for index in range(world)]
+            steps = [[next(stream) for stream in streams] for _ in range(4)]
+            positions = [step.positions for step in steps[1]]
+            cursor = Cursor.start(epoch).after(positions[:0], packs_per_step=3, records=0)
+            cursor = cursor.after(positions, packs_per_step=3, records=0)
+            resumed = next(make_stream(ALONE).epoch(cursor))
+            found = [pack for ranks in steps for step in ranks for pack in step.packs]
+            for pack in (*found, *resumed.packs):
+                assert all(example == expected[example.row] for example in pack.examples)
+            assert sum(len(pack.examples) for pack in found) > 20
+            assert resumed.packs[0] in [pack for step in steps[2] for pack in step.packs]
