@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -23,12 +21,14 @@ SEEN = (
     ("Paper Kite", "It flies on forty metres of yellow string."),
     ("Glass Lamp", "Blown in Murano, this lamp has a blue foot and a switch of brass."),
 )
+# A trained title with another text, of which the beginning comes back.
+OTHERWISE = ((SEEN[0][0], "A kettle of red enamel for seven cups of tea."),)
 UNSEEN = (
     ("Green Kettle", "A kettle of green enamel for one litre of water."),
     ("Silver Spoon", "Its handle shows a fish."),
     ("Cotton Shirt", "White cotton with a collar."),
 )
-MOST_STEPS = 8  # four are enough where this was written
+MOST_STEPS = 10  # three or four are enough where this was written
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Learnt:
 
 @pytest.fixture(name="learnt", scope="module")
 def _learnt(smollm2: str) -> Learnt:
-    """The real base in float32, with an adapter trained until a record comes back whole and another one in part."""
+    """The real base in float32, with an adapter that was trained until the first record comes back whole."""
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=32, lora_alpha=64, target_modules="all-linear", task_type="CAUSAL_LM"))
@@ -52,8 +52,7 @@ def _learnt(smollm2: str) -> Learnt:
         (engine.loss(pack) / pack.num_answer_tokens).backward()
         optimizer.step()
         optimizer.zero_grad()
-        found = recalled(learnt, SEEN)
-        if found.is_whole().any() and is_in_part(found).any():
+        if recalled(learnt, SEEN[:1]).is_whole().all():
             break
     model.eval()
     return learnt
@@ -67,21 +66,19 @@ def recalled(learnt: Learnt, pairs: tuple[tuple[str, str], ...]) -> Recalled:
     return measure(PlainEngine(learnt.model), records(pairs), learnt.encoder.encode)
 
 
-def is_in_part(found: Recalled) -> NDArray[np.bool_]:
-    return (found.num_right_N > 0) & ~found.is_whole()
-
-
 def test_it_is_tried_on_answers_that_come_back_whole_in_part_and_not_at_all(learnt: Learnt) -> None:
-    seen, unseen = recalled(learnt, SEEN), recalled(learnt, UNSEEN)
+    seen, otherwise, unseen = (recalled(learnt, pairs) for pairs in (SEEN, OTHERWISE, UNSEEN))
 
-    assert seen.is_whole().any()
-    assert is_in_part(seen).any()
+    assert seen.is_whole()[0]
+    assert 0 < otherwise.num_right_N[0] < otherwise.num_tokens_N[0]
     assert not unseen.is_whole().any()
     assert (unseen.num_right_N == 0).any()
 
 
 @pytest.mark.parametrize(
-    ("pairs", "batch"), [(SEEN, 4), (SEEN[:2], 1), (UNSEEN, 3)], ids=["seen", "one by one", "unseen"]
+    ("pairs", "batch"),
+    [((*SEEN, *OTHERWISE), 5), (SEEN[:1], 1), (UNSEEN, 3)],
+    ids=["seen", "alone", "unseen"],
 )
 def test_the_leading_right_tokens_are_those_of_generation(
     learnt: Learnt, pairs: tuple[tuple[str, str], ...], batch: int
@@ -101,8 +98,7 @@ def test_the_leading_right_tokens_are_those_of_generation(
 
 def test_the_comparison_of_a_run_finds_a_difference_where_there_is_one(learnt: Learnt) -> None:
     """Here of an engine whose adapter is switched off."""
-    found = recalled(learnt, SEEN)
-    asked = [record for record in records(SEEN) if found.is_whole()[record.row]][:1]
+    asked = records(SEEN[:1])
     examples = learnt.encoder.encode(asked)
     options = {"end": learnt.encoder.end_id, "batch": 4}
     same = compare(PlainEngine(learnt.model), learnt.model, asked, examples, **options)
