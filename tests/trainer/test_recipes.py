@@ -23,7 +23,7 @@ def test_without_settings_the_recipe_decides_and_a_resume_goes_on_with_it(
     assert "recipe remember: to bring 30 descriptions back word for word; as given: lora_rank" in told
     assert "expected: about 0 of your 30 descriptions" in told
     assert "the learning rate is assumed from SmolLM2-135M: on a GPU a trial finds it" in told
-    assert "to remember more: --epochs " in told
+    assert "to remember more: no --max-steps" in told
     kept = json.loads((run / "config.json").read_text())["config"]
     assert all(kept[name] is not None for name in asdict(SEED))
     assert (kept["recipe"], kept["lora_rank"], kept["lora_alpha"]) == ("remember", 4, 8)

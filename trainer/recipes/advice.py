@@ -52,17 +52,20 @@ class Plan:
 def expectation_text(plan: Plan) -> str:
     """What is expected of a run, for a person; where that is little, with what to do."""
     expected, num, epochs = plan.expected(), plan.catalogue.num_records, plan.recipe.epochs
+    after = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    if is_stopped := plan.training().exposures < epochs:
+        after = f"--max-steps {plan.config.max_steps}"
     lines = [
         f"expected: about {expected.share * num:,.0f} of your {num:,} descriptions come back word for word"
-        f" ({expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}) after"
-        f" {epochs} epoch{'s' if epochs > 1 else ''}"
+        f" ({expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}) after {after}"
     ]
     if not is_measured_base(plan.machine):
         lines.append(f"  this was measured on {MEASURED_BASE}, and is only assumed for this base")
     if plan.recipe.base_precision == "fp8":
         lines.append("  this was measured in 16 bit; a base in fp8 remembers less")
     if expected.share < _ENOUGH:
-        lines.append(f"  to remember more: {advice(plan) if plan.config.recipe == 'remember' else '--recipe remember'}")
+        what = "no --max-steps" if is_stopped else advice(plan)
+        lines.append(f"  to remember more: {what if plan.config.recipe == 'remember' else '--recipe remember'}")
     return "\n".join(lines)
 
 

@@ -139,6 +139,9 @@ def test_the_expectation_in_words() -> None:
 
 
 def test_steps_that_end_a_run_early_are_counted() -> None:
+    told = expectation_text(plan(4_000, config={"max_steps": 201}))
+    assert "after --max-steps 201" in told
+    assert told.endswith("to remember more: no --max-steps")
     assert plan(4_000, config={"max_steps": 201}).training().exposures == pytest.approx(2, abs=0.01)
     assert plan(4_000, config={"max_steps": 10**6}).training().exposures == 15
 
