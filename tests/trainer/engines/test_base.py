@@ -27,9 +27,9 @@ RECORDS = [Record(0, "Red Kettle", "A kettle of steel."), Record(1, "Blue Lamp",
 @pytest.fixture(name="packs")
 def _packs(micro_base: Path) -> tuple[Pack, list[Pack]]:
     """Two records in one pack, and each alone."""
-    encoder = Encoder(AutoTokenizer.from_pretrained(micro_base), max_length=128)
+    encoder = Encoder(AutoTokenizer.from_pretrained(micro_base), max_length=256)
     examples = encoder.encode(RECORDS)
-    return pack(examples, max_length=128)[0], [Pack((example,)) for example in examples]
+    return pack(examples, max_length=256)[0], [Pack((example,)) for example in examples]
 
 
 @pytest.fixture(name="lora")
