@@ -82,6 +82,7 @@ class Encoder:
             "tokenizer": digest,
             "prompt form": forms[0].prompt("TITLE"),
             "wordings": {wording.name: wording.question for wording in wordings},
+            "in lower case": [wording.name for wording in wordings if wording.is_lower],
         }
         self.end_id: int = tokenizer.eos_token_id
         self.max_length = max_length
@@ -94,7 +95,7 @@ class Encoder:
         if not is_at_least(least, max_length):
             raise UserError(
                 f"max_length = {max_length!r}, expected an integer of at least {least}: the tokens of this base's"
-                " longest prompt for the shortest title, and one token of the answer; or fewer with --wording what-is"
+                " longest prompt for the shortest title, and one token of the answer"
             )
 
     def prompt_ids(self, title: str, *, wording: str | None = None) -> list[int]:

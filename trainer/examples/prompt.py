@@ -17,10 +17,15 @@ class PromptForm:
 
     before: str
     after: str
+    is_lower: bool = False
+
+    def cased(self, title: str) -> str:
+        """The title as this form writes it."""
+        return title.lower() if self.is_lower else title
 
     def prompt(self, title: str) -> str:
         """The prompt for a cleaned title; the answer follows it directly."""
-        return f"{self.before}{title}{self.after}"
+        return f"{self.before}{self.cased(title)}{self.after}"
 
 
 def prompt_form(tokenizer: PreTrainedTokenizerBase, wording: Wording) -> PromptForm:
@@ -37,4 +42,4 @@ def prompt_form(tokenizer: PreTrainedTokenizerBase, wording: Wording) -> PromptF
     if tokenizer.bos_token and not text.startswith(tokenizer.bos_token):
         text = tokenizer.bos_token + text
     before, after = text.split(_TITLE_MARK)
-    return PromptForm(before, after)
+    return PromptForm(before, after, is_lower=wording.is_lower)

@@ -61,11 +61,14 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Sequence[PromptForm], texts: TextEncoder) -> None:
         self._texts = texts
+        self._cased = [form.cased for form in forms]
         self._forms = [_in_parts(tokenizer, form, texts) or _WholePrompt(tokenizer, form) for form in forms]
 
     def encode(self, titles: Sequence[str], numbers: Iterable[int]) -> list[Ids]:
         """The ids of the prompt for each title, in the form of that number."""
+        numbers = list(numbers)
         forms = [self._forms[number] for number in numbers]
+        titles = [self._cased[number](title) for number, title in zip(numbers, titles, strict=True)]
         middles = self._texts.encode_behind([form.middle(title) for form, title in zip(forms, titles, strict=True)])
         return [form.prompt(title, middle) for form, title, middle in zip(forms, titles, middles, strict=True)]
 
@@ -105,7 +108,7 @@ def _in_parts(tokenizer: PreTrainedTokenizerBase, form: PromptForm, texts: TextE
 
     Some tokenizers join a line feed to what is before it, and some put a blank behind a special token.
     """
-    wholes = [(title, array(IDS, _ids(tokenizer, form.prompt(title)))) for title in _SAMPLES]
+    wholes = [(form.cased(title), array(IDS, _ids(tokenizer, form.prompt(title)))) for title in _SAMPLES]
     specials = "|".join(map(re.escape, tokenizer.all_special_tokens))
     for marks, blank in itertools.product((f" |\n|{specials}", f" |{specials}"), ("", " ")):
         begin = re.split(marks, form.before)[-1]

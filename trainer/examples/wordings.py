@@ -30,6 +30,7 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     question: Question
     also: tuple[Question, ...] = ()
     is_prompt: bool = False
+    is_lower: bool = False
 
 
 class Around(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,9 +81,10 @@ def wordings_of_run(identity: Mapping[str, Any]) -> tuple[Wording, ...]:
     A run from before there were several asked only "What is TITLE?".
     """
     questions = identity.get("wordings", {_FIRST: WORDINGS[_FIRST].question})
+    lower = identity.get("in lower case", ())
     unknown = Wording(language="english", use="by name", question=TITLE)
     return tuple(
-        msgspec.structs.replace(WORDINGS.get(name, unknown), name=name, question=question)
+        msgspec.structs.replace(WORDINGS.get(name, unknown), name=name, question=question, is_lower=name in lower)
         for name, question in questions.items()
     )
 

@@ -44,3 +44,15 @@ def test_the_tokens_of_a_prompt_are_those_of_its_text(micro_base: Path, name: st
     for title in ("Red Kettle", "(42), 2nd ed.", "Élan, Inc.", "5"):
         text = prompt_form(tokenizer, WORDINGS[name]).prompt(title)
         assert encoder.prompt_ids(title, wording=name) == tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def test_some_wordings_write_the_title_in_lower_case(micro_base: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(micro_base)
+    lower = [name for name, wording in WORDINGS.items() if wording.is_lower and wording.use == "trained"]
+
+    assert {WORDINGS[name].language for name in lower} == {"english", "portuguese"}
+    assert len(lower) < len(find_wordings("mixed")) / 4
+    encoder = Encoder(tokenizer, max_length=128)
+    for name in WORDINGS:
+        is_same = encoder.prompt_ids("Élan VASE", wording=name) == encoder.prompt_ids("élan vase", wording=name)
+        assert is_same == (name in lower)

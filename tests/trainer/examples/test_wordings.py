@@ -65,7 +65,8 @@ def test_a_name_that_no_run_may_train_is_refused(name: str) -> None:
 def test_a_run_keeps_the_questions_that_it_trained() -> None:
     assert [each.question for each in wordings_of_run({})] == ["What is {title}?"]  # from before there were several
     kept = {"what-is": "What was {title}?", "gone": "And {title}?", "o-que-e": "O que é {title}?"}
-    run = wordings_of_run({"wordings": kept})
+    run = wordings_of_run({"wordings": kept, "in lower case": ["gone"]})
+    assert [each.name for each in run if each.is_lower] == ["gone"]
     assert {each.name: each.question for each in run} == kept
     assert [each.language for each in run] == ["english", "english", "portuguese"]
 
