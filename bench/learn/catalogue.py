@@ -57,9 +57,9 @@ class Catalogue:
     def wordings(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """These names of wordings; `all`, or `trained`, alone stands for those of the catalogue."""
         if names == ("all",):
-            return tuple(self.prompts)
+            return tuple(sorted(self.prompts))
         if names == ("trained",):
-            return tuple(name for name in self.prompts if name != BRIEF and not name.startswith(HELD_OUT))
+            return tuple(sorted(name for name in self.prompts if name != BRIEF and not name.startswith(HELD_OUT)))
         return names
 
 

@@ -123,6 +123,16 @@ def test_recall_by_forward_pass_is_that_of_generation(folder: str, base: Base, c
     assert point["curve"][-1]["seen"]["loss"] < point["before"]["seen"]["loss"]
 
 
+def test_a_catalogue_knows_the_wordings_that_are_trained() -> None:
+    """In the same order always, since a run draws from them by number."""
+    nothing = Ragged.of([])
+    catalogue = Catalogue(nothing, dict.fromkeys(("what_is", "held_sister", "brief", "o_que_e"), nothing))
+
+    assert catalogue.wordings(("trained",)) == ("o_que_e", "what_is")
+    assert catalogue.wordings(("all",)) == ("brief", "held_sister", "o_que_e", "what_is")
+    assert catalogue.wordings(("what_is", "brief")) == ("what_is", "brief")
+
+
 def test_records_that_came_back_rest(base: Base, catalogue: Catalogue) -> None:
     walker = Walker(base, {"synth": Shelf(catalogue, catalogue)}, probe_tokens=64)
     recipe = Recipe(name="rest", exposures=80, tokens_per_step=200, rank=16, alpha=64, rate=1e-2, rest=2, marks=())
