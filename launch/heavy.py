@@ -17,7 +17,7 @@ from spark_jobs.config import PrepareConfig
 from trainer.bases.source import require_base
 from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
-from trainer.runs.settings import load_train_config, require_run
+from trainer.runs.settings import load_train_config, require_run, settings_of_run
 
 _TRAIN: Final = ("torch", "train")
 _RESUME: Final = "; --resume goes on from the last checkpoint"
@@ -84,20 +84,26 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
 
 def ask(config: AskConfig, launch: Launch) -> int:
     """Asks a trained model one question."""
-    require_run(Path(config.run))
+    _require_run(Path(config.run))
     argv = module_argv("trainer.answers.answer", config)
     return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
 
 
 def recall(config: RecallConfig, launch: Launch) -> int:
     """Measures what a trained run gives back word for word."""
-    require_run(Path(config.run))
+    _require_run(Path(config.run))
     argv = module_argv("trainer.recall.recall", config)
     return run_module(argv, command="recall", dry_run=launch.dry_run, needs=_TRAIN)
 
 
 def evaluate(config: EvaluateConfig, launch: Launch) -> int:
     """Compares answers before and after training with the truth."""
-    require_run(Path(config.run))
+    _require_run(Path(config.run))
     argv = module_argv("trainer.answers.evaluate", config)
     return run_module(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)
+
+
+def _require_run(run: Path) -> None:
+    """Raises UserError where there is no such run, or its base is a file that is missing."""
+    require_run(run)
+    require_base(settings_of_run(run).get("base", ""))

@@ -100,7 +100,7 @@ def _convert(file: GgufFile, folder: Path) -> None:
 
 
 def _write(file: GgufFile, folder: Path) -> None:
-    tokenizer, config = make_tokenizer(file), make_config(file)
+    config, tokenizer = make_config(file), make_tokenizer(file)
     weights = open_weights(file, config)
     print(f"converting {file.path.name}, once, to {folder.parent}", file=sys.stderr, flush=True)
     if not tokenizer.chat_template:

@@ -78,6 +78,8 @@ class _Header:
         if kind != _ARRAY:
             raise ValueError(f"a value of type {kind} at byte {self.position}")
         inner, count = self.scalar("I"), self.scalar("Q")
+        if inner == _ARRAY:
+            raise ValueError(f"a list of lists at byte {self.position}")
         if inner in _SCALARS:
             return list(self.scalars(_SCALARS[inner], count))
         return [self.value(inner) for _ in range(count)]

@@ -6,6 +6,7 @@ from typing import Any, Final
 import gguf
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -29,11 +30,20 @@ _IN_LAYER: Final = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_SIZES: Final = ("context_length", "embedding_length", "feed_forward_length", "attention.head_count", "block_count")
 _ROPE_FACTORS: Final = "rope_freqs.weight"
 
 
 def make_config(file: GgufFile) -> LlamaConfig:
     """The file's configuration; UserError lists all that a Llama of transformers cannot have."""
+    for name in _SIZES:
+        size = _value(file, name)
+        if not (isinstance(size, int) and 0 < size < 2**31):
+            raise UserError(f"{file.path} is damaged, or no plain Llama: {name} = {size!r}, expected a size")
+    if _value(file, "block_count") > len(file.tensors):
+        raise UserError(
+            f"{file.path} is damaged: it has {len(file.tensors)} weights for {_value(file, 'block_count')} layers"
+        )
     head_dim = _value(file, "attention.key_length", _value(file, "rope.dimension_count", None))
     heads = _value(file, "attention.head_count")
     hidden = _value(file, "embedding_length")
@@ -41,7 +51,6 @@ def make_config(file: GgufFile) -> LlamaConfig:
         f"{name} = {found!r}"
         for name, found, expected in (
             ("expert_count", _value(file, "expert_count", 0), 0),
-            ("attention.head_count", type(heads).__name__, "int"),
             ("rope.dimension_count", _value(file, "rope.dimension_count", head_dim), head_dim),
             ("attention.value_length", _value(file, "attention.value_length", head_dim), head_dim),
         )
@@ -49,24 +58,27 @@ def make_config(file: GgufFile) -> LlamaConfig:
     ]
     if problems:
         raise UserError(f"{file.path} is no plain Llama: {', '.join(problems)}")
-    return LlamaConfig(
-        architectures=["LlamaForCausalLM"],
-        vocab_size=_tensor(file, "token_embd.weight").shape[0],
-        hidden_size=hidden,
-        intermediate_size=_value(file, "feed_forward_length"),
-        num_hidden_layers=_value(file, "block_count"),
-        num_attention_heads=heads,
-        num_key_value_heads=_value(file, "attention.head_count_kv", heads),
-        head_dim=head_dim or hidden // heads,
-        rms_norm_eps=_value(file, "attention.layer_norm_rms_epsilon"),
-        max_position_embeddings=_value(file, "context_length"),
-        rope_parameters=_rope(file, head_dim or hidden // heads),
-        tie_word_embeddings="output.weight" not in file.tensors,
-        dtype="bfloat16",
-        bos_token_id=file.metadata.get("tokenizer.ggml.bos_token_id"),
-        eos_token_id=file.metadata.get("tokenizer.ggml.eos_token_id"),
-        pad_token_id=file.metadata.get("tokenizer.ggml.padding_token_id"),
-    )
+    try:
+        return LlamaConfig(
+            architectures=["LlamaForCausalLM"],
+            vocab_size=_tensor(file, "token_embd.weight").shape[0],
+            hidden_size=hidden,
+            intermediate_size=_value(file, "feed_forward_length"),
+            num_hidden_layers=_value(file, "block_count"),
+            num_attention_heads=heads,
+            num_key_value_heads=_value(file, "attention.head_count_kv", heads),
+            head_dim=head_dim or hidden // heads,
+            rms_norm_eps=_value(file, "attention.layer_norm_rms_epsilon"),
+            max_position_embeddings=_value(file, "context_length"),
+            rope_parameters=_rope(file, head_dim or hidden // heads),
+            tie_word_embeddings="output.weight" not in file.tensors,
+            dtype="bfloat16",
+            bos_token_id=file.metadata.get("tokenizer.ggml.bos_token_id"),
+            eos_token_id=file.metadata.get("tokenizer.ggml.eos_token_id"),
+            pad_token_id=file.metadata.get("tokenizer.ggml.padding_token_id"),
+        )
+    except StrictDataclassError as error:
+        raise UserError(f"{file.path} is no plain Llama: {' '.join(str(error).split())}") from error
 
 
 def open_weights(file: GgufFile, config: LlamaConfig) -> Iterator[tuple[str, Tensor]]:
@@ -146,7 +158,7 @@ def _names(file: GgufFile, config: LlamaConfig) -> dict[str, str]:
     if config.tie_word_embeddings:
         names.pop("output.weight")
     missing = [name for name in names if name not in file.tensors]
-    unknown = [name for name in file.tensors if name not in names and name != _ROPE_FACTORS]
+    unknown = [repr(name) for name in file.tensors if name not in names and name != _ROPE_FACTORS]
     misshapen = [
         f"{name} of shape {stored.shape} for {expected[names[name]]}"
         for name, stored in file.tensors.items()
