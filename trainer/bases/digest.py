@@ -34,5 +34,8 @@ def digest_of(path: Path) -> str:
 def _folder(base: str) -> Path | None:
     if os.path.isdir(base):
         return Path(base)
-    found = try_to_load_from_cache(base, "config.json")
+    try:
+        found = try_to_load_from_cache(base, "config.json")
+    except ValueError:
+        return None  # not a name that the hub allows: loading reports it
     return Path(found).parent if isinstance(found, str) else None

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -125,6 +126,10 @@ def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> 
 
 def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "default") -> PeftModel:
     """The base, dequantised once where memory allows it, with a trained adapter of this name, in evaluation mode."""
+    if not (Path(adapter) / "adapter_model.safetensors").is_file():
+        raise UserError(
+            f"{adapter} has no adapter_model.safetensors: --resume writes it again from the last checkpoint"
+        )
     model = load_base(base, device=device)
     held = dequantise(model)
     if is_in_nf4(model):
@@ -200,7 +205,7 @@ def _require_hub(base: str) -> None:
     except OSError as error:
         raise UserError(
             f"base {base!r} is no local folder and was not fetched before, and the hub cannot be reached"
-            f" ({constants.ENDPOINT}: {error.strerror or error}); give a local folder, or 'tiny'"
+            f" ({constants.ENDPOINT}: {error.strerror or error}); give a local folder, or 'smollm2'"
         ) from error
 
 
@@ -209,5 +214,5 @@ def _no_such_base(base: str, error: Exception) -> UserError:
     kind = "a folder without a usable model" if is_folder else "no local folder, and not found on the hub"
     return UserError(
         f"no such base model: {base!r} is {kind} ({first_line(error)});"
-        " give a hub name, a folder with config.json and weights, or 'tiny'"
+        " give a hub name, a folder with config.json and weights, or 'smollm2'"
     )

@@ -98,7 +98,8 @@ def _quoted(place: str, *, is_whole: bool, is_shouted: bool) -> str | None:
             before = re.search(r"(\S+)\s$", place[: found.start()])
             after = re.match(r"\s(\S+)", place[found.end() :])
             beside = [after[1]] if after else []
-            if before and not (is_whole and not before.start()):  # a sentence begins with a capital
+            begins_sentence = is_whole and before and not before.start() and place.endswith(("?", "？"))
+            if before and not begins_sentence:
                 beside.append(before[1])
             if is_shouted or not any(word[:1].isupper() or word[:1].isdigit() for word in beside):
                 return found[1]

@@ -105,6 +105,7 @@ TITLES = [
     ("Kettle: Description of a Life", "Kettle Description of a Life"),
     ("'Tis the Season", "Tis the Season"),
     ('The "Best" Kettle', "The Best Kettle"),
+    ('Caneca "Bom Dia" de Cerâmica', "Caneca Bom Dia de Cerâmica"),
     ("“Red Kettle”", "Red Kettle"),
     ('Have you seen "Red Kettle" anywhere?', "Red Kettle"),
     ('My sister Anna wants "Red Kettle"', "Red Kettle"),
