@@ -141,10 +141,9 @@ def test_a_shard_that_is_damaged_on_the_way_stops_all_ranks_and_can_be_skipped(
     # A limit on steps that is not given again would be that of the first part.
     training = begin(str(data), micro_base, run, "--resume", "--max-steps", "1000", num_processes=2)
     assert training.finish() == 2, training.text()
-    (error,) = [line for line in training.text().splitlines() if "packs a step" not in line and "engine" not in line][
-        1:
-    ]
+    *lines, error = training.text().splitlines()
     assert error.startswith(f"error: shard {shard} is damaged")  # once, and without what the launcher has to say
+    assert not [line for line in lines if "rror" in line]
     assert find_last(run) == saved
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
 
@@ -175,7 +174,7 @@ def test_a_training_that_is_told_to_stop_says_no_more(begin_run, tmp_path: Path)
 
     os.kill(training.process.pid, signal.SIGTERM)
     assert training.finish() == 128 + signal.SIGTERM
-    assert training.text().partition(" trained parameters on ")[2].partition("\n")[2] == "stopped\n"
+    assert training.text().partition("\nexpected: ")[2].splitlines()[2:] == ["stopped"]
 
 
 def test_a_crash_is_told_by_the_launcher(begin_run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec import structs
 
-from contract.columns import CONTENT, SHARD_SCHEMA, TITLE
+from contract.columns import CONTENT, KEY, SHARD_SCHEMA, TITLE
 from contract.errors import UserError
 from contract.shard import FilePart, digest_of, shard_of
 from tests.conftest import Prepared, made_up_pairs, write_data_set
@@ -70,7 +70,7 @@ def whole(data: DataSet) -> pa.Table:
 @pytest.mark.parametrize("form", FORMS)
 def test_rows_are_those_that_pyarrow_reads(tmp_path: Path, form: str) -> None:
     data = write_shard(tmp_path, **FORMS[form])
-    expected = pq.read_table(path_of(data), columns=[TITLE, CONTENT])
+    expected = pq.read_table(path_of(data), columns=[TITLE, CONTENT, KEY])
     groups = RowGroups([data])
 
     assert whole(data) == expected
