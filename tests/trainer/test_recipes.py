@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.recipes.recipe import SEED
 from trainer.runs.metrics import read_metrics
@@ -33,6 +34,8 @@ def test_without_settings_the_recipe_decides_and_a_resume_goes_on_with_it(
     assert document["reached"]["value"] == 0
     assert "reached: 0.0% of the seen records come back whole; expected were 0.0%" in told
 
+    with pytest.raises(UserError, match="was begun with recipe = remember, and recipe = style is given"):
+        load_train_config(file=None, overrides={"run": str(run), "resume": True, "recipe": "style"})
     train(load_train_config(file=None, overrides={"run": str(run), "resume": True, "max_steps": 4}))
     assert "recipe remember: to bring 30 descriptions back word for word; as the run began" in capsys.readouterr().out
     again = json.loads((run / "config.json").read_text())["config"]

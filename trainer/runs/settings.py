@@ -12,13 +12,22 @@ from trainer.runs import names
 
 
 def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
-    """Checked settings. With `resume`, a setting that is not given is as it was when the run began."""
+    """Checked settings. With `resume`, a setting that is not given is as it was when the run began.
+
+    UserError where another recipe is given then: all that it decides was decided when the run began.
+    """
     earlier = {}
-    match given_settings(file=file, overrides=overrides):
+    given = given_settings(file=file, overrides=overrides)
+    match given:
         case {"resume": True, "run": str(run)}:
             earlier = settings_of_run(Path(run))
             if not earlier:
                 raise_nothing_to_resume(Path(run))
+            if given.get("recipe", earlier["recipe"]) != earlier["recipe"]:
+                raise UserError(
+                    f"{run} was begun with recipe = {earlier['recipe']}, and recipe = {given['recipe']} is given: leave"
+                    " out --recipe to go on, or --resume to begin anew"
+                )
     return load_settings(TrainConfig, file=file, overrides=overrides, earlier=earlier)
 
 
