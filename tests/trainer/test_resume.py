@@ -174,7 +174,7 @@ def test_a_tiny_base_that_was_not_yet_in_its_run_is_made_again(
 ) -> None:
     """A kill between config.json and the base leaves a run that can be resumed."""
     shape = TinyShape(vocabulary=400, hidden=64, layers=1, head=32, steps=2, max_length=128)
-    monkeypatch.setattr("trainer.train.make_tiny_base", partial(make_tiny_base, shape=shape))
+    monkeypatch.setattr("trainer.start.make_tiny_base", partial(make_tiny_base, shape=shape))
     run = tmp_path / "run"
     train(small_config(prepared, Path("tiny"), run, max_steps=1))
     shutil.rmtree(run / "base")

@@ -28,7 +28,8 @@ from trainer.runs.folder import temporary_base
 from trainer.runs.metrics import read_metrics
 from trainer.runs.ownership import RunLock
 from trainer.runs.settings import load_train_config
-from trainer.train import check_strategy, main, train
+from trainer.start import check_strategy
+from trainer.train import main, train
 
 
 @pytest.fixture(name="finished", scope="module")
@@ -260,7 +261,7 @@ def test_what_is_no_run_is_not_touched(finished: Path, prepared, micro_base: Pat
 
 def test_a_tiny_base_is_made_and_kept_with_its_run(prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = TinyShape(vocabulary=400, hidden=64, layers=1, head=32, steps=2, max_length=128)
-    monkeypatch.setattr("trainer.train.make_tiny_base", partial(make_tiny_base, shape=shape))
+    monkeypatch.setattr("trainer.start.make_tiny_base", partial(make_tiny_base, shape=shape))
     run = tmp_path / "run"
     for overwrite in (False, True):
         train(small_config(prepared, Path("tiny"), run, max_steps=1, overwrite=overwrite))
