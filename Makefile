@@ -20,7 +20,7 @@ demo: $(VENV)/installed-demo  ## prepare, train and ask, on a small catalogue (3
 	$(BIN)/vitrine demo
 
 test: $(VENV)/installed-test  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 store: $(STORE)/versitygw  ## install the S3 server that some tests need (a minute; needs Go, stays in the cache folder)
 
