@@ -13,6 +13,7 @@ from trainer.examples.tensors import IGNORED
 from trainer.native import NativeModel, Precision, build_native, make_batches
 from trainer.native import loss as native_loss
 from trainer.native.layer import make_tables
+from trainer.native.merged.hidden import kernel_attention, plain_attention
 from trainer.native.model import LayerFunction
 from trainer.native.reference import reference_layer
 
@@ -84,6 +85,26 @@ def test_fused_layer_in_bfloat16_is_as_near_to_float32_as_the_plain_one(family: 
     _, plain = gradients(build_native(model, precision="bf16", layer_function=reference_layer), lengths)
     _, fused = gradients(build_native(model, precision="bf16", layer_function=fused_layer), lengths)
     assert worst_cosine(fused, exact) > min(0.999, worst_cosine(plain, exact) - 1e-3)
+
+
+@runs_kernels
+@pytest.mark.parametrize("family", ["llama", "llama-one-kv-head"])
+def test_attention_of_a_merged_layer_is_the_plain_one_also_with_empty_blocks(family: str) -> None:
+    """Empty blocks fill the table of a captured step: they begin and end at token 0."""
+    native = build_native(make_peft_model(family).to(DEVICE), precision="bf16", layer_function=reference_layer)
+    (batch,) = make_batches(make_packs([[17, 70, 5, 150]]), max_tokens=256)
+    batch, shape = batch.to(DEVICE), native.shape
+    blocks_B3 = torch.cat([batch.blocks_B3, batch.blocks_B3.new_zeros(3, 3)])
+    num_columns = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
+    qkv_TN, grad_TQ = (torch.randn(len(batch.ids_T), num, device=DEVICE) for num in (num_columns, native.shape.hidden))
+    grad_TQ = grad_TQ[:, :1].expand(-1, shape.heads * shape.head_dim)
+    found, expected = [], []
+    for function, results in ((kernel_attention(shape), found), (plain_attention(batch, shape), expected)):
+        inputs = qkv_TN.clone().requires_grad_()
+        mixed_TQ = function(inputs, blocks_B3)
+        results += [mixed_TQ, *torch.autograd.grad(mixed_TQ, inputs, grad_TQ)]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @runs_kernels

@@ -65,7 +65,7 @@ class MergedHidden:
         compiled = partial(torch.compile, dynamic=False, fullgraph=True)
         function = partial(
             self._compute,
-            attention=_kernel_attention(self.base.layout.shape),
+            attention=kernel_attention(self.base.layout.shape),
             before=compiled(before_attention),
             after=compiled(after_attention),
         )
@@ -102,8 +102,12 @@ def max_blocks(num_tokens: int) -> int:
 
 def _attention(batch: Batch, shape: Shape) -> Attention:
     """Attention for a batch that is not captured."""
-    if has_kernels(shape.head_dim, batch.ids_T.device):
-        return _kernel_attention(shape)
+    has_some = has_kernels(shape.head_dim, batch.ids_T.device)
+    return kernel_attention(shape) if has_some else plain_attention(batch, shape)
+
+
+def plain_attention(batch: Batch, shape: Shape) -> Attention:
+    """Attention in plain PyTorch; the documents are those of the batch, whatever the table of blocks says."""
 
     def plain(qkv_TN: Tensor, _: Tensor) -> Tensor:
         heads = qkv_TN.unflatten(1, (-1, shape.head_dim))
@@ -120,9 +124,9 @@ def has_kernels(head_dim: int, device: torch.device) -> bool:
 
 
 def is_merged(config: PretrainedConfig, device: torch.device) -> bool:
-    """Whether a base of this configuration is trained merged on this device: it is small, so that launches decide.
+    """Whether a base of this configuration is trained merged on this device. Then a step costs the same at any rank.
 
-    Then a step costs the same at any rank.
+    It is if the base is so small that launching its kernels takes longer than computing them.
     """
     if config.model_type not in FAMILIES:
         return False
@@ -132,7 +136,8 @@ def is_merged(config: PretrainedConfig, device: torch.device) -> bool:
     return values * config.num_hidden_layers <= _MOST_VALUES and has_kernels(head_dim, device)
 
 
-def _kernel_attention(shape: Shape) -> Attention:
+def kernel_attention(shape: Shape) -> Attention:
+    """Attention by the kernels, over the documents of the table of blocks."""
     return lambda qkv_TN, blocks_B3: _KernelAttention.apply(qkv_TN, blocks_B3, shape)
 
 
