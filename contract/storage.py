@@ -246,6 +246,15 @@ def _write_local(path: str, data: bytes, *, replace: bool) -> None:
             os.unlink(temporary)
 
 
+def flush(path: Path) -> None:
+    """Flushes a local file, or a local folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def list_files(url: str) -> list[str]:
     """Paths of all files below a folder, relative to it and sorted; empty where there is no such folder."""
     filesystem, root = open_filesystem(url)

@@ -16,8 +16,7 @@ from command.settings import settings_of_result
 from contract.errors import UserError
 from trainer.bases.digest import weights_digest
 from trainer.config import TINY_BASE, TrainConfig
-from trainer.engines.base import add_lora, load_base
-from trainer.engines.engine import NativeEngine, check_isolation, choose_engine
+from trainer.engines.engine import NativeEngine, open_engine
 from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
 from trainer.examples.wordings import find_wordings
@@ -101,16 +100,8 @@ def build(
         skip_damaged=config.skip_damaged,
         cache=open_cache(config, data),
     )
-    device = accelerator.device
-    engine, why = choose_engine(
-        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config, recipe=recipe),
-        config,
-        recipe=recipe,
-        base=base,
-        device=device,
-    )
+    engine, why = open_engine(config, recipe=recipe, base=base, device=accelerator.device, vocabulary=len(tokenizer))
     accelerator.print(f"engine {engine.name}: {why}", flush=True)
-    check_isolation(engine, vocabulary=len(tokenizer))
     return make_train_state(engine, accelerator, config=config, recipe=recipe), stream
 
 

@@ -10,14 +10,16 @@ from safetensors import SafetensorError
 
 from contract.errors import UserError
 from contract.keys import part_of
+from trainer.engines.base import require_adapter
 from trainer.runs import names
 
 MOST_LOADED: Final = 8
 
 
 class PartAdapters:
-    """Which adapter answers which title. At most `most` are in memory, and one more while it is
-    loaded: the one used least recently makes room.
+    """Which adapter answers which title. At most `most` are in memory, and one more while it is loaded.
+
+    The one used least recently makes room.
 
     The model was loaded with the adapter of the first part, under the name of its folder.
     """
@@ -48,6 +50,7 @@ class PartAdapters:
 
     def _add(self, name: str) -> None:
         folder = self._run / name / names.ADAPTER
+        require_adapter(str(folder))
         try:
             self._model.load_adapter(str(folder), adapter_name=name)
         except (OSError, ValueError, SafetensorError) as error:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GenerationConfig
 
+from contract import storage
 from contract.errors import UserError
 from trainer.bases.digest import digest_of
 from trainer.bases.gguf_file import GgufFile, read_gguf
@@ -90,7 +91,7 @@ def _convert(file: GgufFile, folder: Path) -> None:
         digests = {path.name: digest_of(path) for path in sorted(temporary.iterdir())}
         (temporary / _DIGESTS).write_text(json.dumps(digests, indent=1))
         for path in (*temporary.iterdir(), temporary):
-            _flush(path)
+            storage.flush(path)
         if folder.exists():  # damaged
             os.rename(folder, replaced)
         os.rename(temporary, folder)
@@ -134,11 +135,3 @@ def _write_weights(weights: Iterator[tuple[str, Tensor]], folder: Path) -> None:
         return
     index = {"metadata": {}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -126,10 +126,7 @@ def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> 
 
 def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "default") -> PeftModel:
     """The base, dequantised once where memory allows it, with a trained adapter of this name, in evaluation mode."""
-    if not (Path(adapter) / "adapter_model.safetensors").is_file():
-        raise UserError(
-            f"{adapter} has no adapter_model.safetensors: --resume writes it again from the last checkpoint"
-        )
+    require_adapter(adapter)
     model = load_base(base, device=device)
     held = dequantise(model)
     if is_in_nf4(model):
@@ -138,6 +135,15 @@ def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "
         return PeftModel.from_pretrained(model, adapter, adapter_name=name).eval()
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
+
+
+def require_adapter(adapter: str) -> None:
+    """Raises UserError if this folder lacks an adapter's weights; PEFT would look for them on the hub."""
+    if not (Path(adapter) / "adapter_model.safetensors").is_file():
+        raise UserError(
+            f"no adapter could be loaded from {adapter}: it holds no adapter_model.safetensors, which --resume writes"
+            " again from the last checkpoint"
+        )
 
 
 def answer_loss(model: PeftModel, pack: Pack) -> Tensor:

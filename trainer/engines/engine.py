@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from contract.errors import UserError
 from trainer.config import TrainConfig
-from trainer.engines.base import answer_loss, document_leakage, packed_logits
+from trainer.engines.base import add_lora, answer_loss, document_leakage, load_base, packed_logits
 from trainer.engines.dense import dequantise
 from trainer.engines.scores import scores_of_pack
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, require_unsloth, require_unsloth_installed
@@ -188,6 +188,24 @@ def choose_engine(
         return _unsloth(base, config, recipe=recipe, device=device), f"{why}; {_STAYS}"
     except UserError as error:
         return _plain(load(), f"{why}; nor can Unsloth: {error}", recipe=recipe)
+
+
+def open_engine(
+    config: TrainConfig, *, recipe: Recipe, base: str, device: torch.device, vocabulary: int
+) -> tuple[Engine, str]:
+    """The engine with a freshly initialised adapter, checked to keep packed examples apart, and why it was chosen.
+
+    UserError where it cannot run. `vocabulary` is the number of the tokenizer's tokens.
+    """
+    engine, why = choose_engine(
+        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config, recipe=recipe),
+        config,
+        recipe=recipe,
+        base=base,
+        device=device,
+    )
+    check_isolation(engine, vocabulary=vocabulary)
+    return engine, why
 
 
 def check_isolation(engine: Engine, *, vocabulary: int) -> None:

@@ -18,7 +18,7 @@ from trainer.native.kernels.rounding import has_fp8
 from trainer.native.layer import Layer, Tables, make_layer, make_tables
 from trainer.native.loss import Scores
 from trainer.native.merged.base import make_merged_base
-from trainer.native.merged.hidden import MergedHidden
+from trainer.native.merged.hidden import MergedHidden, has_kernels
 from trainer.native.reference import reference_layer
 from trainer.native.shape import Rope, Shape, read_rope, read_shape
 
@@ -149,10 +149,7 @@ def _ends(model: PeftModel, layout: AdapterLayout) -> dict[str, Any]:
 
 def can_fuse(shape: Shape, device: torch.device) -> bool:
     """Whether the kernels run on this device with this model's sizes."""
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 0):
-        return False
-    is_regular = all(size % 32 == 0 for size in (shape.hidden, shape.mlp))
-    return is_regular and shape.head_dim in (32, 64, 128, 256)
+    return has_kernels(shape.head_dim, device) and all(size % 32 == 0 for size in (shape.hidden, shape.mlp))
 
 
 def _fused_layer() -> LayerFunction:

@@ -22,8 +22,8 @@ from command.options import parse_settings
 from command.progress import ProgressBar
 from contract.errors import UserError
 from trainer.config import RecallConfig, TrainConfig
-from trainer.engines.base import add_lora, load_base, load_tokenizer
-from trainer.engines.engine import Engine, check_isolation, choose_engine
+from trainer.engines.base import load_tokenizer
+from trainer.engines.engine import Engine, open_engine
 from trainer.examples.encoder import Encoder, Record
 from trainer.examples.wordings import wordings_of_run
 from trainer.parts.manifest import is_in_parts, trained_runs
@@ -139,15 +139,8 @@ def load_engine(run: Path, info: RunInfo) -> tuple[Engine, Encoder]:
     tokenizer = load_tokenizer(base)
     config = replace(trained, engine=trained.engine if device.type == "cuda" else "plain")
     recipe = recipe_as_given(trained)
-    engine, why = choose_engine(
-        lambda: add_lora(load_base(base, device=device, compute_type=config.compute_type), config, recipe=recipe),
-        config,
-        recipe=recipe,
-        base=base,
-        device=device,
-    )
+    engine, why = open_engine(config, recipe=recipe, base=base, device=device, vocabulary=len(tokenizer))
     print(f"engine {engine.name}: {why}", file=sys.stderr)
-    check_isolation(engine, vocabulary=len(tokenizer))
     wordings = wordings_of_run(info.identity)
     return engine, Encoder(tokenizer, max_length=recipe.max_length, wordings=wordings)
 

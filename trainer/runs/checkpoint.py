@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from command.settings import settings_fields
+from contract import storage
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.recipes.recipe import SEED
@@ -145,20 +146,11 @@ def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
         temporary.mkdir(parents=True)
         write(temporary)
         for path in (*temporary.iterdir(), temporary):
-            _flush(path)
+            storage.flush(path)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
-        _flush(folder.parent)
+        storage.flush(folder.parent)
     except _FILE_ERRORS as error:
         raise UserError(
             f"{folder} could not be written: {error}; make room for it, then go on with --resume"
         ) from error
-
-
-def _flush(path: Path) -> None:
-    """Flushes a file or a folder's entries to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from bench.learn.peers.libraries import prepare
 from bench.learn.peers.recipe import PeerRecipe, final, fitted, following, ranked, search, speed_trial
+from bench.machine import versions
 
 _SEARCHED: Final = 0.5  # of the seconds, at most, for the search
 _END_S: Final = 12  # to write and to end
@@ -136,19 +137,11 @@ def _run(session: Session, catalogues: Any, recipe: PeerRecipe) -> dict[str, Any
 
 
 def _machine() -> dict[str, str]:
-    from importlib.metadata import version
-
     import torch
 
-    names = ("torch", "transformers", "trl", "peft", "unsloth", "liger-kernel", "bitsandbytes")
-    found = {"python": platform.python_version()}
-    found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    for name in names:
-        try:
-            found[name] = version(name)
-        except ModuleNotFoundError:
-            found[name] = "none"
-    return found
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    packages = ("torch", "transformers", "trl", "peft", "unsloth", "liger-kernel", "bitsandbytes")
+    return {"python": platform.python_version(), "device": device} | versions(packages)
 
 
 def _line(library: str, run: dict[str, Any]) -> str:
