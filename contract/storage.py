@@ -73,6 +73,8 @@ def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple
         url = "s3" + url.removeprefix("s3a")
     if _WITH_SECRET.match(url):  # they would be stored in manifests and printed in errors
         raise UserError(f"{url.partition(':')[0]}:// takes no credentials in the URL; {_GIVE_CREDENTIALS}")
+    if "://" not in url and "::" in url:  # fsspec would take the part before `::` for a protocol
+        return fsspec.filesystem("file"), os.path.abspath(url)
     options = {}
     if url.startswith("s3://"):
         for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):

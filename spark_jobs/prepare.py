@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -73,7 +74,7 @@ def prepare(config: PrepareConfig) -> Manifest:
     """
     if languages := languages_of(config.filters()):
         require_languages(languages)
-    sources = list_sources(config.input)
+    sources = list_sources(config.input, tell=partial(print, file=sys.stderr))
     _require_output(config, sources)
     found = find_manifest(config.output)
     if found and not config.overwrite:

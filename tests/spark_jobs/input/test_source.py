@@ -27,13 +27,98 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_all_its_files_hidden_ones_too(folder: Path) -> None:
-    assert names(list_sources(str(folder))) == [".d.json", "_c.json", "a.json", "b.json", "e.json"]
+def listed(urls: str) -> tuple[list[str], list[str]]:
+    """The names of the files, and what is told."""
+    told: list[str] = []
+    return names(list_sources(urls, tell=told.append)), told
 
 
-def test_a_glob_is_the_files_it_matches(folder: Path) -> None:
-    assert names(list_sources(f"{folder}/*.json")) == [".d.json", "_c.json", "a.json", "b.json"]
-    assert names(list_sources(f"{folder}/_*")) == ["_c.json"]
+def test_a_folder_is_its_files_without_hidden_ones_which_are_counted(folder: Path) -> None:
+    found, told = listed(str(folder))
+    assert found == ["a.json", "b.json", "e.json"]
+    assert told == [
+        f"passed over 2 file(s) in {folder} whose names begin with . or _: {folder}/.d.json, {folder}/_c.json"
+    ]
+
+
+def test_a_glob_is_the_files_it_matches_and_those_of_the_folders_it_matches(folder: Path) -> None:
+    assert listed(f"{folder}/*.json")[0] == ["a.json", "b.json"]
+    assert listed(f"{folder}/*")[0] == ["a.json", "b.json", "e.json"]
+    assert len(listed(f"{folder}/*.json")[1]) == 1
+
+
+def test_a_hidden_file_is_read_where_it_is_named(folder: Path) -> None:
+    assert listed(f"{folder}/_c.json,{folder}/.d*") == ([".d.json", "_c.json"], [])
+    hidden = folder / ".cache" / "_x"
+    hidden.mkdir(parents=True)
+    (hidden / "f.json").write_bytes(b"{}\n")
+    assert listed(str(hidden)) == (["f.json"], [])
+
+
+def test_only_hidden_files_are_no_data(folder: Path) -> None:
+    (folder / "sub" / "e.json").rename(folder / "sub" / "_e.json")
+    with pytest.raises(UserError, match=r"no data in .*sub: the names of all 1 file.*name it: .*sub/_e\.json"):
+        list_sources(str(folder / "sub"))
+
+
+def test_folders_of_partitions_are_data_and_folders_of_programs_are_not(folder: Path) -> None:
+    for name in ("_day=7", "_temporary", ".ipynb_checkpoints", "category=Books"):
+        (folder / "out" / name).mkdir(parents=True)
+        (folder / "out" / name / f"{name}.json").write_bytes(b"{}\n")
+    (folder / "out" / "_day=7" / "_day=7.json").rename(folder / "out" / "_day=7" / "part.json")
+    assert listed(str(folder / "out"))[0] == ["part.json", "category=Books.json"]
+
+
+def test_linked_folders_and_files_are_read_once_and_dangling_links_are_told(folder: Path) -> None:
+    linking = folder / "linking"
+    linking.mkdir()
+    (linking / "files").symlink_to(folder / "sub")
+    (linking / "again").symlink_to(folder / "sub")
+    (linking / "up").symlink_to("..")
+    (linking / "lost").symlink_to("nowhere")
+    (linking / "f.json").symlink_to(folder / "a.json")
+    found, told = listed(str(linking))
+    assert found == ["e.json", "f.json"]
+    assert told == [
+        f"passed over 1 link(s) to files that do not exist: {linking}/lost",
+        f"passed over 2 link(s) to folders that are read already or hold the link: {linking}/files, {linking}/up",
+    ]
+    assert sorted(listed(f"{linking}/f*")[0]) == ["e.json", "f.json"]
+
+
+def test_the_time_of_a_linked_file_is_that_of_its_target(folder: Path) -> None:
+    (folder / "sub" / "link.json").symlink_to(folder / "a.json")
+    os.utime(folder / "a.json", (10**9, 10**9))
+    (source,) = list_sources(str(folder / "sub" / "link.json"))
+    assert source.modified.startswith("2001-09-09")
+
+
+@pytest.mark.parametrize(
+    ("glob", "found"),
+    [
+        ("{a,b}.json", ["a.json", "b.json"]),
+        ("{a,sub/e}.json,%s/b.json", ["a.json", "b.json", "e.json"]),
+        ("b.json,%s/{y,x}.j{so,}n", None),
+        ("{sub,.}/{a,e}*", ["a.json", "e.json"]),
+    ],
+)
+def test_braces_are_choices(folder: Path, glob: str, found: list[str] | None) -> None:
+    urls = f"{folder}/{glob.replace('%s', str(folder))}"
+    if found is None:
+        with pytest.raises(UserError, match=r"no such input: .*y,x"):
+            list_sources(urls)
+        return
+    assert sorted(Path(source.path).name for source in list_sources(urls)) == found
+
+
+def test_a_name_may_hold_what_globs_are_made_of(folder: Path) -> None:
+    odd = folder / "odd::names"
+    odd.mkdir()
+    (odd / "a::b.json").write_bytes(b"{}\n")
+    (odd / "{x,y}.json").write_bytes(b"{}\n")
+    assert listed(str(odd))[0] == ["a::b.json", "{x,y}.json"]
+    assert listed(f"{odd}/a::b.json")[0] == ["a::b.json"]
+    assert listed(f"{odd}/{{x,y}}.json")[0] == ["{x,y}.json"]
 
 
 def test_a_source_tells_path_size_and_time(folder: Path) -> None:
@@ -103,13 +188,7 @@ def test_files_that_cannot_be_cut_are_shared_by_blocks(
 
 
 def test_several_paths_have_commas_between_them(folder: Path) -> None:
-    assert names(list_sources(f"{folder}/b.json,{folder}/*.json,{folder}/sub")) == [
-        ".d.json",
-        "_c.json",
-        "a.json",
-        "b.json",
-        "e.json",
-    ]
+    assert names(list_sources(f"{folder}/b.json,{folder}/*.json,{folder}/sub")) == ["a.json", "b.json", "e.json"]
     (folder / "x,y.json").write_bytes(b"{}")
     assert names(list_sources(f"{folder}/x,y.json")) == ["x,y.json"]
     with pytest.raises(UserError, match=r"no such input: .*nothing"):
