@@ -30,6 +30,12 @@ _ROWS: Final = (
         advice="raise --max-line-bytes, or end each object's line by \\n",
         is_parsed=False,
     ),
+    Reason(
+        "not_utf8",
+        meaning="not UTF-8, nor in the encoding that the file says or that was asked for",
+        advice="name the file's encoding by --encoding, such as cp1252 for files of Windows and Excel",
+        is_parsed=False,
+    ),
     Reason("not_json", meaning="not JSON, or cut off", advice=_ONE_A_LINE, is_parsed=False),
     Reason(
         "not_a_record",

@@ -8,7 +8,8 @@ from command.settings import check_settings, setting
 from contract.errors import UserError
 from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
-from spark_jobs.input.fields import FieldNames
+from spark_jobs.input.encodings import require_encoding
+from spark_jobs.input.fields import FieldNames, ReadOptions
 from spark_jobs.input.formats import SUFFIXES
 
 _MIB: Final = 2**20
@@ -37,6 +38,10 @@ class PrepareConfig:
     content_field: str = setting("content", help="name of the field that holds the description")
     id_field: str = setting(
         "uid", help="name of the field that holds the id; a record without one gets a hash of its text as its id"
+    )
+    encoding: str | None = setting(
+        None,
+        help="encoding of files that begin with no byte order mark: cp1252, utf-16, shift_jis, … (default: UTF-8)",
     )
     text_profile: str = setting(
         "seed", help=f"rules for cleaning texts, with the profile's own filters: {', '.join(PROFILES)}"
@@ -147,10 +152,11 @@ class PrepareConfig:
             )
         if self.environment and self.master.startswith("local"):
             problems.append(f"environment = {self.environment!r}, expected none on this machine")
-        try:
-            find_profile(self.text_profile)
-        except UserError as error:
-            problems.append(str(error))
+        for require, name in ((find_profile, self.text_profile), (require_encoding, self.encoding)):
+            try:
+                require(name) if name is not None else None
+            except UserError as error:
+                problems.append(str(error))
         return problems
 
     def spark_conf(self) -> dict[str, str]:
@@ -160,6 +166,10 @@ class PrepareConfig:
     def field_names(self) -> FieldNames:
         """The catalogue's names of the fields."""
         return FieldNames(uid=self.id_field, title=self.title_field, content=self.content_field)
+
+    def read_options(self) -> ReadOptions:
+        """What the settings say of the input files."""
+        return ReadOptions(self.field_names(), max_line_bytes=self.max_line_bytes, encoding=self.encoding)
 
     def filters(self) -> Filters:
         """The filters of the profile; a setting of the same name, where it is given, takes its place."""

@@ -84,7 +84,7 @@ def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism:
         # An absolute path: other processes have other working folders.
         config=replace(config, output=path) if storage.is_local(filesystem) else config,
         sources=sources,
-        parts=tuple(plan_parts(sources, parallelism=parallelism, max_line_bytes=config.max_line_bytes)),
+        parts=tuple(plan_parts(sources, parallelism=parallelism, options=config.read_options())),
         num_buckets=max(
             config.partitions or -(-input_bytes // INPUT_BYTES_PER_BUCKET),
             -(-input_bytes // MAX_INPUT_BYTES_PER_BUCKET),
@@ -107,11 +107,11 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
 
     Needs ID, the index of a part; one row is a part before, a piece after, with the columns of PIECE_SCHEMA only.
     """
-    config, rules = job.config, job.rules
+    options, rules = job.config.read_options(), job.rules
 
     def rows_of_part(part: Part) -> Iterator[tuple[pa.RecordBatch, ReadStatistics]]:
         source = job.sources[part.source]
-        for fields in read_part(source, part, names=config.field_names(), max_line_bytes=config.max_line_bytes):
+        for fields in read_part(source, part, options=options):
             yield rows_of_fields(fields, source=part.source, rules=rules)
             lines.add(len(fields.offsets))
 

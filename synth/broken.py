@@ -12,7 +12,7 @@ Choice = TypeVar("Choice")
 BREAKAGES = {
     "truncated": "not_json",
     "blank_line": "not_json",
-    "invalid_utf8": "not_json",
+    "invalid_utf8": "not_utf8",
     "not_an_object": "not_a_record",
     "wrong_type": "not_a_record",
     "no_fields": "no_title",

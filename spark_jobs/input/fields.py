@@ -29,6 +29,15 @@ class FieldNames(NamedTuple):
     content: str
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user says of the input files."""
+
+    names: FieldNames
+    max_line_bytes: int
+    encoding: str | None = None  # of texts that begin with no mark; None for UTF-8
+
+
 class Fields(NamedTuple):
     """The fields of some lines, in order, as they were read."""
 

@@ -22,6 +22,11 @@ class Format:
     is_cut_by_rows: bool = False  # parts are counted in rows, not in bytes
     is_compressed: bool = False  # within
 
+    @property
+    def is_text(self) -> bool:
+        """Whether its files hold characters in some encoding."""
+        return not self.magic
+
 
 JSON_LINES: Final = Format("JSON lines", suffixes=())  # also the format of all names that end in no known suffix
 FORMATS: Final = (

@@ -11,15 +11,21 @@ from isal import igzip, isal_zlib
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Source
+from spark_jobs.input.encodings import MARK_BYTES, Utf8Stream, encoding_of, is_utf8_by_name
 from spark_jobs.input.formats import MAGIC_BYTES, kind_of, require_kind
 
 _SKIP_BYTES: Final = 2**20
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[IO[bytes]]:
-    """The file's decompressed bytes. UserError with its name where it changed since it was listed or is damaged."""
-    compression = kind_of(source).compression
+def open_source(source: Source, *, encoding: str | None = None) -> Iterator[IO[bytes]]:
+    """The file's decompressed bytes, of a text in UTF-8. UserError with its name where it changed or is damaged.
+
+    A text that begins with a byte order mark is in that encoding, any other in `encoding`, which is UTF-8 where nothing
+    is said. A stream that is decompressed or decoded moves forward only, and says so by `seekable`.
+    """
+    kind = kind_of(source)
+    compression = kind.compression
     try:
         filesystem, path = storage.open_filesystem(source.path)
         size = filesystem.size(path)
@@ -31,7 +37,7 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
             start = file.read(MAGIC_BYTES)
             file.seek(0)
             require_kind(start, source)
-            yield cast(IO[bytes], ForwardStream(_decompress(file, compression)) if compression else file)
+            yield _open_text(file, compression, encoding=encoding) if kind.format.is_text else file
     except FileNotFoundError as error:
         raise UserError(f"cannot read {source.path}: {error}; all machines of a cluster must find it there") from error
     except PermissionError as error:
@@ -45,6 +51,20 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
         ) from error
 
 
+def _open_text(file: Any, compression: str | None, *, encoding: str | None) -> IO[bytes]:  # a file of any storage
+    """The text in UTF-8; the file itself where it is that already."""
+    stream = _decompress(file, compression) if compression else file
+    start = b""
+    while len(start) < MARK_BYTES and (data := stream.read(MARK_BYTES - len(start))):
+        start += data
+    if compression:
+        stream = ForwardStream(stream, start=start)
+    else:
+        file.seek(0)
+    found = encoding_of(start, asked=encoding)
+    return cast(IO[bytes], stream if is_utf8_by_name(found) else ForwardStream(Utf8Stream(stream, found)))
+
+
 def _decompress(file: IO[bytes], compression: str) -> Any:
     if compression == "gzip":
         return igzip.open(file)
@@ -54,15 +74,18 @@ def _decompress(file: IO[bytes], compression: str) -> Any:
 
 
 class ForwardStream:
-    """A decompressed stream that knows its position and moves forward only."""
+    """A decompressed or decoded stream that knows its position and moves forward only."""
 
-    def __init__(self, stream: Any) -> None:  # a stream of any library: `read` is all that they share
+    def __init__(self, stream: Any, *, start: bytes = b"") -> None:  # a stream of any library: they share only `read`
         self._stream = stream
+        self._start = start  # bytes that were read of it already
         self._position = 0
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; no bytes only at the end."""
-        data = self._stream.read(size)
+        data, self._start = self._start[:size], self._start[size:]
+        if len(data) < size:
+            data += self._stream.read(size - len(data))
         self._position += len(data)
         return data
 
@@ -75,6 +98,9 @@ class ForwardStream:
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return False
 
     @property
     def closed(self) -> bool:

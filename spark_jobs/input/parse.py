@@ -13,7 +13,7 @@ import pyarrow as pa
 from contract.columns import CONTENT, RAW_PREFIX_BYTES, TITLE, UID
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import replace_lone_surrogates
-from spark_jobs.input.fields import FieldNames, Fields, Part, is_utf8
+from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.lines import Lines, iter_lines
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -39,14 +39,13 @@ def read_json_lines(
     part: Part,
     *,
     path: str,  # noqa: ARG001  # all readers take it, for their messages
-    names: FieldNames,
-    max_line_bytes: int,
+    options: ReadOptions,
 ) -> Iterator[Fields]:
     """The fields of the lines that begin in this part."""
     start, end = part.start, part.end
     while True:
-        for lines in iter_lines(file, start=start, end=end, max_line_bytes=max_line_bytes):
-            yield fields_of_lines(lines, names)
+        for lines in iter_lines(file, start=start, end=end, max_line_bytes=options.max_line_bytes):
+            yield fields_of_lines(lines, options.names)
         if part.every is None or end is None:
             return
         start, end = start + part.every, end + part.every
@@ -127,7 +126,7 @@ def _parse_one(
     if lines.offsets[position] == 0:
         text = text.removeprefix(_BOM)
     if not is_utf8(text):
-        return Unreadable("not_json")
+        return Unreadable("not_utf8")
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):

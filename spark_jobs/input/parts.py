@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from contract.manifest import Source
-from spark_jobs.input.fields import Part
+from spark_jobs.input.encodings import is_utf8_by_name
+from spark_jobs.input.fields import Part, ReadOptions
 from spark_jobs.input.formats import kind_of
 
 MIN_RANGE_BYTES: Final = 2**20
@@ -24,7 +25,7 @@ def estimate_bytes(sources: Sequence[Source]) -> int:
     )
 
 
-def plan_parts(sources: Sequence[Source], *, parallelism: int, max_line_bytes: int) -> list[Part]:
+def plan_parts(sources: Sequence[Source], *, parallelism: int, options: ReadOptions) -> list[Part]:
     """Parts that cover everything in every file once.
 
     Files that can be read from the middle make about six parts or more for each of `parallelism` tasks. Any other file
@@ -33,19 +34,25 @@ def plan_parts(sources: Sequence[Source], *, parallelism: int, max_line_bytes: i
     """
     total = sum(source.bytes for source in sources)
     size = min(max(total // (6 * parallelism) + 1, MIN_RANGE_BYTES), MAX_RANGE_BYTES)
-    num_whole = sum(bool(source.bytes) and not kind_of(source).can_seek for source in sources)
+    num_whole = sum(bool(source.bytes) and not can_seek(source, options) for source in sources)
     parts = []
     for number, source in enumerate(sources):
         kind = kind_of(source)
         if not source.bytes:
             continue
-        if kind.can_seek:
+        if can_seek(source, options):
             parts += [Part(number, start, min(start + size, source.bytes)) for start in range(0, source.bytes, size)]
         else:
             # A line reaches into the next block, so the blocks of a task must lie further apart than a line is long.
-            block = BLOCK_ROWS if kind.format.is_cut_by_rows else max(MAX_RANGE_BYTES, 2 * max_line_bytes)
+            block = BLOCK_ROWS if kind.format.is_cut_by_rows else max(MAX_RANGE_BYTES, 2 * options.max_line_bytes)
             parts += _strided(number, block, count=min(-(-parallelism // num_whole), MAX_TASKS_A_FILE))
     return parts
+
+
+def can_seek(source: Source, options: ReadOptions) -> bool:
+    """Whether a task may begin in the middle of the file, as far as its name and the options say."""
+    kind = kind_of(source)
+    return kind.can_seek and (not kind.format.is_text or is_utf8_by_name(options.encoding))
 
 
 def _strided(source: int, block: int, *, count: int) -> list[Part]:

@@ -1,6 +1,7 @@
 """The readers of all formats: a part of a file becomes fields."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import IO, Final, Protocol
 
 import numpy as np
@@ -13,10 +14,11 @@ from contract.columns import RAW_PREFIX_BYTES
 from contract.errors import UserError
 from contract.manifest import Source
 from contract.reasons import KEPT, REASON_CODE
-from spark_jobs.input.fields import FieldNames, Fields, Part, is_utf8
+from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.formats import kind_of
 from spark_jobs.input.opening import open_source
 from spark_jobs.input.parse import read_json_lines
+from spark_jobs.input.parts import can_seek
 
 BATCH_ROWS: Final = 4_096
 _CSV_BLOCK_BYTES: Final = 32 * 2**20  # holds the longest row that can be read
@@ -24,27 +26,31 @@ _HEADER_BYTES: Final = 2**20
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
-def read_part(source: Source, part: Part, *, names: FieldNames, max_line_bytes: int) -> Iterator[Fields]:
+def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[Fields]:
     """The fields of what one task reads, some thousand lines or rows at a time.
 
     UserError with the file's name where it is damaged or has changed since it was listed.
     """
-    if source.bytes:
-        read = READERS[kind_of(source).format.name]
-        with open_source(source) as file:
-            yield from read(file, part, path=source.path, names=names, max_line_bytes=max_line_bytes)
+    if not source.bytes:
+        return
+    read = READERS[kind_of(source).format.name]
+    with open_source(source, encoding=options.encoding) as file:
+        if can_seek(source, options) and not file.seekable():  # its mark names another encoding than UTF-8
+            if part.start:
+                return  # the first part is the whole file
+            part = replace(part, end=None)
+        yield from read(file, part, path=source.path, options=options)
 
 
 class Reader(Protocol):
     """Reads a part of a file that is opened at its start; messages name the file by `path`."""
 
-    def __call__(
-        self, file: IO[bytes], part: Part, *, path: str, names: FieldNames, max_line_bytes: int
-    ) -> Iterator[Fields]: ...
+    def __call__(self, file: IO[bytes], part: Part, *, path: str, options: ReadOptions) -> Iterator[Fields]: ...
 
 
-def read_parquet(file: IO[bytes], part: Part, *, path: str, names: FieldNames, max_line_bytes: int) -> Iterator[Fields]:
+def read_parquet(file: IO[bytes], part: Part, *, path: str, options: ReadOptions) -> Iterator[Fields]:
     """The rows of the row groups that begin in the bytes of this part; a row's offset is its number in the file."""
+    names, max_line_bytes = options.names, options.max_line_bytes
     try:
         parquet = pq.ParquetFile(file)
         columns = _columns(names, parquet.schema_arrow.names, path=path)
@@ -63,12 +69,13 @@ def read_parquet(file: IO[bytes], part: Part, *, path: str, names: FieldNames, m
         raise UserError(f"{path} is not a whole Parquet file: {error}; fetch or write it again") from error
 
 
-def read_csv(file: IO[bytes], part: Part, *, path: str, names: FieldNames, max_line_bytes: int) -> Iterator[Fields]:
+def read_csv(file: IO[bytes], part: Part, *, path: str, options: ReadOptions) -> Iterator[Fields]:
     """The rows of this part, by their numbers; the first row of the file must name the columns.
 
     Every task that shares a file parses all of it, which is cheap, and keeps its own blocks of rows. A row with more or
     fewer values than there are columns is not_a_record.
     """
+    names, max_line_bytes = options.names, options.max_line_bytes
     reader = _CsvReader(file, names, path=path)
     first_row = 0
     for batch in reader.batches():
@@ -173,7 +180,7 @@ def _fields_of_batch(
 ) -> Fields:
     texts, is_bad = zip(*(_texts(batch, name, path=path) for name in names), strict=True)
     reasons = np.full(batch.num_rows, KEPT, np.int8)
-    reasons[np.logical_or.reduce(is_bad)] = REASON_CODE["not_a_record"]
+    reasons[np.logical_or.reduce(is_bad)] = REASON_CODE["not_utf8"]
     sizes = sum(pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False) for column in texts)
     reasons[sizes > max_line_bytes] = REASON_CODE["too_long"]
     is_read = pa.array(reasons == KEPT)

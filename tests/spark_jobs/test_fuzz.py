@@ -75,6 +75,8 @@ def _read(line: bytes, num_bytes: int) -> tuple[str | None, tuple[str | None, st
         return "too_long", (None, "", "")
     try:
         value = json.loads(line.decode(), parse_constant=_refuse)
+    except UnicodeDecodeError:
+        return "not_utf8", (None, "", "")
     except (ValueError, RecursionError):
         return "not_json", (None, "", "")
     if not isinstance(value, dict):
@@ -208,7 +210,7 @@ def test_the_lines_are_of_all_kinds() -> None:
     data = b"".join(line + b"\n" for line in islice(mutated_lines(FIRST_SEED), 5_000))
     reasons = Counter(line.reason for line in expected_of(data))
 
-    assert all(reasons[reason] >= 10 for reason in (None, *REASON_NAMES[:5])), reasons
+    assert all(reasons[reason] >= 10 for reason in (None, *REASON_NAMES[:6])), reasons
 
 
 @pytest.mark.spark

@@ -54,11 +54,11 @@ def lines_of(data: bytes) -> list[bytes]:
 
 
 def parsed(line: bytes) -> object:
-    """What the line holds, or the class ValueError where it is no JSON."""
+    """What the line holds, or the class of the error where it is not UTF-8 or no JSON."""
     try:
         return json.loads(line.decode("utf-8"))
-    except ValueError:
-        return ValueError
+    except ValueError as error:
+        return type(error)
 
 
 # --- the preparation in its plainest form ---------------------------------------------------------------------------
@@ -87,7 +87,9 @@ def outcomes(data: bytes, repair: Callable[[str], str] = str) -> Iterator[str]:
     seen = set()
     for line in lines_of(data):
         record = parsed(line)
-        if record is ValueError:
+        if record is UnicodeDecodeError:
+            yield "not_utf8"
+        elif record is json.JSONDecodeError:
             yield "not_json"
         elif not isinstance(record, dict) or any(
             not isinstance(record.get(field), str | None) for field in ("uid", "title", "content")

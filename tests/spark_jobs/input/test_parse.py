@@ -50,6 +50,8 @@ def reference(line: bytes) -> tuple[str, str, str]:
 
     try:
         value = json.loads(line.decode(), parse_constant=refuse, parse_int=read_whole_number)
+    except UnicodeDecodeError:
+        return "not_utf8", "", ""
     except (ValueError, RecursionError):
         return "not_json", "", ""
     if not isinstance(value, dict):

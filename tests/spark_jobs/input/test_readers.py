@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from contract.errors import UserError
 from contract.manifest import Source
 from contract.reasons import KEPT, REASON_NAMES
 from spark_jobs.input import parts
-from spark_jobs.input.fields import FieldNames, Fields, Part
+from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions
 from spark_jobs.input.formats import COMPRESSIONS, FORMATS, MAGIC_BYTES
 from spark_jobs.input.opening import ForwardStream
 from spark_jobs.input.parts import plan_parts
@@ -26,7 +27,7 @@ from spark_jobs.input.readers import READERS, read_part
 from spark_jobs.input.source import list_sources
 
 NAMES = FieldNames(uid="sku", title="name", content="text")
-MAX_LINE_BYTES = 300
+OPTIONS = ReadOptions(NAMES, max_line_bytes=300)
 ROWS = [
     {"sku": f"s{number}", "name": f'Mug "{number}", é', "text": f"Holds; tea,\n{number} times" * (number % 5)}
     for number in range(1_000)
@@ -49,13 +50,13 @@ def rows_of(batches: list[Fields]) -> list[Row]:
     ]
 
 
-def read(path: Path, *, parallelism: int = 1, names: FieldNames = NAMES) -> tuple[list[Row], list[int]]:
+def read(path: Path, *, parallelism: int = 1, options: ReadOptions = OPTIONS) -> tuple[list[Row], list[int]]:
     """All rows that tasks of so many cores read of a file, and their offsets."""
     (source,) = list_sources(str(path))
     batches = [
         fields
-        for part in plan_parts([source], parallelism=parallelism, max_line_bytes=MAX_LINE_BYTES)
-        for fields in read_part(source, part, names=names, max_line_bytes=MAX_LINE_BYTES)
+        for part in plan_parts([source], parallelism=parallelism, options=options)
+        for fields in read_part(source, part, options=options)
     ]
     return rows_of(batches), [offset for fields in batches for offset in fields.offsets.tolist()]
 
@@ -136,9 +137,9 @@ def overwrite(data: bytes) -> bytes:
 def test_a_damaged_file_is_named_by_every_task(name: str, damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(damage(WRITERS[name](ROWS)))
     (source,) = list_sources(str(tmp_path / name))
-    for part in plan_parts([source], parallelism=3, max_line_bytes=MAX_LINE_BYTES):
+    for part in plan_parts([source], parallelism=3, options=OPTIONS):
         with pytest.raises(UserError, match=rf"{name} is not a whole (gzip|zstd|bz2) file"):
-            list(read_part(source, part, names=NAMES, max_line_bytes=MAX_LINE_BYTES))
+            list(read_part(source, part, options=OPTIONS))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_values_that_are_no_texts_or_too_long_are_counted(tmp_path: Path) -> Non
     rows, offsets = read(tmp_path / "a.parquet")
     assert rows == [
         ("1", "a", "x", "kept"),
-        (None, "", "", "not_a_record"),
+        (None, "", "", "not_utf8"),
         (None, "", "", "too_long"),
         ("4", "", "w", "kept"),
     ]
@@ -178,7 +179,7 @@ def test_rows_of_a_csv_that_do_not_fit_are_counted_once(parallelism: int, tmp_pa
         [
             ("1", "a", "b", "kept"),
             ("5", 'a, with "quotes"', "b", "kept"),
-            (None, "", "", "not_a_record"),
+            (None, "", "", "not_utf8"),
             ("", "", "", "not_a_record"),
             ("", "", "", "not_a_record"),
         ],
@@ -199,9 +200,9 @@ def test_a_file_of_no_bytes_has_no_rows(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     (tmp_path / "other.json").write_bytes(jsonl(ROWS[:1]))
     empty, other = sorted(list_sources(str(tmp_path)), key=lambda source: source.bytes)
-    parts = plan_parts([empty, other], parallelism=2, max_line_bytes=MAX_LINE_BYTES)
+    parts = plan_parts([empty, other], parallelism=2, options=OPTIONS)
     assert {part.source for part in parts} == {1}
-    assert list(read_part(empty, Part(0, 0, None), names=NAMES, max_line_bytes=MAX_LINE_BYTES)) == []
+    assert list(read_part(empty, Part(0, 0, None), options=OPTIONS)) == []
 
 
 def test_a_header_is_told_apart_by_its_likeliest_delimiter(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_a_header_is_told_apart_by_its_likeliest_delimiter(tmp_path: Path) -> No
 def test_a_missing_column_is_named_with_those_that_are_there(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(WRITERS[name](ROWS))
     with pytest.raises(UserError, match=r"has no column 'title' and no column 'content'; it has 'sku', 'name', 'text'"):
-        read(tmp_path / name, names=FieldNames("uid", "title", "content"))
+        read(tmp_path / name, options=replace(OPTIONS, names=FieldNames("uid", "title", "content")))
 
 
 def test_a_table_without_ids_has_none(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_parts_beyond_the_end_of_a_short_stream_are_empty(tmp_path: Path) -> Non
     (tmp_path / "a.gz").write_bytes(gzip.compress(jsonl(ROWS[:3])))
     source = Source(str(tmp_path / "a.gz"), (tmp_path / "a.gz").stat().st_size, "")
     part = Part(0, 10**6, 2 * 10**6, every=3 * 10**6)
-    assert list(read_part(source, part, names=NAMES, max_line_bytes=MAX_LINE_BYTES)) == []
+    assert list(read_part(source, part, options=OPTIONS)) == []
 
 
 def test_every_format_has_a_reader_and_suffixes_of_its_own() -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from contract.errors import UserError
 from contract.manifest import Source
-from spark_jobs.input.fields import Part
+from spark_jobs.input.fields import FieldNames, Part, ReadOptions
 from spark_jobs.input.opening import open_source
 from spark_jobs.input.parts import MAX_RANGE_BYTES, MAX_TASKS_A_FILE, plan_parts
 from spark_jobs.input.source import list_sources
+
+NAMES = FieldNames("uid", "title", "content")
 
 
 def names(sources: tuple[Source, ...]) -> list[str]:
@@ -158,7 +160,7 @@ def test_credentials_in_a_url_stay_out_of_the_source(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("parallelism", [1, 2, 64])
 def test_parts_cover_each_byte_once(num_bytes: int, parallelism: int) -> None:
     sources = [Source("a", num_bytes, ""), Source("c", 0, ""), Source("d.parquet", 10, "")]
-    parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=100)
+    parts = plan_parts(sources, parallelism=parallelism, options=ReadOptions(NAMES, max_line_bytes=100))
     of_first = [part for part in parts if part.source == 0]
     assert [part.start for part in of_first] == [0, *(part.end for part in of_first[:-1])]
     assert of_first[-1].end == num_bytes
@@ -174,7 +176,7 @@ def test_files_that_cannot_be_cut_are_shared_by_blocks(
     name: str, num_files: int, parallelism: int, max_line_bytes: int
 ) -> None:
     sources = [Source(f"{number}{name}", 5, "") for number in range(num_files)]
-    parts = plan_parts(sources, parallelism=parallelism, max_line_bytes=max_line_bytes)
+    parts = plan_parts(sources, parallelism=parallelism, options=ReadOptions(NAMES, max_line_bytes))
     assert len(parts) >= min(parallelism, num_files * MAX_TASKS_A_FILE)
     for number in range(num_files):
         of_file = [part for part in parts if part.source == number]

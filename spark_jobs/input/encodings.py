@@ -1,0 +1,74 @@
+"""Texts of other encodings as UTF-8."""
+
+import codecs
+from typing import IO, Final
+
+from contract.errors import UserError
+
+MARK_BYTES: Final = 4  # the longest mark
+_UTF_8: Final = "utf-8"
+_MARKS: Final = (  # the first that fits: a mark of UTF-16 is the start of one of UTF-32
+    (codecs.BOM_UTF8, _UTF_8),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_STEP_BYTES: Final = 2**16
+_ERRORS: Final = "to bytes that are not UTF-8"
+_BAD: Final = "\udc80"  # a lone surrogate: its bytes are not UTF-8
+
+
+def require_encoding(name: str) -> None:
+    """UserError where there is no encoding of texts of this name."""
+    try:
+        "".encode(name)
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise UserError(
+            f"encoding = {name!r}, expected the name of an encoding, such as cp1252, latin-1, utf-16 or shift_jis"
+        ) from error
+
+
+def is_utf8_by_name(encoding: str | None) -> bool:
+    """Whether a text of this encoding needs no decoding; so do texts that say nothing.
+
+    >>> is_utf8_by_name("UTF8"), is_utf8_by_name("utf-8-sig"), is_utf8_by_name(None), is_utf8_by_name("latin-1")
+    (True, True, True, False)
+    """
+    return encoding is None or codecs.lookup(encoding).name in (_UTF_8, "utf-8-sig")
+
+
+def encoding_of(start: bytes, *, asked: str | None) -> str:
+    """The encoding of a text that begins with these MARK_BYTES: that of its mark, or else the one that is asked for."""
+    marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+    return marked or (_UTF_8 if is_utf8_by_name(asked) else str(asked))
+
+
+class Utf8Stream:
+    """A stream of texts in another encoding, read as UTF-8.
+
+    A byte that means nothing in that encoding becomes one that is not UTF-8, so that readers find its line.
+    """
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)(_ERRORS)
+        self._pending = b""
+        self._has_ended = False
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; no bytes only at the end."""
+        while not self._pending and not self._has_ended:
+            data = self._stream.read(min(size, _STEP_BYTES))
+            self._has_ended = not data
+            self._pending = self._decoder.decode(data, final=not data).encode(_UTF_8, "surrogatepass")
+        data, self._pending = self._pending[:size], self._pending[size:]
+        return data
+
+
+def _mark_as_bad(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return _BAD, error.end
+
+
+codecs.register_error(_ERRORS, _mark_as_bad)
