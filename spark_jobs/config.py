@@ -34,8 +34,13 @@ class PrepareConfig:
     output: str = setting(
         help="folder for the data set", changes="nothing", matching="(?s).+", expected="the path of a folder"
     )
-    title_field: str = setting("title", help="name of the field that holds the title")
-    content_field: str = setting("content", help="name of the field that holds the description")
+    title_field: str = setting(
+        "title",
+        help="name of the field that holds the title: name.pt is the field pt below name, and brand,name joins two",
+    )
+    content_field: str = setting(
+        "content", help="name of the field that holds the description, or names: feature,description joins the two"
+    )
     id_field: str = setting(
         "uid", help="name of the field that holds the id; a record without one gets a hash of its text as its id"
     )

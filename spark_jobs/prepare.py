@@ -103,6 +103,8 @@ def prepare(config: PrepareConfig) -> Manifest:
     progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows.rejected.items() if count)
     print(f"rejected: {reasons or 'none'}; see {storage.join(config.output, CARD_HTML)}", file=sys.stderr)
+    for note in card.notes:
+        print(f"noted: {note.count:,} {note.note}: {note.meaning}", file=sys.stderr)
     if num_swept:
         print(f"swept {num_swept} file(s) that earlier preparations left in {config.output}", file=sys.stderr)
     return manifest

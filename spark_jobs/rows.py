@@ -1,5 +1,6 @@
 """Fields become rows: cleaned, judged, keyed. Pure functions on Arrow, no Spark."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,7 @@ from contract.text.profiles import PROFILES
 from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
 from spark_jobs.filters import Filters, filter_records
 from spark_jobs.input.fields import Fields
+from spark_jobs.input.values import without_no_values
 
 SPLIT: Final = "split"
 RAW_TITLE: Final = "raw_title"
@@ -53,6 +55,7 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
 
     About 10 us a line of 800 bytes, half of it cleaning.
     """
+    fields = _without_no_values(fields)
     cleaned = clean_array(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
     titles, contents = cleaned[: len(fields.titles)], cleaned[len(fields.titles) :]
     reasons = _judge(fields.reasons, titles=titles, contents=contents)
@@ -91,8 +94,23 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
         offsets=fields.offsets,
         is_kept=is_kept,
         source=source,
+        notes=fields.notes,
     )
     return rows, count_read(batch, one_in=rules.sample_one_in)
+
+
+def _without_no_values(fields: Fields) -> Fields:
+    """The fields with nothing where they hold only a word for nothing, and how many of them did in the notes."""
+    titles, num_titles = without_no_values(fields.titles)
+    contents, num_contents = without_no_values(fields.contents)
+    uids, num_uids = without_no_values(fields.uids)
+    found = {"no_value": num_titles + num_contents, "unusable_id": num_uids}
+    return fields._replace(
+        uids=uids,
+        titles=pc.fill_null(titles, "") if num_titles else titles,
+        contents=pc.fill_null(contents, "") if num_contents else contents,
+        notes=Counter(fields.notes) + Counter(found),
+    )
 
 
 def _judge(reasons: np.ndarray, *, titles: pa.StringArray, contents: pa.StringArray) -> np.ndarray:

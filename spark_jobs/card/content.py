@@ -25,6 +25,7 @@ from spark_jobs.card.schema import (
     EntityCount,
     EntityKind,
     Lengths,
+    ReadNote,
     Rejection,
     SourceFile,
     SplitSize,
@@ -33,6 +34,7 @@ from spark_jobs.card.schema import (
 from spark_jobs.counts.histogram import EDGES, Histogram, quantile
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, Sample
 from spark_jobs.counts.traits import OTHER_DECIMAL, OTHER_HEX, TextTraits, kind_of
+from spark_jobs.input.notes import NOTES
 
 NUM_ENTITIES: Final = 12  # shown: the most frequent ones
 NUM_SOURCES: Final = 20  # shown: the first ones
@@ -60,6 +62,7 @@ def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics,
         sources=tuple(SourceFile(without_secrets(file.path), file.bytes) for file in manifest.source[:NUM_SOURCES]),
         lines=rows.input,
         rejected=tuple(Rejection(reason, REASONS[reason].meaning, lines) for reason, lines in rows.rejected.items()),
+        notes=tuple(ReadNote(note, NOTES[note], count) for note, count in read.notes.items() if count),
         kept=rows.kept,
         splits=tuple(_split_size(manifest, split) for split in manifest.splits),
         lengths=_all_lengths(kept),

@@ -20,6 +20,14 @@ class Rejection(msgspec.Struct, frozen=True):
     lines: int
 
 
+class ReadNote(msgspec.Struct, frozen=True):
+    """How often values or lines were read otherwise than they stand, in one way."""
+
+    note: str
+    meaning: str
+    count: int
+
+
 class SplitSize(msgspec.Struct, frozen=True):
     """One split."""
 
@@ -135,6 +143,7 @@ class Card(msgspec.Struct, frozen=True):
     sources: tuple[SourceFile, ...]  # the first ones
     lines: int
     rejected: tuple[Rejection, ...]
+    notes: tuple[ReadNote, ...]  # only of what happened
     kept: int
     splits: tuple[SplitSize, ...]
     lengths: tuple[Lengths, ...]

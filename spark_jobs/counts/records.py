@@ -5,8 +5,8 @@ of parts equal those of the whole, however it was cut. Their size has a bound th
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -61,6 +61,7 @@ class ReadStatistics(msgspec.Struct, frozen=True):
     raw_characters: dict[str, int] = {}  # by class
     kept_characters: dict[str, int] = {}
     samples: tuple[Sample, ...] = ()
+    notes: dict[str, int] = {}  # how often something of spark_jobs.input.notes happened
 
 
 class KeptStatistics(msgspec.Struct, frozen=True):
@@ -87,6 +88,7 @@ class ReadBatch:
     offsets: np.ndarray
     is_kept: np.ndarray  # true of duplicates too, which are not known yet
     source: int
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def sampling_rate(input_bytes: int) -> int:
@@ -116,6 +118,7 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         raw_characters=raw_characters,
         kept_characters=kept_characters,
         samples=_samples(batch),
+        notes=dict(batch.notes),
     )
 
 
@@ -160,6 +163,7 @@ def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
         raw_characters=_add_counts(part.raw_characters for part in parts),
         kept_characters=_add_counts(part.kept_characters for part in parts),
         samples=_first_samples(sample for part in parts for sample in part.samples),
+        notes=_add_counts(part.notes for part in parts),
     )
 
 

@@ -1,5 +1,6 @@
 """What the readers of all formats take and give: a part of a file, and the three fields of each line or row."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ class Fields(NamedTuple):
     reasons: np.ndarray  # int8: the REASON_CODE of a line that could not be read, or KEPT
     offsets: np.ndarray  # int64: of a line's first byte; of a row, its number
     raws: pa.BinaryArray  # start of a line that could not be read, null where it could
+    notes: Mapping[str, int] = {}  # how often something of spark_jobs.input.notes happened
 
 
 def is_utf8(text: bytes) -> bool:

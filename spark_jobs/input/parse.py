@@ -1,22 +1,29 @@
 """Lines of JSON become fields, without Spark."""
 
+import ast
 import json
-import math
+import re
+import warnings
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
-from typing import IO, Any, Final, NamedTuple, NoReturn, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec import UNSET
 
 from contract.columns import CONTENT, RAW_PREFIX_BYTES, TITLE, UID
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import replace_lone_surrogates
 from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.lines import Lines, iter_lines
+from spark_jobs.input.values import NotATextError, has_float, read_id, read_text, top_fields
 
 _BOM: Final = b"\xef\xbb\xbf"
+_PYTHON_DICT: Final = re.compile(r"\s*\{\s*[uU]?'")
 _GROUP_LINES: Final = 256  # parsed in one call; where one of them is broken, all are parsed again one by one
 
 
@@ -55,19 +62,19 @@ def read_json_lines(
 
 def fields_of_lines(lines: Lines, names: FieldNames) -> Fields:
     """The fields of each line, in order. About 4 us a line of 800 bytes."""
-    decoder = _decoder(names)
+    nothing, notes = _decoder(names).type(), Counter[str]()
     reasons = np.full(len(lines), KEPT, np.int8)
     all_fields: list[LineFields] = []
     for first in range(0, len(lines), _GROUP_LINES):
         end = min(first + _GROUP_LINES, len(lines))
-        group = _parse_together(lines, first, end, decoder)
+        group = _parse_together(lines, first, end, names)
         if group is None:
             group = []
             for position in range(first, end):
-                fields = _parse_one(lines, position, decoder, names)
+                fields = _parse_one(lines, position, names, notes)
                 if isinstance(fields, Unreadable):
                     reasons[position] = REASON_CODE[fields.reason]
-                    fields = decoder.type()
+                    fields = nothing
                 group.append(fields)
         all_fields += group
     raws: list[bytes | None] = [None] * len(lines)
@@ -80,6 +87,7 @@ def fields_of_lines(lines: Lines, names: FieldNames) -> Fields:
         reasons=reasons,
         offsets=lines.offsets,
         raws=pa.array(raws, pa.binary()),
+        notes=notes,
     )
 
 
@@ -92,14 +100,32 @@ def _decoder(names: FieldNames) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(msgspec.defstruct("LineFields", fields, rename=rename, gc=False))
 
 
-def _parse_together(
-    lines: Lines, first: int, end: int, decoder: "msgspec.json.Decoder[Any]"
-) -> list[LineFields] | None:
+@cache
+def _is_plain(names: FieldNames) -> bool:
+    """Whether each field has the name that stands in the settings: none lies below another, none is one of several."""
+    return not any(sign in name for name in names for sign in ".,")
+
+
+@cache
+def _top_fields(names: FieldNames) -> tuple[str, ...]:
+    return tuple(sorted(set().union(*map(top_fields, names))))
+
+
+@cache
+def _loose_decoder(names: FieldNames) -> "msgspec.json.Decoder[Any]":
+    """A decoder of all that may be needed for these fields, of any type, in the order of `_top_fields`."""
+    top = {f"field_{number}": name for number, name in enumerate(_top_fields(names))}
+    return msgspec.json.Decoder(msgspec.defstruct("TopFields", [(name, Any, UNSET) for name in top], rename=top))
+
+
+def _parse_together(lines: Lines, first: int, end: int, names: FieldNames) -> list[LineFields] | None:
     """The fields of these lines; None if one or more of the lines cannot be read this way.
 
     Where every line begins with `{` and ends with `}`, no value extends over two lines: no string may hold a line feed,
     and no other value may hold `}`, a line feed and `{`. So if there are as many values as lines, each line has one.
     """
+    if not _is_plain(names):
+        return None
     data = np.frombuffer(lines.data, np.uint8)
     text = lines.data[lines.starts[first] : lines.ends[end - 1]]
     if (
@@ -111,61 +137,70 @@ def _parse_together(
     ):
         return None
     try:
-        products = decoder.decode_lines(text)
+        products = _decoder(names).decode_lines(text)
     except (msgspec.DecodeError, RecursionError):
         return None
     return products if len(products) == end - first else None
 
 
-def _parse_one(
-    lines: Lines, position: int, decoder: "msgspec.json.Decoder[Any]", names: FieldNames
-) -> LineFields | Unreadable:
+def _parse_one(lines: Lines, position: int, names: FieldNames, notes: Counter[str]) -> LineFields | Unreadable:
+    """The fields of a line by the first way that can read it: each takes more kinds of values, and more time."""
     if lines.is_too_long[position]:
         return Unreadable("too_long")
-    text = lines.line(position)
-    if lines.offsets[position] == 0:
-        text = text.removeprefix(_BOM)
+    text = lines.line(position).removeprefix(_BOM)  # files with a mark that were put together have one inside
     if not is_utf8(text):
         return Unreadable("not_utf8")
-    try:
-        return decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return _parse_slowly(text, decoder, names)
+    if _is_plain(names):
+        with suppress(msgspec.DecodeError, RecursionError):
+            return _decoder(names).decode(text)
+    with suppress(msgspec.DecodeError, RecursionError):
+        values = zip(_top_fields(names), msgspec.structs.astuple(_loose_decoder(names).decode(text)), strict=True)
+        record = {name: value for name, value in values if value is not UNSET}
+        if not has_float(record):
+            return _fields_of(record, names, notes)
+    return _parse_slowly(text, names, notes)
 
 
-def _parse_slowly(text: bytes, decoder: "msgspec.json.Decoder[Any]", names: FieldNames) -> LineFields | Unreadable:
-    r"""The fields by the standard library, which accepts lone surrogates (`\ud800`) and knows whether the rest is JSON.
+def _parse_slowly(text: bytes, names: FieldNames, notes: Counter[str]) -> LineFields | Unreadable:
+    r"""The fields by the standard library, which accepts lone surrogates (`\ud800`), NaN and Infinity.
 
+    It keeps numbers as they are spelt. A line that is no JSON may still be a dict as Python writes it.
     A line nested deeper than Python's recursion limit (some 1,000 brackets), even in a field that is not used, counts
     as not_json, though it may be valid: neither parser can read it safely.
     """
     try:
-        value = json.loads(text.decode(), parse_constant=_refuse_constant, parse_int=_whole_number)
+        value = json.loads(text.decode(), parse_constant=_no_value, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
-        return Unreadable("not_json")
-    if not isinstance(value, dict):
-        return Unreadable("not_a_record")
-    uid, title, content = (value.get(name) for name in names)
-    is_record = _is_id(uid) and all(text is None or isinstance(text, str) for text in (title, content))
-    if not is_record:
-        return Unreadable("not_a_record")
-    uid, title, content = (
-        replace_lone_surrogates(text) if isinstance(text, str) else text for text in (uid, title, content)
-    )
-    return decoder.type(uid, title, content)
+        try:
+            value = _python_literal(text.decode())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return Unreadable("not_json")
+        notes["python_line"] += 1
+    return _fields_of(value, names, notes) if isinstance(value, dict) else Unreadable("not_a_record")
 
 
-def _is_id(value: object) -> bool:
-    return value is None or isinstance(value, str) or type(value) is int
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _whole_number(digits: str) -> int | float:
-    """The number; infinity, which is no id, if it has more digits than Python converts."""
+def _fields_of(record: dict[str, Any], names: FieldNames, notes: Counter[str]) -> LineFields | Unreadable:
     try:
-        return int(digits)
-    except ValueError:
-        return math.inf
+        title, content = read_text(record, names.title), read_text(record, names.content)
+    except NotATextError:
+        return Unreadable("not_a_record")
+    try:
+        uid = read_id(record, names.uid)
+    except NotATextError:
+        uid = None
+        notes["unusable_id"] += 1
+    uid, title, content = (text and replace_lone_surrogates(text) for text in (uid, title, content))
+    return _decoder(names).type(uid, title, content)
+
+
+def _no_value(name: str) -> None:  # noqa: ARG001  # NaN, Infinity or -Infinity
+    return None
+
+
+def _python_literal(text: str) -> object:
+    """The value of a line that Python wrote by `print`. ValueError, SyntaxError and more where it is no such line."""
+    if not _PYTHON_DICT.match(text):  # of what begins as JSON does, Python would read some escapes otherwise
+        raise ValueError("not a dict")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about backslashes
+        return ast.literal_eval(text.strip())

@@ -5,7 +5,6 @@ The full size: VITRINE_FUZZ_LINES=200000 (and VITRINE_FUZZ_SEED=1 for other line
 
 import gzip
 import io
-import json
 import os
 from collections import Counter
 from dataclasses import replace
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 
 from contract.columns import REJECTED
 from contract.reasons import KEPT, REASON_NAMES, REASONS
-from contract.text.clean import clean_array, replace_lone_surrogates
+from contract.text.clean import clean_array
 from contract.text.profiles import PROFILES, SEED
 from contract.verify.data_set import verify
 from spark_jobs.filters import Filters
@@ -32,6 +31,7 @@ from spark_jobs.rows import CleaningRules, rows_of_fields
 from tests.spark_jobs.catalogues import all_records, records
 from tests.spark_jobs.conftest import Prepare
 from tests.spark_jobs.input.mutations import MAX_LINE_BYTES, mutated_lines
+from tests.spark_jobs.input.reference import read_line
 
 NAMES: Final = FieldNames(uid="uid", title="title", content="content")
 PLAIN: Final = CleaningRules(text_profile="seed", val_share=0.1, test_share=0.1, seed=0)
@@ -59,7 +59,7 @@ def expected_of(data: bytes) -> list[Expected]:
     """By the standard library, a line at a time, but for the cleaning."""
     read, offset = [], 0
     for line in data.removesuffix(b"\n").split(b"\n"):
-        read.append((offset, line, *_read(line.removeprefix(_BOM) if not offset else line, len(line))))
+        read.append((offset, line, *_read(line.removeprefix(_BOM), len(line))))
         offset += len(line) + 1
     titles = clean_array(pa.array([fields[1] for *_, fields in read], pa.string()), SEED).to_pylist()
     contents = clean_array(pa.array([fields[2] for *_, fields in read], pa.string()), SEED).to_pylist()
@@ -71,28 +71,7 @@ def expected_of(data: bytes) -> list[Expected]:
 
 def _read(line: bytes, num_bytes: int) -> tuple[str | None, tuple[str | None, str, str]]:
     """Why a line cannot be read, and its fields."""
-    if num_bytes > MAX_LINE_BYTES:
-        return "too_long", (None, "", "")
-    try:
-        value = json.loads(line.decode(), parse_constant=_refuse)
-    except UnicodeDecodeError:
-        return "not_utf8", (None, "", "")
-    except (ValueError, RecursionError):
-        return "not_json", (None, "", "")
-    if not isinstance(value, dict):
-        return "not_a_record", (None, "", "")
-    uid, title, content = (value.get(name) for name in NAMES)
-    texts_are_right = isinstance(title, str | None) and isinstance(content, str | None)
-    if not texts_are_right or not (isinstance(uid, str | None) or type(uid) is int):
-        return "not_a_record", (None, "", "")
-    uid, title, content = (
-        replace_lone_surrogates(str(text)) if text is not None else "" for text in (uid, title, content)
-    )
-    return None, (uid or None, title, content)
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
+    return ("too_long", (None, "", "")) if num_bytes > MAX_LINE_BYTES else read_line(line, NAMES)
 
 
 def _judge(title: str, content: str) -> str | None:

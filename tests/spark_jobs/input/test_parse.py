@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from contract.columns import RAW_PREFIX_BYTES, SPLITS
 from contract.keys import record_key, split_of
 from contract.reasons import KEPT, REASON_NAMES
-from contract.text.clean import clean, replace_lone_surrogates
+from contract.text.clean import clean
 from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import fields_of_lines
 from spark_jobs.rows import ROW_SCHEMA, CleaningRules, rows_of_fields
 from tests.spark_jobs import nasty
+from tests.spark_jobs.input.reference import read_line
 
 NAMES = FieldNames(uid="uid", title="title", content="content")
 RULES = CleaningRules(text_profile="seed", val_share=0.2, test_share=0.2, seed=7)
@@ -37,32 +38,11 @@ def reason_of(row: dict) -> str:
     return nasty.KEPT if row["reason"] == KEPT else REASON_NAMES[row["reason"]]
 
 
-def read_whole_number(digits: str) -> int | float:
-    """The number, as a float where Python would refuse to read it as an int."""
-    return int(digits) if len(digits) < 4_300 else float(digits)
-
-
 def reference(line: bytes) -> tuple[str, str, str]:
     """(what becomes of it, cleaned title, cleaned content)."""
-
-    def refuse(name: str) -> None:
-        raise ValueError(name)
-
-    try:
-        value = json.loads(line.decode(), parse_constant=refuse, parse_int=read_whole_number)
-    except UnicodeDecodeError:
-        return "not_utf8", "", ""
-    except (ValueError, RecursionError):
-        return "not_json", "", ""
-    if not isinstance(value, dict):
-        return "not_a_record", "", ""
-    uid, *texts = (value.get(name) for name in NAMES)
-    if isinstance(uid, bool) or not isinstance(uid, str | int | None):
-        return "not_a_record", "", ""
-    if any(not isinstance(text, str | None) for text in texts):
-        return "not_a_record", "", ""
-    title, content = (clean(replace_lone_surrogates(text or "")) for text in texts)
-    return ("no_title" if not title else "no_content" if not content else nasty.KEPT), title, content
+    reason, (_, *texts) = read_line(line, NAMES)
+    title, content = map(clean, texts)
+    return reason or ("no_title" if not title else "no_content" if not content else nasty.KEPT), title, content
 
 
 @pytest.mark.parametrize("name", nasty.NASTY)
@@ -114,10 +94,11 @@ def test_any_lines_become_what_the_reference_says(lines: list[bytes]) -> None:
         assert row["content"] == (content if reason == nasty.KEPT else "")
 
 
-def test_a_byte_order_mark_is_taken_off_the_first_line_of_a_file_only() -> None:
+def test_a_byte_order_mark_is_taken_off_any_line() -> None:
     marked = b"\xef\xbb\xbf" + nasty.line()
     assert reason_of(parse([marked], first_offset=0)[0]) == nasty.KEPT
-    assert reason_of(parse([marked], first_offset=9)[0]) == "not_json"
+    assert reason_of(parse([marked], first_offset=9)[0]) == nasty.KEPT
+    assert reason_of(parse([b"\xef\xbb\xbf" + marked], first_offset=9)[0]) == "not_json"
 
 
 def test_a_missing_uid_is_the_hex_of_the_key() -> None:
