@@ -13,6 +13,7 @@ from trainer.config import TrainConfig
 from trainer.engines.base import read_base
 from trainer.engines.engine import may_merge
 from trainer.examples.encoder import Encoder
+from trainer.examples.prompt import Frame
 from trainer.examples.wordings import find_wordings
 from trainer.native import is_merged
 from trainer.plan.data_sets import DataSet
@@ -24,12 +25,14 @@ from trainer.stream.lanes import first_records
 _SAMPLE: Final = 1_000  # records
 
 
-def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer: PreTrainedTokenizerBase) -> Catalogue:
+def measure_catalogue(
+    config: TrainConfig, data: Sequence[DataSet], *, tokenizer: PreTrainedTokenizerBase, frame: Frame
+) -> Catalogue:
     """The number of an epoch's records, and the lengths of the first thousand of them that can be read."""
     num_records = sum(rows_of_epoch([data_set.rows for data_set in data]))
     records = first_records(data, min(_SAMPLE, num_records), skip_damaged=True)  # training itself reports damages
     max_length, wordings = config.max_length or SEED.max_length, find_wordings(config.wording)
-    encoder = Encoder(tokenizer, max_length=max_length, wordings=wordings)
+    encoder = Encoder(tokenizer, max_length=max_length, wordings=wordings, frame=frame)
     examples = encoder.encode(records)
     in_longest_wording = encoder.encode_as(records, encoder.longest_wording)
     num = max(1, len(examples))
@@ -45,7 +48,12 @@ def measure_catalogue(config: TrainConfig, data: Sequence[DataSet], *, tokenizer
 
 
 def measure_machine(config: TrainConfig, base: str, *, device: torch.device) -> Machine:
-    """The base's sizes, and whether a step costs the same at each rank."""
+    """The base's sizes and positions, and whether a step costs the same at each rank."""
     stored, num_parameters = read_base(base)
     is_free = may_merge(config) and is_merged(stored, device)
-    return Machine(hidden=stored.hidden_size, base_parameters=num_parameters, is_rank_free=is_free)
+    return Machine(
+        hidden=stored.hidden_size,
+        base_parameters=num_parameters,
+        is_rank_free=is_free,
+        positions=getattr(stored, "max_position_embeddings", None),
+    )

@@ -16,16 +16,18 @@ from command.settings import settings_of_result
 from contract.errors import UserError
 from trainer.bases.digest import weights_digest
 from trainer.config import TINY_BASE, TrainConfig
+from trainer.engines.dense import experts_text
 from trainer.engines.engine import NativeEngine, open_engine
 from trainer.engines.tiny import make_tiny_base
 from trainer.examples.encoder import Encoder
+from trainer.examples.prompt import Frame, read_frame
 from trainer.examples.wordings import find_wordings
 from trainer.plan.data_sets import DataSet
 from trainer.plan.order import Rank
 from trainer.rates import RECORDS, RateTrial, assumed_text, trial_text, try_rates
 from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs.checkpoint import BASE_WEIGHTS, RunState, load_checkpoint
-from trainer.runs.folder import base_of, check_same, temporary_base
+from trainer.runs.folder import base_of, check_same, kept_frame, temporary_base
 from trainer.runs.ownership import RunLock
 from trainer.shards.cache import open_cache
 from trainer.step import TrainState, make_train_state
@@ -81,6 +83,12 @@ def base_for(
                 shutil.rmtree(new_base, ignore_errors=True)  # unless it was moved
 
 
+def frame_for(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> Frame:
+    """The frame of this run's questions: that with which it began, or for a new run the base's own."""
+    kept = kept_frame(Path(config.run)) if config.resume else None
+    return kept or read_frame(tokenizer)
+
+
 def build(
     config: TrainConfig,
     data: tuple[DataSet, ...],
@@ -89,11 +97,12 @@ def build(
     recipe: Recipe,
     base: str,
     tokenizer: PreTrainedTokenizerBase,
+    frame: Frame,
 ) -> tuple[TrainState, PackStream]:
     """The base with its adapter, ready to be trained, and this rank's stream of packs."""
     stream = PackStream(
         data,
-        Encoder(tokenizer, max_length=recipe.max_length, wordings=find_wordings(config.wording)),
+        Encoder(tokenizer, max_length=recipe.max_length, wordings=find_wordings(config.wording), frame=frame),
         Rank(accelerator.process_index, accelerator.num_processes),
         packs_per_step=recipe.packs_per_step,
         seed=config.seed,
@@ -102,6 +111,8 @@ def build(
     )
     engine, why = open_engine(config, recipe=recipe, base=base, device=accelerator.device, vocabulary=len(tokenizer))
     accelerator.print(f"engine {engine.name}: {why}", flush=True)
+    if experts := experts_text(engine.model):
+        accelerator.print(experts, flush=True)
     return make_train_state(engine, accelerator, config=config, recipe=recipe), stream
 
 

@@ -15,7 +15,7 @@ from command.entry import exit_code
 from command.options import parse_settings
 from contract.errors import UserError
 from trainer.config import TrainConfig
-from trainer.engines.base import load_tokenizer
+from trainer.engines.base import load_tokenizer, name_base
 from trainer.engines.engine import check_engine
 from trainer.examples.wordings import find_wordings
 from trainer.facts import measure_catalogue, measure_machine
@@ -31,14 +31,14 @@ from trainer.runs import names
 from trainer.runs.checkpoint import RunState, find_last, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
 from trainer.runs.expected import reached_text, write_expectation
-from trainer.runs.folder import check_run, claim_run, is_run
+from trainer.runs.folder import check_run, claim_run, is_run, saved_base
 from trainer.runs.json_files import write_json
 from trainer.runs.metrics import open_sinks
 from trainer.runs.ownership import RunLock
 from trainer.runs.recalls import Report, report_text
 from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
-from trainer.start import base_for, build, check_strategy, first_state, with_tried_rate
+from trainer.start import base_for, build, check_strategy, first_state, frame_for, with_tried_rate
 from trainer.step import TrainState
 from trainer.stream.packs import PackStream
 
@@ -81,27 +81,29 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         accelerator.print(f"{run} has no checkpoint yet: its training begins anew", flush=True)
     with base_for(config, data, accelerator, last=last) as (base, new_base):
         tokenizer = load_tokenizer(base)
-        catalogue = measure_catalogue(config, data, tokenizer=tokenizer)
+        frame = frame_for(config, tokenizer)
+        catalogue = measure_catalogue(config, data, tokenizer=tokenizer, frame=frame)
         machine = measure_machine(config, base, device=accelerator.device)
         recipe, why = choose_recipe(config, catalogue, machine=machine)
         accelerator.print(recipe_text(config, recipe, why=why), flush=True)
         is_assumed = is_tried(config, machine)
         config = replace(config, **asdict(recipe))
         # All that can be wrong is found before any file of an earlier run is changed.
-        state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer)
+        state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer, frame=frame)
         plan = Plan(config, recipe, catalogue, machine=machine, parameters=_num_parameters(state))
         recipe, trials = with_tried_rate(recipe, state, stream, config=config) if is_assumed else (recipe, [])
         config = replace(config, learning_rate=recipe.learning_rate)
         start = first_state(config, state, stream, base=base, last=last)
         if accelerator.is_main_process:
             lock.take(make_folder=True)
-            claim_run(config, data, identity=start.identity, new_base=new_base)
+            claim_run(config, data, identity=start.identity, frame=frame, new_base=new_base)
             write_expectation(run, plan)
             if trials:
                 write_trials(run, trials)
             if config.copy_to and config.overwrite:
                 delete_copy(config.copy_to)
         accelerator.wait_for_everyone()
+        name_base(state.engine.model, saved_base(str(run / names.BASE) if new_base else base))
     accelerator.print(_plan_text(config, stream, state, recipe=recipe), flush=True)
     accelerator.print(expectation_text(plan), flush=True)
 
@@ -117,7 +119,8 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             report = _finish(observers, start=start, end=end)
         if accelerator.is_main_process:
             state.engine.export_adapter()
-            save_adapter(state.engine.model, run / names.ADAPTER)
+            forms = stream.encoder.forms
+            save_adapter(state.engine.model, run / names.ADAPTER, tokenizer=tokenizer, forms=forms)
             if report:
                 write_json(run / names.RECALL, report)
                 write_expectation(run, plan, report=report)

@@ -42,13 +42,6 @@ def test_a_checkpoint_of_other_tokens_or_data_is_refused(
     assert "max_length was 128 and is 256" in refused(replace(resumed, max_length=256))
     assert "limits was [None, None] and is [5, 5]" in refused(replace(resumed, limit=5))
 
-    template = (base / "chat_template.jinja").read_text()
-    (base / "chat_template.jinja").write_text(template.replace("<|assistant|>", "<|assistant|>Well, "))
-    message = refused(resumed)
-    assert message.startswith("prompt form was '<s><|user|>What is TITLE?</s><|assistant|>' and is '")
-    assert message.endswith("<|assistant|>Well, '")
-    (base / "chat_template.jinja").write_text(template)
-
     tokenizer = json.loads((base / "tokenizer.json").read_text())
     tokenizer["model"]["merges"].pop()
     (base / "tokenizer.json").write_text(json.dumps(tokenizer))

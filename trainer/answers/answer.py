@@ -4,13 +4,15 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 import torch
 import transformers
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
 from command.entry import exit_code
@@ -20,13 +22,13 @@ from contract.text.clean import clean
 from contract.text.profiles import Profile, find_profile
 from trainer.answers.adapters import PartAdapters
 from trainer.config import AskConfig
-from trainer.engines.base import load_adapter, load_tokenizer
+from trainer.engines.base import end_tokens, load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
 from trainer.examples.questions import Asked, asked_about
 from trainer.examples.wordings import wordings_of_run
 from trainer.parts.manifest import is_in_parts, read_parts
 from trainer.runs import names
-from trainer.runs.folder import base_of, check_base, read_info
+from trainer.runs.folder import base_of, check_base, frame_of, read_info
 
 # Titles that are asked about together. Each takes memory for the keys and values of its prompt and answer.
 TITLES_AT_ONCE: Final = 64
@@ -41,6 +43,11 @@ class Answerer:
     encoder: Encoder
     profile: Profile
     adapters: PartAdapters | None = None  # of a run in parts
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The tokens that end an answer: the tokenizer's, with which answers were trained, and those of the base."""
+        return sorted({self.tokenizer.eos_token_id, *end_tokens(self.model)})
 
     def answer(
         self, title: str, *, max_new_tokens: int, wording: str | None = None, streamer: TextStreamer | None = None
@@ -74,6 +81,7 @@ class Answerer:
         adapters = {"adapter_names": self.adapters.load(titles)} if self.adapters else {}
         longest, end = max(map(len, prompts)), self.tokenizer.eos_token_id
         fill = [longest - len(prompt) for prompt in prompts]
+        require_room(longest, window=self.encoder.max_length)
         ids = torch.tensor([[end] * num + prompt for num, prompt in zip(fill, prompts, strict=True)])
         mask = torch.tensor([[0] * num + [1] * (longest - num) for num in fill])
         with torch.inference_mode():
@@ -82,13 +90,40 @@ class Answerer:
                 attention_mask=mask.to(self.model.device),
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
-                eos_token_id=end,
+                eos_token_id=self.ends,
                 pad_token_id=end,  # what follows an answer's end
                 streamer=streamer,
                 **adapters,
             )
-        texts = self.tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        answers = [up_to_end(row, ends=self.ends) for row in output[:, longest:].tolist()]
+        return [text.strip() for text in self.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+
+def up_to_end(ids: Sequence[int], *, ends: Sequence[int]) -> list[int]:
+    """The tokens before the first one that ends an answer; some bases have end tokens that decoding would spell out."""
+    return list(takewhile(lambda number: number not in ends, ids))
+
+
+def require_room(num_tokens: int, *, window: int) -> None:
+    """Raises UserError where a prompt takes the run's whole window: no title of that length was trained."""
+    if num_tokens >= window:
+        raise UserError(
+            f"the title and its question have {num_tokens:,} tokens, expected fewer than {window:,}, the window that"
+            " this run was trained with: ask about a shorter title"
+        )
+
+
+class _AnswerStreamer(TextStreamer):
+    """Prints an answer word by word, without the tokens that end it."""
+
+    def __init__(self, answerer: Answerer) -> None:
+        super().__init__(answerer.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._ends = answerer.ends
+
+    def put(self, value: Tensor) -> None:
+        """Takes the prompt, then one token after the other."""
+        if value.numel() > 1 or value.item() not in self._ends:
+            super().put(value)
 
 
 def load_answerer(run: Path) -> Answerer:
@@ -108,7 +143,8 @@ def _load(run: Path, *, adapter_name: str = "default") -> Answerer:
     check_base(run, info, base)
     tokenizer = load_tokenizer(base)
     model = load_adapter(base, str(run / names.ADAPTER), device=device, name=adapter_name)
-    encoder = Encoder(tokenizer, max_length=info.config["max_length"], wordings=wordings_of_run(info.identity))
+    wordings, frame = wordings_of_run(info.identity), frame_of(info)
+    encoder = Encoder(tokenizer, max_length=info.config["max_length"], wordings=wordings, frame=frame)
     return Answerer(model, tokenizer, encoder, find_profile(info.text_profile))
 
 
@@ -131,7 +167,7 @@ def ask(config: AskConfig) -> None:
         print(json.dumps(found, ensure_ascii=False))
         return
     print(f"title: {asked.title}", file=sys.stderr, flush=True)
-    answer(streamer=TextStreamer(answerer.tokenizer, skip_prompt=True, skip_special_tokens=True))
+    answer(streamer=_AnswerStreamer(answerer))
 
 
 if __name__ == "__main__":

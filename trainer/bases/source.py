@@ -28,9 +28,13 @@ def gguf_of(base: str) -> Path | None:
 
 
 def require_base(base: str) -> None:
-    """Raises UserError where a base that comes as a file is missing, or is of a kind that cannot be converted."""
+    """Raises UserError where a base that comes as a file is missing, or is of a kind that cannot be converted.
+
+    So too where the base is written as the path of a folder, and there is none.
+    """
     path = gguf_of(base)
     if path is None:
+        _require_folder(base)
         return
     if importlib.util.find_spec("gguf") is None:
         raise UserError("a GGUF file as base needs the package gguf; from the project's folder: pip install '.[train]'")
@@ -38,6 +42,18 @@ def require_base(base: str) -> None:
     if architecture not in ARCHITECTURES:
         raise UserError(
             f"{path} holds a model of the architecture {architecture!r}, expected {' or '.join(ARCHITECTURES)}"
+        )
+
+
+def _require_folder(base: str) -> None:
+    """A hub name is NAME or OWNER/NAME; what else has a slash, a tilde or a dot in front is a path."""
+    path = Path(base)
+    if path.is_file():
+        raise UserError(f"base {base!r} is a file, expected a folder with config.json and weights, or a GGUF file")
+    is_path = base.startswith((".", "/", "~")) or base.endswith("/") or base.count("/") > 1 or "\\" in base
+    if is_path and not path.is_dir():
+        raise UserError(
+            f"no such folder: {base}; give the folder of a base, its name on the hub (OWNER/NAME), or {SMOLLM2_BASE!r}"
         )
 
 

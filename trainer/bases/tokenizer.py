@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jinja2 import TemplateError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
@@ -11,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from contract.errors import UserError, first_line
 from trainer.bases.gguf_file import GgufFile
+from trainer.examples.prompt import read_frame
 
 _BLANK: Final = "▁"  # as SentencePiece spells it
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4  # types of tokens
@@ -164,10 +164,7 @@ def _sentence_piece(file: GgufFile, tokens: Sequence[str], types: Sequence[int])
 
 
 def _check_template(file: GgufFile, tokenizer: PreTrainedTokenizerFast) -> None:
-    if not tokenizer.chat_template:
-        return
-    question = [{"role": "user", "content": "?"}]
     try:
-        tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError) as error:
-        raise UserError(f"{file.path} has a chat template that fails: {first_line(error)}") from error
+        read_frame(tokenizer)
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error

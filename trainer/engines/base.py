@@ -1,17 +1,12 @@
 """The 4-bit base, its adapter, and the forward pass over packs."""
 
-import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 from bitsandbytes.nn import Linear4bit
-from huggingface_hub import constants, try_to_load_from_cache
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import Tensor
@@ -21,31 +16,33 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
-from contract.errors import UserError, first_line
+from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.engines.dense import dequantise, is_in_nf4
+from trainer.engines.existence import no_such_base, require_architecture, require_hub
 from trainer.examples.encoder import Pack
 from trainer.examples.tensors import IGNORED, pack_tensors
 from trainer.recipes.recipe import Recipe
 
 # Shapes: T tokens of a pack, A answer tokens of a pack, V words of the vocabulary.
 
-_REACH_WITHIN_S: Final = 10.0
 _DTYPES: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """The base's tokenizer; UserError where the base does not exist."""
-    _require_hub(base)
+    """The base's tokenizer; UserError where the base does not exist, or its architecture cannot be trained."""
+    require_hub(base)
+    require_architecture(base)
     try:
         return AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise _no_such_base(base, error) from error
+        raise no_such_base(base, error) from error
 
 
 def load_base(base: str, *, device: torch.device, compute_type: str = "auto") -> PreTrainedModel:
@@ -74,7 +71,7 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
             **({} if is_quantized else {"quantization_config": quantization}),
         )
     except (OSError, ValueError, SafetensorError) as error:
-        raise _no_such_base(base, error) from error
+        raise no_such_base(base, error) from error
     if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
         raise UserError(f"base {base!r} lacks weights, or has weights of another shape: {', '.join(unusable[:5])}")
     model.requires_grad_(False)
@@ -107,7 +104,7 @@ def read_base(base: str) -> tuple[PretrainedConfig, int]:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise _no_such_base(base, error) from error
+        raise no_such_base(base, error) from error
     return config.get_text_config(), model.num_parameters()
 
 
@@ -124,6 +121,18 @@ def add_lora(model: PreTrainedModel, config: TrainConfig, *, recipe: Recipe) -> 
     return get_peft_model(model, lora)
 
 
+def end_tokens(model: PeftModel) -> list[int]:
+    """The tokens that end a text by the base's generation settings, of which there may be several or none."""
+    ends = model.get_base_model().generation_config.eos_token_id
+    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+
+
+def name_base(model: PeftModel, base: str) -> None:
+    """Sets the name of the base that a saved adapter has: it must lead others to the base."""
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = base
+
+
 def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "default") -> PeftModel:
     """The base, dequantised once where memory allows it, with a trained adapter of this name, in evaluation mode."""
     require_adapter(adapter)
@@ -131,10 +140,19 @@ def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "
     held = dequantise(model)
     if is_in_nf4(model):
         print(held, file=sys.stderr, flush=True)
+    decode_greedily(model)
     try:
         return PeftModel.from_pretrained(model, adapter, adapter_name=name).eval()
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
+
+
+def decode_greedily(model: PreTrainedModel) -> None:
+    """Leaves of the base's generation settings its special tokens: a penalty on repetition would change answers."""
+    stored = model.generation_config
+    model.generation_config = GenerationConfig(
+        bos_token_id=stored.bos_token_id, eos_token_id=stored.eos_token_id, pad_token_id=stored.pad_token_id
+    )
 
 
 def require_adapter(adapter: str) -> None:
@@ -194,31 +212,3 @@ def logit_leakage(
     alone = logits(ids_T[17:], positions_T[17:], (31,)).float()
     model.train(was_training)
     return ((together - alone).abs().max() / alone.abs().max()).item()
-
-
-def _require_hub(base: str) -> None:
-    """UserError where the base must be fetched and the hub does not answer; its own client would try for a minute."""
-    if os.path.isdir(base) or constants.HF_HUB_OFFLINE or getproxies():
-        return
-    try:
-        if isinstance(try_to_load_from_cache(base, "config.json"), str):
-            return
-    except ValueError:
-        return  # not a name that the hub allows: loading reports it
-    hub = urlsplit(constants.ENDPOINT)
-    try:
-        socket.create_connection((hub.hostname or "", hub.port or 443), timeout=_REACH_WITHIN_S).close()
-    except OSError as error:
-        raise UserError(
-            f"base {base!r} is no local folder and was not fetched before, and the hub cannot be reached"
-            f" ({constants.ENDPOINT}: {error.strerror or error}); give a local folder, or 'smollm2'"
-        ) from error
-
-
-def _no_such_base(base: str, error: Exception) -> UserError:
-    is_folder = os.path.isdir(base)
-    kind = "a folder without a usable model" if is_folder else "no local folder, and not found on the hub"
-    return UserError(
-        f"no such base model: {base!r} is {kind} ({first_line(error)});"
-        " give a hub name, a folder with config.json and weights, or 'smollm2'"
-    )

@@ -7,10 +7,12 @@ from bitsandbytes.nn import Linear4bit
 from torch import nn
 
 from command.machine import free_memory_bytes
+from command.quantities import format_bytes
 from trainer.native.frozen import dense_weight
 
 # Of the free memory. The rest is for activations, the adapter and its optimizer.
 LARGEST_SHARE: Final = 0.5
+_EXPERT_DIMENSIONS: Final = 3  # experts, rows, columns
 
 
 @torch.no_grad()
@@ -39,6 +41,27 @@ def dequantise(model: nn.Module) -> str:
 def is_in_nf4(model: nn.Module) -> bool:
     """Whether any layer is held in NF4."""
     return any(isinstance(module, Linear4bit) for module in model.modules())
+
+
+def experts_text(model: nn.Module) -> str | None:
+    """What is not in 4 bit in a base of experts, for a person; None where there are none.
+
+    transformers 5 keeps the experts of a layer in one tensor of three dimensions, and bitsandbytes 0.50 quantises
+    linear layers alone. LoRA on all linear layers does not reach them either.
+    """
+    experts = [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.dim() == _EXPERT_DIMENSIONS and "lora_" not in name
+    ]
+    if not experts:
+        return None
+    num, kind = sum(weight.numel() for weight in experts), str(experts[0].dtype).removeprefix("torch.")
+    num_bytes = sum(weight.nbytes for weight in experts)
+    return (
+        f"the base has experts: their {num:,} weights stay in {kind} ({format_bytes(num_bytes)}), and no adapter is"
+        " trained on them; only the other linear layers are in 4 bit and trained"
+    )
 
 
 def _dense(layer: Linear4bit, dtype: torch.dtype) -> nn.Linear:

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from contract.columns import KEY_BYTES
 from contract.errors import UserError
 from trainer.config import DEFAULT_WORDING, is_at_least
-from trainer.examples.prompt import prompt_form
+from trainer.examples.prompt import Frame, prompt_form, read_frame
 from trainer.examples.tokens import PromptEncoder, text_encoder
 from trainer.examples.wordings import WORDINGS, Language, Wording, draw, find_wordings
 
@@ -58,9 +58,10 @@ class Encoder:
     """Encodes records for one base: its tokenizer, its end token, wordings, a window of `max_length` tokens.
 
     It can be sent to another process, which then needs no torch: it keeps only the parts of the tokenizer that it uses.
-    `wordings` are those that are trained; it can encode any other, too. `identity` is what the tokens depend on, apart
-    from the window. UserError for a tokenizer without an end token, and where the shortest title and one token of its
-    answer do not fit into the window.
+    `wordings` are those that are trained; it can encode any other, too. `frame` is what a run has kept; by default the
+    base's chat template makes it. `identity` is what the tokens depend on, apart from the window. UserError for a
+    tokenizer without an end token or with a template that cannot be used, and where the shortest title and one token of
+    its answer do not fit into the window.
     """
 
     def __init__(
@@ -69,13 +70,16 @@ class Encoder:
         *,
         max_length: int,
         wordings: Sequence[Wording] = find_wordings(DEFAULT_WORDING),
+        frame: Frame | None = None,
     ) -> None:
         if tokenizer.eos_token_id is None:
             raise UserError("this base's tokenizer has no end token: the model could not learn where an answer ends")
         self.wordings = tuple(wordings)
         known = {wording.name: wording for wording in wordings}
         known |= {name: wording for name, wording in WORDINGS.items() if name not in known}
-        forms = [prompt_form(tokenizer, wording) for wording in known.values()]
+        self.frame = frame or read_frame(tokenizer)
+        forms = [prompt_form(tokenizer, wording, frame=self.frame) for wording in known.values()]
+        self.forms = dict(zip([wording.name for wording in wordings], forms, strict=False))  # of the trained ones
         parts = (tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id)
         digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
         self.identity = {

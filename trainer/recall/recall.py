@@ -37,7 +37,7 @@ from trainer.recall.sample import all_rows, held_out, iter_records, sample, trai
 from trainer.recipes.recipe import recipe_as_given
 from trainer.runs import names
 from trainer.runs.checkpoint import last_state
-from trainer.runs.folder import RunInfo, base_of, check_base, read_info
+from trainer.runs.folder import RunInfo, base_of, check_base, frame_of, read_info
 from trainer.runs.json_files import write_json
 from trainer.runs.metrics import read_recalls
 from trainer.runs.recalls import Report, report_text
@@ -142,7 +142,7 @@ def load_engine(run: Path, info: RunInfo) -> tuple[Engine, Encoder]:
     engine, why = open_engine(config, recipe=recipe, base=base, device=device, vocabulary=len(tokenizer))
     print(f"engine {engine.name}: {why}", file=sys.stderr)
     wordings = wordings_of_run(info.identity)
-    return engine, Encoder(tokenizer, max_length=recipe.max_length, wordings=wordings)
+    return engine, Encoder(tokenizer, max_length=recipe.max_length, wordings=wordings, frame=frame_of(info))
 
 
 def load_adapter(engine: Engine, run: Path) -> None:

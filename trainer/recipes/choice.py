@@ -21,14 +21,20 @@ def choose_recipe(config: TrainConfig, catalogue: Catalogue, *, machine: Machine
 
     UserError where the sizes of packs and steps cannot be made to fit.
     """
+    require_positions(config, machine)
     if config.recipe == "seed":
-        return seed_recipe(config), "the first version's settings, which remember nothing"
+        return seed_recipe(config, machine), "the first version's settings, which remember nothing"
     rank = config.lora_rank or (
         rank_to_remember(catalogue.num_records, is_rank_free=machine.is_rank_free)
         if config.recipe == "remember"
         else 64
     )
-    length, tokens = sizes(catalogue, max_length=config.max_length, tokens_per_step=config.tokens_per_step)
+    length, tokens = sizes(
+        catalogue,
+        max_length=config.max_length,
+        tokens_per_step=config.tokens_per_step,
+        most=min(_WINDOW, machine.positions or _WINDOW),
+    )
     steps_an_epoch = catalogue.num_records * catalogue.tokens_a_record / tokens
     if config.recipe == "remember":
         epochs = exposures_to_remember(catalogue.num_records, rank=rank, steps_an_epoch=steps_an_epoch)
@@ -49,6 +55,15 @@ def choose_recipe(config: TrainConfig, catalogue: Catalogue, *, machine: Machine
         base_precision=config.base_precision or "auto",
     )
     return recipe, why
+
+
+def require_positions(config: TrainConfig, machine: Machine) -> None:
+    """Raises UserError where the window that the user gave is longer than a text that the base can read."""
+    if machine.positions and (config.max_length or 0) > machine.positions:
+        raise UserError(
+            f"max_length = {config.max_length}, expected at most {machine.positions}: the base has no positions for"
+            " longer texts (max_position_embeddings in its config.json)"
+        )
 
 
 def recipe_text(config: TrainConfig, recipe: Recipe, *, why: str) -> str:
@@ -113,19 +128,21 @@ def beta2(rank: int) -> float:
     return 0.99 if rank >= 128 else 0.999
 
 
-def sizes(catalogue: Catalogue, *, max_length: int | None, tokens_per_step: int | None) -> tuple[int, int]:
-    """Tokens in a pack and in a step, the second a multiple of the first.
+def sizes(
+    catalogue: Catalogue, *, max_length: int | None, tokens_per_step: int | None, most: int = _WINDOW
+) -> tuple[int, int]:
+    """Tokens in a pack and in a step, the second a multiple of the first; a pack has at most `most`.
 
     A step holds about as many records as an epoch has steps, in a power of two of tokens, up to 8,192 tokens and below
     1,000 records up to 4,096. So 24 records have 4 steps of 6 records, and 4,000 have 105 of 38, as was measured. Small
     steps are the better recipe (41 % whole with 4,096 tokens, 25 % with 8,192), large ones the faster.
     """
-    most = 8_192 if catalogue.num_records >= 1_000 else 4_096
+    most_a_step = 8_192 if catalogue.num_records >= 1_000 else 4_096
     wanted = max(1.0, catalogue.tokens_a_record * math.sqrt(catalogue.num_records))
-    tokens = tokens_per_step or min(most, 2 ** round(math.log2(wanted)))
+    tokens = tokens_per_step or min(most_a_step, 2 ** round(math.log2(wanted)))
     if max_length is None:
-        longest = -(-catalogue.longest // 64) * 64 if catalogue.is_whole else _WINDOW
-        max_length = min(_WINDOW, tokens_per_step or max(tokens, longest))
+        longest = -(-catalogue.longest // 64) * 64 if catalogue.is_whole else most
+        max_length = min(most, tokens_per_step or max(tokens, longest))
     if tokens_per_step is None:
         tokens = max_length * max(1, round(tokens / max_length))
     elif tokens_per_step % max_length:
@@ -135,11 +152,13 @@ def sizes(catalogue: Catalogue, *, max_length: int | None, tokens_per_step: int 
     return max_length, tokens
 
 
-def seed_recipe(config: TrainConfig) -> Recipe:
-    """The first version's settings, where the user gave no others."""
+def seed_recipe(config: TrainConfig, machine: Machine) -> Recipe:
+    """The first version's settings, where the user gave no others and the base can read texts of that length."""
     values = {name: getattr(config, name) for name in asdict(SEED)}
-    if config.tokens_per_step is None and config.max_length is not None:
-        values["tokens_per_step"] = config.max_length * max(1, round(SEED.tokens_per_step / config.max_length))
+    if config.max_length is None and machine.positions and machine.positions < SEED.max_length:
+        values["max_length"] = machine.positions
+    if config.tokens_per_step is None and (length := values["max_length"]) is not None:
+        values["tokens_per_step"] = length * max(1, round(SEED.tokens_per_step / length))
     return Recipe(**asdict(SEED) | {name: value for name, value in values.items() if value is not None})
 
 

@@ -46,6 +46,7 @@ class Machine:
     hidden: int  # size of the base's hidden state
     base_parameters: int
     is_rank_free: bool = False  # whether a step costs the same at each rank
+    positions: int | None = None  # tokens of the longest text that the base can read; None where it does not say
 
 
 MEASURED_BASE: Final = "SmolLM2-135M"

@@ -13,11 +13,13 @@ import torch
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerBase
 
 from command.settings import settings_fields
 from contract import storage
 from contract.errors import UserError
 from trainer.config import TrainConfig
+from trainer.examples.prompt import PromptForm
 from trainer.recipes.recipe import SEED
 from trainer.runs import names
 from trainer.runs.json_files import write_json
@@ -63,9 +65,20 @@ def save_checkpoint(run: Path, state: RunState, *, model: PeftModel, optimizer: 
     return folder
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Writes a standard PEFT adapter, which appears whole or not at all."""
-    _write_folder(folder, lambda temporary: model.save_pretrained(temporary, save_embedding_layers=False))
+def save_adapter(
+    model: PeftModel, folder: Path, *, tokenizer: PreTrainedTokenizerBase, forms: Mapping[str, PromptForm]
+) -> None:
+    """Writes a standard PEFT adapter, which appears whole or not at all.
+
+    Beside it lie the tokenizer and prompt.json: by the name of each trained wording, the text before and after a title.
+    """
+
+    def write(temporary: Path) -> None:
+        model.save_pretrained(temporary, save_embedding_layers=False)
+        tokenizer.save_pretrained(temporary)
+        write_json(temporary / names.PROMPT, forms)
+
+    _write_folder(folder, write)
 
 
 def find_last(run: Path) -> Path | None:

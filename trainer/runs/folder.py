@@ -14,6 +14,8 @@ from contract.errors import UserError
 from trainer.bases.cache import folder_of
 from trainer.bases.digest import weights_digest
 from trainer.config import TINY_BASE, TrainConfig
+from trainer.examples.prompt import Frame
+from trainer.examples.wordings import TITLE, wordings_of_run
 from trainer.plan.data_sets import DataSet
 from trainer.runs import names
 from trainer.runs.checkpoint import BASE_WEIGHTS, changed_settings
@@ -32,6 +34,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text_profile: str
     versions: dict[str, str]
     identity: dict[str, Any] = {}  # what a resume must agree on; each checkpoint has it as well
+    frame: Frame | None = None  # of every question; `frame_of` finds that of an older run
 
 
 def check_run(config: TrainConfig) -> None:
@@ -63,7 +66,12 @@ def check_same(run: Path, identity: Mapping[str, Any]) -> None:
 
 
 def claim_run(
-    config: TrainConfig, data: Sequence[DataSet], *, identity: Mapping[str, Any], new_base: Path | None
+    config: TrainConfig,
+    data: Sequence[DataSet],
+    *,
+    identity: Mapping[str, Any],
+    frame: Frame,
+    new_base: Path | None,
 ) -> None:
     """Makes RUN the folder of this training: deletes what an earlier run left, writes config.json, moves `new_base` in.
 
@@ -85,6 +93,7 @@ def claim_run(
         text_profile=data[0].manifest.text_profile,
         versions={name: version(name) for name in _PACKAGES},
         identity=dict(identity),
+        frame=frame,
     )
     write_json(run / names.CONFIG, info)
     if new_base:
@@ -108,6 +117,32 @@ def is_run(run: Path) -> bool:
     except (OSError, msgspec.DecodeError):
         return False
     return True
+
+
+def frame_of(info: RunInfo) -> Frame | None:
+    """The frame in which a run asks its questions; None of an older run that trained a whole prompt as its wording.
+
+    An older run kept the prompt of its first question for the title "TITLE", from which the frame follows.
+    """
+    if info.frame or "prompt form" not in info.identity:
+        return info.frame
+    first = wordings_of_run(info.identity)[0]
+    title = "TITLE".lower() if first.is_lower else "TITLE"
+    before, question, after = info.identity["prompt form"].partition(first.question.replace(TITLE, title))
+    return Frame(before, after) if question and not first.is_prompt else None
+
+
+def kept_frame(run: Path) -> Frame | None:
+    """The frame of the run in this folder, however far it got; None if there is no run."""
+    try:
+        return frame_of(_load_info(run))
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def saved_base(base: str) -> str:
+    """The base as an adapter names it: the absolute path of a folder, or the name on the hub."""
+    return os.path.abspath(base) if os.path.isdir(base) else base
 
 
 def read_info(run: Path) -> RunInfo:

@@ -14,6 +14,7 @@ EXPECTATION: Final = "expectation.json"
 RATES: Final = "rates.json"
 EVALUATION: Final = "evaluation.json"
 RECALL: Final = "recall.json"
+PROMPT: Final = "prompt.json"  # beside an adapter
 
 # In the order of deletion: first what a resume would start from.
 ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, EXPECTATION, RATES, LEDGER, EVALUATION, RECALL, CONFIG)

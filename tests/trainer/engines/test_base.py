@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.engines import base as unit
+from trainer.engines import existence
 from trainer.engines.base import add_lora, answer_loss, load_adapter, load_base, load_tokenizer
 from trainer.engines.engine import PlainEngine, check_isolation
 from trainer.examples.encoder import Encoder, Pack, Record
@@ -171,9 +172,9 @@ def test_weights_that_are_cut_off_are_reported_in_a_line(micro_base: Path, lora:
 def test_a_hub_that_is_out_of_reach_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(unit.constants, "ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
-        monkeypatch.setattr(unit.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(unit, "getproxies", dict)
+        monkeypatch.setattr(existence.constants, "ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        monkeypatch.setattr(existence.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(existence, "getproxies", dict)
         with pytest.raises(UserError, match="'vitrine/none' is no local folder and was not fetched before, and"):
             load_tokenizer("vitrine/none")
 

@@ -92,7 +92,7 @@ def test_what_the_user_sets_stands(kind: str, num_records: int, name: str) -> No
     is_seed = kind == "seed"
     if is_seed and name == "tokens_per_step":  # its packs stay as long as they were: the run refuses this
         return
-    recipe = seed_recipe(config) if is_seed else choose_recipe(config, catalogue(num_records), machine=BASE)[0]
+    recipe = seed_recipe(config, BASE) if is_seed else choose_recipe(config, catalogue(num_records), machine=BASE)[0]
 
     assert getattr(recipe, name) == GIVEN[name]
     assert recipe.tokens_per_step % recipe.max_length == 0
@@ -120,7 +120,7 @@ def test_a_pack_of_few_records_holds_the_longest_of_them() -> None:
 
 
 def test_seed_is_the_first_version() -> None:
-    assert seed_recipe(TrainConfig(data=("d",), run="r", recipe="seed")) == SEED
+    assert seed_recipe(TrainConfig(data=("d",), run="r", recipe="seed"), BASE) == SEED
     assert SEED.packs_per_step == 8
 
 

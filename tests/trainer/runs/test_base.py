@@ -42,7 +42,8 @@ def test_a_run_on_a_gguf_file_keeps_its_name_and_finds_it_again(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.manual_seed(0)
-    base, run = write_gguf(tmp_path / "model.gguf", small_llama(ties=True)), tmp_path / "run"
+    reads = {"llama.context_length": 512}
+    base, run = write_gguf(tmp_path / "model.gguf", small_llama(ties=True), reads), tmp_path / "run"
     train(small_config(prepared, base, run, max_steps=1, max_length=512))
     shutil.rmtree(tmp_path / "cache")
 

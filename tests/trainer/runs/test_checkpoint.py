@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from msgspec.structs import replace
+from transformers import AutoTokenizer
 
 from contract.errors import UserError
 from tests.trainer.crashes import kills
 from tests.trainer.native.native_models import make_peft_model
 from trainer.config import TrainConfig
+from trainer.examples.prompt import Frame, PromptForm
 from trainer.plan.data_sets import open_data
 from trainer.runs.checkpoint import (
     LossScale,
@@ -24,6 +26,7 @@ from trainer.runs.checkpoint import (
 from trainer.runs.folder import check_run, claim_run, read_info, temporary_base
 from trainer.stream.cursor import Cursor, LanePosition
 
+FRAME = Frame("<s>", "</s>")
 IDENTITY = {"seed": 0, "data": [["id", "train", "7/10", None]]}
 CURSOR = Cursor(1, 24, 90, {0: LanePosition(3, {2: (5, 9)}), 5: LanePosition(1, {})})
 
@@ -93,10 +96,13 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(model, tmp_path: Path, is_t
     assert {found[0], found[-1]} == {5, 10}
 
 
-def test_an_adapter_is_written_whole_or_not_at_all(model, tmp_path: Path) -> None:
+def test_an_adapter_is_written_whole_or_not_at_all(model, micro_base: Path, tmp_path: Path) -> None:
     folder, sizes = tmp_path / "adapter", set()
+    beside = {"tokenizer": AutoTokenizer.from_pretrained(micro_base), "forms": {"what-is": PromptForm("What is ", "?")}}
     for _ in kills(
-        lambda: save_adapter(model, folder), folder=tmp_path, prepare=lambda: shutil.rmtree(folder, ignore_errors=True)
+        lambda: save_adapter(model, folder, **beside),
+        folder=tmp_path,
+        prepare=lambda: shutil.rmtree(folder, ignore_errors=True),
     ):
         sizes.add(len(list(folder.iterdir())) if folder.exists() else 0)
     whole = len(list(folder.iterdir()))
@@ -182,12 +188,20 @@ def test_a_run_whose_start_was_killed_can_be_started_again(prepared, tmp_path: P
                 (run / "checkpoints" / "step-000005" / name).write_text("old")
                 (run / "adapter" / name).write_text("old")
             (run / "metrics.jsonl").write_text('{"step": 5}\n')
-            claim_run(TrainConfig(data=(prepared.root,), run=str(run), resume=True), data, identity={}, new_base=None)
+            claim_run(
+                TrainConfig(data=(prepared.root,), run=str(run), resume=True),
+                data,
+                identity={},
+                frame=FRAME,
+                new_base=None,
+            )
         if new_base:
             new_base.mkdir(exist_ok=True)
 
     num_kills = 0
-    for _ in kills(lambda: claim_run(config, data, identity={}, new_base=new_base), folder=tmp_path, prepare=prepare):
+    for _ in kills(
+        lambda: claim_run(config, data, identity={}, frame=FRAME, new_base=new_base), folder=tmp_path, prepare=prepare
+    ):
         num_kills += 1
         if (run / "config.json").exists():
             seed = json.loads((run / "config.json").read_text())["config"]["seed"]
@@ -202,7 +216,7 @@ def test_a_run_whose_start_was_killed_can_be_started_again(prepared, tmp_path: P
         check_run(again)
         if new_base:
             new_base.mkdir(exist_ok=True)
-        claim_run(again, data, identity={}, new_base=new_base)
+        claim_run(again, data, identity={}, frame=FRAME, new_base=new_base)
         assert sorted(path.name for path in run.iterdir()) == ["base"] * bool(new_base) + ["config.json"]
         with pytest.raises(UserError, match="has no adapter"):
             read_info(run)
