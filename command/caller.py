@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 CALLER: Final = "VITRINE_CALLER_FILE"
+STOPPED: Final = "stopped"  # what is reported and printed where a signal ended a command
 _CRASHED: Final = "crashed"
 _LOCK: Final = "running"
 
@@ -30,7 +31,7 @@ def calling() -> Iterator[Path]:
 
 def reported_code(path: Path) -> int | None:
     """The exit code that was reported first, or None."""
-    return int(path.read_text().partition("\n")[0]) if path.exists() else None
+    return int(path.read_bytes().partition(b"\n")[0]) if path.exists() else None
 
 
 def is_reported() -> bool:
@@ -42,7 +43,7 @@ def report(code: int, text: str, environment: Mapping[str, str] = os.environ) ->
     """Reports an ending to the command, if there is one. Returns whether this text was not reported before."""
     if CALLER not in environment:
         return True
-    with open(environment[CALLER], "a+") as file:
+    with open(environment[CALLER], "a+", encoding="utf-8", errors="surrogatepass") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         _, *before = file.read().split("\0")
@@ -50,6 +51,11 @@ def report(code: int, text: str, environment: Mapping[str, str] = os.environ) ->
             file.write(f"{code}\n")
         file.write(f"\0{text}")
         return text not in before
+
+
+def is_explained(environment: Mapping[str, str]) -> bool:
+    """Whether a process of the command has printed what became of its work, after `STOPPED` was reported for it."""
+    return CALLER in environment and Path(environment[CALLER]).read_bytes().count(b"\0") > 1
 
 
 def report_crash() -> None:

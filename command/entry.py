@@ -1,11 +1,14 @@
 """How a command ends: its exit codes, and one line for each error."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
 from typing import Final
 
-from command.caller import is_reported, report, report_crash
+from command.caller import STOPPED, is_reported, report, report_crash
+from command.signals import StoppedError
+from command.streams import escape_what_cannot_be_encoded
 from contract.errors import UserError
 
 USER_ERROR_CODE: Final = 2
@@ -17,26 +20,53 @@ DEBUG: Final = "VITRINE_DEBUG"
 def exit_code(command: Callable[[], int | None]) -> int:
     """Runs a command for an entry point and returns its exit code: what it returns, else 0; 2 after a user's mistake.
 
-    Where several processes work for one command, the first prints the error; the others end in silence.
+    Where several processes work for one command, the first prints the error; the others end in silence. So does a
+    command whose output nobody reads any more, such as `vitrine inspect data | head -3`.
     """
-    debug = bool(os.environ.get(DEBUG))
+    escape_what_cannot_be_encoded()
+    try:
+        try:
+            return _code_of(command)
+        finally:
+            sys.stdout.flush()  # what is left to be printed may find nobody who reads it
+    except BrokenPipeError:
+        report(BROKEN_PIPE_CODE, "")
+        _print_no_more()
+        return BROKEN_PIPE_CODE
+
+
+def _code_of(command: Callable[[], int | None]) -> int:
     try:
         return command() or 0
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED_CODE
-    except BrokenPipeError:  # whoever reads the output, such as `head`, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its exit
-        return BROKEN_PIPE_CODE
+    except StoppedError as stopped:
+        if report(128 + stopped.number, str(stopped)):
+            print(stopped, file=sys.stderr)
+        return 128 + stopped.number
+    except BrokenPipeError:
+        raise
     except UserError as error:
-        if debug:
+        if os.environ.get(DEBUG):
             report_crash()
             raise
         if report(USER_ERROR_CODE, str(error)):
             print(f"error: {error}\n", end="", file=sys.stderr)  # one write: ranks may print at the same time
         return USER_ERROR_CODE
     except Exception:
-        if debug or not is_reported():
+        if os.environ.get(DEBUG) or not is_reported():
             report_crash()
             raise
         return USER_ERROR_CODE
+
+
+def _print_no_more() -> None:
+    """Gives what is still to be printed to nobody: at its end Python would print that it could not."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with contextlib.suppress(OSError):  # a stream that is no file of the system
+                os.dup2(nobody, stream.fileno())

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from signal import SIGINT, SIGTERM
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any, Final
 
 STOPPED: Final = "stopped; the next run deletes what this one left unfinished"
+_PASSED_ON_WITHIN_S: Final = 1.0
 
 
 @contextmanager
@@ -41,6 +43,40 @@ def raising_on_signals() -> Iterator[list[int]]:
 
     with handling_signals(stop):
         yield received
+
+
+class StoppedError(Exception):
+    """A job that has stopped by itself after a signal; the text says where, and how to go on."""
+
+    def __init__(self, text: str, *, number: int) -> None:
+        super().__init__(text)
+        self.number = number
+
+
+@contextmanager
+def stopping_by_itself(say: str) -> Iterator[Callable[[], int | None]]:
+    """While the body runs, a signal only prints this line. Yields what returns the signal, once there was one.
+
+    The body then stops by itself. A further signal, from a second later on, ends the process at once: until then, a
+    launcher may pass on the signal that the terminal has sent to all processes.
+    """
+    received: list[tuple[int, float]] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if not received:
+            received.append((number, time.monotonic()))
+            os.write(2, say.encode())  # a stream may be in use at this very moment
+        elif time.monotonic() - received[0][1] > _PASSED_ON_WITHIN_S:
+            os._exit(128 + number)
+
+    def received_number() -> int | None:
+        return received[0][0] if received else None
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
+        yield received_number
+        return
+    with handling_signals(note):
+        yield received_number
 
 
 @contextmanager

@@ -37,6 +37,10 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; exit code 2 where the user has to change something."""
+    return exit_code(partial(_main, argv))  # help, too, may be printed to a reader that has read enough
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     command, values = COMMANDS[arguments.command], vars(arguments)

@@ -7,11 +7,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from types import FrameType
 from typing import Final
 
-from command.caller import CALLER, calling, is_crash_reported, report, reported_code
+from command.caller import CALLER, STOPPED, calling, is_crash_reported, is_explained, report, reported_code
 from command.entry import USER_ERROR_CODE
 from command.signals import handling_signals
 from contract.errors import UserError
@@ -77,19 +77,23 @@ def require_installed(package: str, extra: str) -> None:
 
 
 def run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:
-    """Runs a command and returns its exit code. A signal stops all its processes; the code is then 128 + signal."""
+    """Runs a command and returns its exit code. A signal stops all its processes; the code is then 128 + signal.
+
+    They get SIGTERM, and may end their work first. The third signal ends them at once.
+    """
     process = subprocess.Popen(argv, env=environment, start_new_session=True)
     received: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         received.append(number)
-        report(128 + number, "stopped", environment)
+        report(128 + number, STOPPED, environment)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, SIGTERM)
+            os.killpg(process.pid, SIGTERM if len(received) < 3 else SIGKILL)
 
     with handling_signals(stop):
         code = process.wait()
     if received:
-        print("stopped", file=sys.stderr)
+        if not is_explained(environment):
+            print(STOPPED, file=sys.stderr)
         return 128 + received[0]
     return 128 - code if code < 0 else code

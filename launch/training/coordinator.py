@@ -145,7 +145,7 @@ class _Progress:
 
 def _decided(run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the user left open, as the training of a part decided them."""
-    config = json.loads((run / names.CONFIG).read_text())["config"]
+    config = json.loads((run / names.CONFIG).read_bytes())["config"]
     return {name: value for name, value in config.items() if value is not None and given.get(name) is None}
 
 

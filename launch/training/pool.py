@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from signal import SIGTERM
+from signal import SIGPIPE, SIGTERM
 from types import FrameType
 from typing import IO
 
-from command.caller import report
+from command.caller import STOPPED, report
 from command.signals import handling_signals
 from launch.processes import run_explaining
 
@@ -78,12 +78,13 @@ class Pool:
     def _run(self, argv: list[str], environment: Mapping[str, str], *, label: str) -> int:
         process = subprocess.Popen(
             argv,
-            env={**environment, "PYTHONUNBUFFERED": "1"},  # lines come when they are printed, though not to a terminal
+            # Lines come when they are printed, though not to a terminal, and in an encoding that we know.
+            env={**environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,  # or Ctrl-C would reach it before `_stop`
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         )
         assert process.stdout, "a pipe"
@@ -91,27 +92,34 @@ class Pool:
         self._processes.add(process)
         if self._signal is not None:  # it came before the process was known
             _end(process)
-        errors = threading.Thread(target=_pass_on, args=(process.stderr, sys.stderr, label))
+        errors = threading.Thread(target=self._pass_on, args=(process.stderr, sys.stderr, label))
         errors.start()
-        _pass_on(process.stdout, sys.stdout, label)
+        self._pass_on(process.stdout, sys.stdout, label)
         errors.join()
         code = process.wait()
         self._processes.discard(process)
         if self._signal is not None:
-            report(128 + self._signal, "stopped", environment)  # so that nobody asks why it ended
+            report(128 + self._signal, STOPPED, environment)  # so that nobody asks why it ended
         return 128 - code if code < 0 else code
+
+    def _pass_on(self, lines: IO[str], stream: IO[str], label: str) -> None:
+        """Prints each line after the label, in one write: several jobs print at the same time.
+
+        Where nobody reads what is printed any more, all jobs stop.
+        """
+        try:
+            for line in lines:
+                stream.write(f"{label}: {line.rstrip()}\n")
+                stream.flush()
+        except BrokenPipeError:
+            self._stop(SIGPIPE, None)
+            for _ in lines:  # or the job would wait for a reader, and never end
+                pass
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         self._signal = number
         for process in list(self._processes):
             _end(process)
-
-
-def _pass_on(lines: IO[str], stream: IO[str], label: str) -> None:
-    """Prints each line after the label, in one write: several jobs print at the same time."""
-    for line in lines:
-        stream.write(f"{label}: {line.rstrip()}\n")
-        stream.flush()
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

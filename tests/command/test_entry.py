@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from command.entry import BROKEN_PIPE_CODE
 
 TALKATIVE = """
@@ -12,6 +14,17 @@ from command.entry import exit_code
 def work():
     while True:
         print("a line", flush=True)
+
+sys.exit(exit_code(work))
+"""
+
+SPARING = """
+import sys
+from command.entry import exit_code
+
+def work():
+    sys.stdin.read()
+    print("a line\\n" * int(sys.argv[1]))
 
 sys.exit(exit_code(work))
 """
@@ -26,6 +39,26 @@ def test_a_command_whose_reader_has_read_enough_ends_in_silence() -> None:
     assert command.stdout.readline() == "a line\n"
 
     command.stdout.close()
+
+    assert command.stderr.read() == ""
+    assert command.wait(timeout=20) == BROKEN_PIPE_CODE
+
+
+@pytest.mark.parametrize("num_lines", [1, 100_000])
+def test_output_that_is_left_at_the_end_is_not_missed_either(num_lines: int) -> None:
+    """Python's own message of a broken pipe comes after the command, from a buffer that could not be written."""
+    command = subprocess.Popen(
+        [sys.executable, "-c", SPARING, str(num_lines)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdin is not None
+    assert command.stdout is not None
+    assert command.stderr is not None
+    command.stdout.close()
+    command.stdin.close()
 
     assert command.stderr.read() == ""
     assert command.wait(timeout=20) == BROKEN_PIPE_CODE

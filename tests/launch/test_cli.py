@@ -17,6 +17,7 @@ from launch import cli
 from launch.argv import train_argv
 from launch.demo import CONFIGS
 from spark_jobs.config import PrepareConfig
+from tests.conftest import write_data_set
 from trainer.config import TrainConfig
 
 
@@ -179,6 +180,45 @@ import os, sys
 from launch.processes import run_passing_signals
 sys.exit(run_passing_signals([sys.executable, "-c", {_CHILD!r}], os.environ))
 """
+
+
+def test_a_module_whose_reader_has_read_enough_ends_in_silence() -> None:
+    """As in `vitrine ask … | head -c 10`: the command does not take it for killed."""
+    module = "import sys; from command.entry import exit_code; sys.exit(exit_code(lambda: print('a line', flush=True)))"
+    command = "import sys; from launch.processes import run_explaining, run_passing_signals; sys.stdin.read()\n"
+    command += f"argv = [sys.executable, '-c', {module!r}]\n"
+    command += "sys.exit(run_explaining(run_passing_signals, argv, command='ask', environment={}))"
+    running = subprocess.Popen(
+        [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None
+    running.stdout.close()
+    running.stdout = None
+
+    _, error = running.communicate(timeout=20)
+    assert (running.returncode, error) == (141, b"")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["inspect", "DATA", "--records", "9"]])
+def test_any_terminal_shows_what_a_command_prints_and_may_close(argv: list[str], tmp_path: Path) -> None:
+    write_data_set(tmp_path / "data", [(f"Caf\u00e9 \u8336 {number}", "\U0001f375 " * 90) for number in range(9)])
+    argv = [str(tmp_path / "data") if each == "DATA" else each for each in argv]
+    shown = _vitrine(*argv, **{**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert ("\\u8336" in shown.stdout) == ("inspect" in argv)
+
+    running = subprocess.Popen(
+        [sys.executable, "-m", "launch.cli", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert running.stdout is not None
+    running.stdout.close()
+    running.stdout = None
+    assert running.communicate(timeout=20)[1] == ""
+    assert running.returncode == 141 or "--help" in argv  # argparse itself may pass over a reader that is gone
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -69,7 +69,7 @@ def json_lines(path: Path, *, last_step: int) -> Sink:
 
     def append(metrics: Metrics) -> None:
         line = metrics.to_line() if isinstance(metrics, Probed) else json.dumps(asdict(metrics))
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
     return append
@@ -133,5 +133,5 @@ def _lines(run: Path) -> list[Any]:  # of two kinds
 
 def _whole_lines(path: Path) -> list[str]:
     """The lines of a file that is being written: the last one may be incomplete."""
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
     return text[: text.rfind("\n") + 1].splitlines()

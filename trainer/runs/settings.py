@@ -55,7 +55,7 @@ def settings_of_run(run: Path) -> dict[str, Any]:
     """
     file = names.PARTS if (run / names.PARTS).exists() else names.CONFIG
     try:
-        config = json.loads((run / file).read_text())["config"]
+        config = json.loads((run / file).read_bytes())["config"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     given = {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}

@@ -50,6 +50,25 @@ def test_every_line_has_its_label_and_each_job_its_place(capfd: pytest.CaptureFi
     assert sorted(err.splitlines()) == ["job 0: wrong", "job 1: wrong", "job 2: wrong"]
 
 
+def test_jobs_stop_where_nobody_reads_what_they_print(tmp_path: Path) -> None:
+    """As in `vitrine train --parts 2 | head -1`; they do not wait for a reader for ever."""
+    pool = f"""
+import sys
+from launch.training.pool import Job, Pool
+program = "while True: print('a line')"
+jobs = [Job(f"job {{number}}", [sys.executable, "-c", program]) for number in range(3)]
+stopped_by = Pool([{{}}, {{}}], on_begin=print, on_end=print).run(jobs)
+open({str(tmp_path / "ended")!r}, "w").write(str(stopped_by))
+"""
+    command = subprocess.Popen([sys.executable, "-c", pool], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert command.stdout is not None
+    command.stdout.readline()
+    command.stdout.close()
+
+    command.wait(timeout=20)
+    assert (tmp_path / "ended").read_text() == str(int(signal.SIGPIPE))
+
+
 def test_a_job_that_fails_stops_no_other_and_its_end_is_explained(capfd: pytest.CaptureFixture[str]) -> None:
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     refused = "import sys; from command.entry import exit_code\ndef f(): raise E('no such base')\n"
