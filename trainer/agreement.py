@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 
 from contract.errors import UserError
 from trainer.engines.engine import Engine
-from trainer.step import DeferredNumbers, StepCounts, TrainState, count_step
+from trainer.step import DeferredNumbers, StepCounts, TrainState, Wishes, count_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream, StepPacks
 from trainer.stream.prefetch import prefetch
@@ -34,17 +34,17 @@ def agreed_steps(
     state: TrainState,
     *,
     on_wait: Callable[[float], None],
-    is_probe_due: Callable[[], bool] = lambda: False,
+    wishes: Callable[[], Wishes] = Wishes,
 ) -> Generator[tuple[StepPacks, list[Any], StepCounts], None, None]:
     """This rank's packs of each step of an epoch, their batches, and the counts over all ranks. Collective.
 
     If a rank cannot make its packs (UserError, OSError), all ranks raise the same UserError before that step.
-    `on_wait` gets the seconds that the loop waited for a step. `is_probe_due` is asked one step ahead.
+    `on_wait` gets the seconds that the loop waited for a step. `wishes` are asked one step ahead.
     """
     steps = stream.epoch(cursor)
     made = prefetch(_made(steps, state.engine), ahead=_STEPS_AHEAD)
     try:
-        yield from _counted(_timed(made, on_wait), state.accelerator, is_probe_due)
+        yield from _counted(_timed(made, on_wait), state.accelerator, wishes)
     finally:
         made.close()  # its thread iterates over `steps`, so it ends first
         steps.close()
@@ -71,13 +71,13 @@ def _timed(items: Iterator[_Made], on_wait: Callable[[float], None]) -> Iterator
 
 
 def _counted(
-    steps: Iterator[_Made], accelerator: Accelerator, is_probe_due: Callable[[], bool]
+    steps: Iterator[_Made], accelerator: Accelerator, wishes: Callable[[], Wishes]
 ) -> Iterator[tuple[StepPacks, list[Any], StepCounts]]:
     """Each step with its counts, which are requested one step ahead."""
     held: tuple[_Made, DeferredNumbers] | None = None
     for made in steps:
         has_failed = made.error is not None
-        following = made, count_step(made.mine, accelerator, has_failed=has_failed, is_probe_due=is_probe_due())
+        following = made, count_step(made.mine, accelerator, has_failed=has_failed, wishes=wishes())
         if held is not None:
             counts = StepCounts(*held[1].get())
             if counts.ranks_failed:

@@ -152,6 +152,12 @@ class TrainConfig:
         0, help="seed of the order of the records and of the adapter's first values", least=0, below=2**63
     )
     save_every: int = setting(500, help="optimizer steps between checkpoints", least=1, changes="nothing")
+    save_minutes: float = setting(
+        10.0,
+        help="minutes without a checkpoint after which one is written; the next one replaces it",
+        above=0,
+        changes="nothing",
+    )
     ledger: bool = setting(False, help="write into RUN/ledger which records each step has trained", changes="nothing")
     recall: bool = setting(
         True,

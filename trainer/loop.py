@@ -10,27 +10,28 @@ is launched, and its loss is read after the next step is launched.
 
 import gc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from signal import SIGTERM
 
 import torch
-from accelerate.utils import gather_object
 from msgspec.structs import replace as replaced
 
+from command.signals import StoppedError
 from contract.errors import UserError
 from trainer.agreement import agreed_steps
 from trainer.config import TrainConfig
 from trainer.recall.probe import Probe
 from trainer.recipes.recipe import Recipe
-from trainer.runs.checkpoint import RunState, save_checkpoint
-from trainer.runs.copies import try_to_copy
-from trainer.runs.ledger import TrainedStep, cut_ledger, merge, trained, write_ledger
+from trainer.runs.checkpoint import RunState
+from trainer.runs.ledger import TrainedStep, cut_ledger, trained
 from trainer.runs.metrics import Sink, StepMetrics
 from trainer.runs.recalls import Probed
-from trainer.step import DeferredNumbers, StepCounts, TrainState, timestamp, train_step
+from trainer.saves import Saves, stopped_text
+from trainer.step import DeferredNumbers, StepCounts, TrainState, Wishes, timestamp, train_step
 from trainer.stream.cursor import Cursor
 from trainer.stream.packs import PackStream, StepPacks
 
@@ -51,24 +52,33 @@ def fit(
     recipe: Recipe,
     start: RunState,
     observers: Observers,
+    stop: Callable[[], int | None] = lambda: None,
 ) -> RunState:
     """Trains from `start` to the end, with checkpoints on the way and one at the end; returns how far it came.
 
-    The observers get the metrics of each step, in order, and what the probe measures on the way. Collective.
+    The observers get the metrics of each step, in order, and what the probe measures on the way. After a signal to any
+    rank, all ranks stop at the same step, with a checkpoint, and raise StoppedError. Collective.
     """
     if state.accelerator.is_main_process:
         cut_ledger(Path(config.run), last_step=start.step)
     share_done = partial(_share_done, stream=stream, config=config, recipe=recipe)
-    saved_step, reached = start.step, replaced(start, cursor=stream.own(start.cursor))
+    reached = replaced(start, cursor=stream.own(start.cursor))
+    saves = Saves(state, config, step=start.step)
     probe, reporter = observers.probe, _Reporter(observers.sinks, start=start, device=state.accelerator.device)
     ledger: list[TrainedStep] = []  # this rank's part, since the last checkpoint
     state.engine.model.train()
     if probe:
         reporter.give(probe.begin(start.step))
 
-    while reached.cursor.epoch < recipe.epochs and not _is_last(reached.step, config):
-        is_probe_due = probe.is_due if probe else lambda: False
-        steps = agreed_steps(stream, reached.cursor, state, on_wait=reporter.add_wait, is_probe_due=is_probe_due)
+    def wishes() -> Wishes:
+        return Wishes(probe=bool(probe and probe.is_due()), save=saves.is_due(), stop=stop() is not None)
+
+    def is_over() -> bool:
+        return reached.cursor.epoch >= recipe.epochs or _is_last(reached.step, config)
+
+    is_stopping = False
+    while not (is_stopping or is_over()):
+        steps = agreed_steps(stream, reached.cursor, state, on_wait=reporter.add_wait, wishes=wishes)
         for packs, batches, counts in steps:
             before, reached = reached, _after(reached, packs, counts, stream)
             if counts.records:
@@ -78,14 +88,15 @@ def fit(
                 if config.ledger:
                     epoch, first_pack = before.cursor.epoch, before.cursor.packs
                     ledger.append(trained(packs, step=reached.step, epoch=epoch, first_pack=first_pack))
-                if reached.step % config.save_every == 0:
+                if saves.is_agreed(counts.saves_due, step=reached.step):
                     reporter.flush()
-                    saved_step = _save(state, config, reached, ledger)
+                    saves.save(reached, ledger)
                     reporter.restart_clock()
                 if probe and probe.schedule.is_agreed(counts.probes_due, step=reached.step):
                     reporter.flush()
                     reporter.give(probe.measure(reached.step))
-            if reached.cursor.records == stream.num_records or _is_last(reached.step, config):
+            is_stopping = counts.stops_due > 0
+            if is_stopping or reached.cursor.records == stream.num_records or _is_last(reached.step, config):
                 break
             _check_not_over(counts, reached, stream)
         reporter.flush()
@@ -93,10 +104,12 @@ def fit(
         if reached.cursor.records == stream.num_records:
             reached = replaced(reached, cursor=Cursor.start(reached.cursor.epoch + 1))
 
-    if not reached.step:
+    if not (reached.step or is_stopping):
         raise UserError(f"none of the {stream.num_records:,} records could be read: there is nothing to train on")
-    if saved_step != reached.step:
-        _save(state, config, reached, ledger)
+    if saves.last_step != reached.step:
+        saves.save(reached, ledger)
+    if is_stopping and not is_over():
+        raise StoppedError(stopped_text(Path(config.run), step=reached.step), number=stop() or SIGTERM)
     return reached
 
 
@@ -234,26 +247,6 @@ def _share_done(reached: RunState, *, stream: PackStream, config: TrainConfig, r
 
 def _is_last(step: int, config: TrainConfig) -> bool:
     return config.max_steps is not None and step >= config.max_steps
-
-
-def _save(state: TrainState, config: TrainConfig, reached: RunState, ledger: list[TrainedStep]) -> int:
-    """Writes checkpoint and ledger, and empties `ledger`; returns the step.
-
-    Collective: each rank sends the positions of its lanes and its part of the ledger, rank 0 writes.
-    """
-    ranks = gather_object([(dict(reached.cursor.lanes), ledger)])
-    lanes = {lane: position for lanes_of_rank, _ in ranks for lane, position in lanes_of_rank.items()}
-    if state.accelerator.is_main_process:
-        run = Path(config.run)
-        state.engine.export_adapter()
-        write_ledger(run, list(merge([part for _, part in ranks])))
-        whole = replaced(reached, cursor=reached.cursor.with_lanes(lanes), loss_scale=state.loss_scale)
-        save_checkpoint(run, whole, model=state.engine.model, optimizer=state.optimizer)
-        if config.copy_to:
-            try_to_copy(run, config.copy_to)
-    ledger.clear()
-    state.accelerator.wait_for_everyone()
-    return reached.step
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -49,6 +49,17 @@ class StepCounts:
     ranks_over: int  # that have no records left in this epoch
     ranks_failed: int  # that could not make their packs
     probes_due: int = 0  # ranks that want recall to be measured after this step
+    saves_due: int = 0  # that want a checkpoint
+    stops_due: int = 0  # that want to stop
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What one rank wants to be done after a step. All ranks do it together, or none."""
+
+    probe: bool = False
+    save: bool = False
+    stop: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,12 +106,12 @@ def make_train_state(engine: Engine, accelerator: Accelerator, *, config: TrainC
 
 
 def count_step(
-    packs: StepPacks, accelerator: Accelerator, *, has_failed: bool = False, is_probe_due: bool = False
+    packs: StepPacks, accelerator: Accelerator, *, has_failed: bool = False, wishes: Wishes = Wishes()
 ) -> DeferredNumbers:
     """The numbers of `StepCounts`, over all ranks. Collective: a rank without packs calls it, too.
 
     A rank that could not make its packs reports it here (`has_failed`), because the other ranks wait for it. So does
-    the rank whose clock says that recall is to be measured (`is_probe_due`), because all ranks measure it together.
+    one that wants something to be done that all ranks do together.
     """
     examples = [example for pack in packs.packs for example in pack.examples]
     counts = torch.tensor(
@@ -113,7 +124,9 @@ def count_step(
             packs.num_skipped,
             packs.is_over,
             has_failed,
-            is_probe_due,
+            wishes.probe,
+            wishes.save,
+            wishes.stop,
         ]
     )
     if accelerator.num_processes == 1:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
 import torch
 import transformers
@@ -13,6 +14,7 @@ from accelerate import Accelerator
 from command.caller import end_with_caller
 from command.entry import exit_code
 from command.options import parse_settings
+from command.signals import StoppedError, stopping_by_itself
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.engines.base import load_tokenizer, name_base
@@ -41,6 +43,8 @@ from trainer.shards.cache import open_cache
 from trainer.start import base_for, build, check_strategy, first_state, frame_for, with_tried_rate
 from trainer.step import TrainState
 from trainer.stream.packs import PackStream
+
+_STOPPING: Final = "stopping after the next steps, with a checkpoint; a second signal stops at once\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +118,9 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
             if config.recall:
                 probe = make_probe(config, state.engine, stream=stream, recipe=recipe, step=start.step)
             observers = Observers(sinks, probe)
-            end = fit(state, stream, config=config, recipe=recipe, start=start, observers=observers)
+            say = _STOPPING if accelerator.is_main_process else ""
+            with stopping_by_itself(say) as stop:
+                end = fit(state, stream, config=config, recipe=recipe, start=start, observers=observers, stop=stop)
             seconds = time.monotonic() - started
             report = _finish(observers, start=start, end=end)
         if accelerator.is_main_process:
@@ -126,6 +132,9 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
                 write_expectation(run, plan, report=report)
             if config.copy_to:
                 copy_run(run, config.copy_to)
+    except StoppedError:
+        accelerator.end_training()
+        raise
     except OSError as error:
         raise UserError(f"{run} could not be written: {error}; mend that, then go on with --resume") from error
     accelerator.print(f"trained {end.step - start.step} steps in {seconds:.0f}s: {run / names.ADAPTER}")

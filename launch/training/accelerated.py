@@ -1,7 +1,9 @@
 """Runs `accelerate launch` without its crash report when a rank has already printed a one-line error."""
 
 import logging
+import os
 import runpy
+import signal
 import sys
 from typing import Final
 
@@ -18,6 +20,10 @@ _LOGGERS: Final = (
 
 def main() -> None:
     """Runs Accelerate's own command with the arguments of this one. A crash is reported as usual."""
+    # A stopped training writes a checkpoint first, so this process and torch's agent wait for it. A handler of Python's
+    # is not inherited by the processes that they start; those choose for themselves.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGQUIT")
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(lambda _: not is_reported())
     try:

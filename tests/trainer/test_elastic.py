@@ -168,13 +168,33 @@ def test_no_rank_outlives_its_command(begin_run, tmp_path: Path, num_processes: 
     training.process.wait()
 
 
-def test_a_training_that_is_told_to_stop_says_no_more(begin_run, tmp_path: Path) -> None:
-    training = begin_run(tmp_path / "run", "--epochs", "1000", num_processes=2)
-    assert wait_for_step(training, 2), training.text()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_told_to_stop_writes_a_checkpoint_and_says_how_to_go_on(
+    begin_run, whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """All ranks alike; what follows is what a run that never stopped has trained, to the last bit."""
+    run, options = tmp_path / "run", ("--epochs", str(EPOCHS), "--save-every", "500")
+    training = begin_run(run, *options, num_processes=2)
+    assert wait_for_step(training, 4), training.text()
 
-    os.kill(training.process.pid, signal.SIGTERM)
-    assert training.finish() == 128 + signal.SIGTERM
-    assert training.text().partition("\nexpected: ")[2].splitlines()[2:] == ["stopped"]
+    os.kill(training.process.pid, number)
+    assert training.finish() == 128 + number
+    last = find_last(run)
+    assert last is not None
+    step = int(last.name.removeprefix("step-"))
+    assert step >= 4
+    lines = training.text().partition("\nexpected: ")[2].splitlines()
+    assert len(lines) <= 6  # nothing of what the launchers have to say
+    assert [line for line in lines if "stop" in line] == [
+        "stopping after the next steps, with a checkpoint; a second signal stops at once",
+        f"stopped after step {step}, with a checkpoint; go on with 'vitrine train --run {run} --resume'",
+    ]
+    assert len(read_metrics(run)) == step
+
+    training = launch("launch.cli", "train", "--resume", run=run, num_processes=2)
+    assert training.finish() == 0, training.text()
+    assert ledger_text(run) == ledger_text(whole)
+    assert losses(run) == losses(whole)
 
 
 def test_a_crash_is_told_by_the_launcher(begin_run, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,7 @@ class Answerer:
     profile: Profile
     adapters: PartAdapters | None = None  # of a run in parts
 
-    @cached_property
+    @property
     def ends(self) -> list[int]:
         """The tokens that end an answer: the tokenizer's, with which answers were trained, and those of the base."""
         return sorted({self.tokenizer.eos_token_id, *end_tokens(self.model)})

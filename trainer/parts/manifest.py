@@ -64,6 +64,16 @@ def is_in_parts(run: Path) -> bool:
     return (run / names.PARTS).is_file()
 
 
+def is_part_of_run(run: Path) -> bool:
+    """Whether this is the folder of a part, in that of a run in parts."""
+    return names.is_part(run.name) and is_in_parts(run.parent)
+
+
+def whole_run(run: Path) -> Path:
+    """The folder by which a user resumes this run: that of all parts, if it is one of them."""
+    return run.parent if is_part_of_run(run) else run
+
+
 def read_parts(run: Path) -> PartsInfo:
     """RUN/parts.json; UserError where it is not as this version writes it."""
     path = run / names.PARTS
