@@ -10,7 +10,7 @@ from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
 from spark_jobs.input.encodings import require_encoding
 from spark_jobs.input.fields import FieldNames, ReadOptions
-from spark_jobs.input.formats import SUFFIXES
+from spark_jobs.input.formats import COMPRESSIONS, SUFFIXES
 
 _MIB: Final = 2**20
 _COUNT: Final = r"(\*|[1-9]\d*)"
@@ -25,8 +25,8 @@ class PrepareConfig:
     """Settings of one preparation, checked: UserError lists all that is wrong at once."""
 
     input: str = setting(
-        help="catalogue: a file, a folder or a glob, or several with commas between; JSON lines (also .gz, .zst, .bz2),"
-        f" {', '.join(SUFFIXES)}; local or s3://, gs://, hdfs://",
+        help="catalogue: a file, a folder or a glob, or several with commas between; JSON lines, JSON arrays,"
+        f" {', '.join(SUFFIXES)}, also compressed ({', '.join(row.suffix for row in COMPRESSIONS)}); local or s3://, gs://, hdfs://",
         changes="nothing",
         matching="(?s).+",
         expected="the path of a catalogue",

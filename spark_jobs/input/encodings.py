@@ -5,7 +5,6 @@ from typing import IO, Final
 
 from contract.errors import UserError
 
-MARK_BYTES: Final = 4  # the longest mark
 _UTF_8: Final = "utf-8"
 _MARKS: Final = (  # the first that fits: a mark of UTF-16 is the start of one of UTF-32
     (codecs.BOM_UTF8, _UTF_8),
@@ -39,7 +38,7 @@ def is_utf8_by_name(encoding: str | None) -> bool:
 
 
 def encoding_of(start: bytes, *, asked: str | None) -> str:
-    """The encoding of a text that begins with these MARK_BYTES: that of its mark, or else the one that is asked for."""
+    """The encoding of a text that begins so: that of its mark, or else the one that is asked for."""
     marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
     return marked or (_UTF_8 if is_utf8_by_name(asked) else str(asked))
 

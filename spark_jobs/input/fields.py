@@ -21,6 +21,13 @@ class Part:
     end: int | None
     every: int | None = None
 
+    def holds(self, positions: np.ndarray) -> np.ndarray:
+        """Which of these positions (int64) in the file belong to the part."""
+        distance = positions - self.start
+        if self.every is not None:
+            distance = np.where(distance >= 0, distance % self.every, distance)
+        return (distance >= 0) & (distance < (np.inf if self.end is None else self.end - self.start))
+
 
 class FieldNames(NamedTuple):
     """The catalogue's names of the fields."""

@@ -31,6 +31,8 @@ class Format:
 JSON_LINES: Final = Format("JSON lines", suffixes=())  # also the format of all names that end in no known suffix
 FORMATS: Final = (
     JSON_LINES,
+    Format("JSON", suffixes=(), can_seek=False),  # any other layout, which the first bytes of a file show
+    Format("XML", suffixes=(".xml", ".rss", ".atom"), can_seek=False),
     Format("CSV", suffixes=(".csv", ".tsv"), can_seek=False, is_cut_by_rows=True),
     Format("Parquet", suffixes=(".parquet",), magic=b"PAR1", is_compressed=True),
 )
@@ -49,8 +51,42 @@ COMPRESSIONS: Final = (
     Compression("gzip", ".gz", b"\x1f\x8b"),
     Compression("zstd", ".zst", b"\x28\xb5\x2f\xfd"),
     Compression("bz2", ".bz2", b"BZh"),
+    Compression("xz", ".xz", b"\xfd7zXZ\0"),
+    Compression("zip", ".zip", b"PK\x03\x04"),
 )
-MAGIC_BYTES: Final = 4  # the longest of all
+
+
+class Foreign(NamedTuple):
+    """A kind of files that is not read."""
+
+    name: str
+    magic: bytes
+    advice: str
+    start: int = 0  # of the magic in the file
+
+
+_UNPACK: Final = "unpack it and name the folder of its files"
+_SHEET: Final = "save the sheet as CSV in UTF-8 and name that file"
+_EXPORT: Final = "export it as Parquet, CSV or JSON lines"
+_FOREIGN: Final = (
+    Foreign("an Excel workbook", b"[Content_Types].xml", _SHEET, start=30),
+    Foreign("an Excel workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _SHEET),
+    Foreign("an OpenDocument file", b"mimetypeapplication/vnd.oasis", _SHEET, start=30),
+    Foreign("a tar archive", b"ustar", f"{_UNPACK} (tar -xf)", start=257),
+    Foreign("a 7z archive", b"7z\xbc\xaf\x27\x1c", _UNPACK),
+    Foreign("a RAR archive", b"Rar!\x1a\x07", _UNPACK),
+    Foreign("compressed by lz4", b"\x04\x22\x4d\x18", "decompress it, or compress it by zstd"),
+    Foreign("compressed by snappy", b"\xff\x06\0\0sNaPpY", "decompress it, or compress it by zstd"),
+    Foreign("compressed by compress", b"\x1f\x9d", "decompress it, or compress it by gzip"),
+    Foreign("an Avro file", b"Obj\x01", _EXPORT),
+    Foreign("an ORC file", b"ORC", _EXPORT),
+    Foreign("an Arrow file", b"ARROW1", _EXPORT),
+    Foreign("a SQLite database", b"SQLite format 3\0", _EXPORT),
+    Foreign("a PDF document", b"%PDF-", _EXPORT),
+    Foreign("a web page", b"<!doctype html", "fetch the file itself; a page in its place often asks to log in"),
+    Foreign("a web page", b"<html", "fetch the file itself; a page in its place often asks to log in"),
+)
+MAGIC_BYTES: Final = 512  # enough for all
 
 
 class FileKind(NamedTuple):
@@ -88,6 +124,7 @@ def require_kind(start: bytes, source: Source) -> None:
     kind = kind_of(source)
     if kind.format.magic:  # its reader finds out
         return
+    require_readable(start, source.path)
     for row in FORMATS:
         if row.magic and start.startswith(row.magic):
             suffixes = " or ".join(row.suffixes)
@@ -95,3 +132,18 @@ def require_kind(start: bytes, source: Source) -> None:
     for name, suffix, magic in COMPRESSIONS:
         if start.startswith(magic) and kind.compression is None:
             raise UserError(f"{source.path} is compressed by {name}, but its name does not end in {suffix}; rename it")
+
+
+def require_readable(start: bytes, path: str) -> None:
+    """UserError where a file, or what it is once decompressed, is of a kind that is not read."""
+    for foreign in _FOREIGN:
+        if start[foreign.start :].lower().startswith(foreign.magic.lower()):
+            raise UserError(f"{path} is {foreign.name}, which is not read: {foreign.advice}")
+
+
+def require_text(start: bytes, path: str) -> None:
+    """UserError where what a compressed file holds is no text."""
+    require_readable(start, path)
+    for name, magic in [(row.name, row.magic) for row in (*FORMATS, *COMPRESSIONS) if row.magic]:
+        if start.startswith(magic):
+            raise UserError(f"{path} holds a file of the kind {name}: decompress it once and name the result")

@@ -1,8 +1,12 @@
 """Opens input files of all compressions, and checks that they are what they were when they were listed."""
 
 import bz2
+import lzma
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from typing import IO, Any, Final, cast
 
 import pyarrow as pa
@@ -11,8 +15,8 @@ from isal import igzip, isal_zlib
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Source
-from spark_jobs.input.encodings import MARK_BYTES, Utf8Stream, encoding_of, is_utf8_by_name
-from spark_jobs.input.formats import MAGIC_BYTES, kind_of, require_kind
+from spark_jobs.input.encodings import Utf8Stream, encoding_of, is_utf8_by_name
+from spark_jobs.input.formats import MAGIC_BYTES, kind_of, require_kind, require_text
 
 _SKIP_BYTES: Final = 2**20
 
@@ -37,13 +41,13 @@ def open_source(source: Source, *, encoding: str | None = None) -> Iterator[IO[b
             start = file.read(MAGIC_BYTES)
             file.seek(0)
             require_kind(start, source)
-            yield _open_text(file, compression, encoding=encoding) if kind.format.is_text else file
+            yield _open_text(file, source, encoding=encoding) if kind.format.is_text else file
     except FileNotFoundError as error:
         raise UserError(f"cannot read {source.path}: {error}; all machines of a cluster must find it there") from error
     except PermissionError as error:
         raise UserError(f"cannot read {source.path}: {error}") from error
     # isal's stubs call its error an instance.
-    except (EOFError, isal_zlib.error, OSError) as error:  # type: ignore[misc]
+    except (EOFError, isal_zlib.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError) as error:  # type: ignore[misc]
         if not compression:
             raise
         raise UserError(
@@ -51,12 +55,14 @@ def open_source(source: Source, *, encoding: str | None = None) -> Iterator[IO[b
         ) from error
 
 
-def _open_text(file: Any, compression: str | None, *, encoding: str | None) -> IO[bytes]:  # a file of any storage
+def _open_text(file: Any, source: Source, *, encoding: str | None) -> IO[bytes]:  # a file of any storage
     """The text in UTF-8; the file itself where it is that already."""
-    stream = _decompress(file, compression) if compression else file
+    compression = kind_of(source).compression
+    stream = _decompress(file, compression, source) if compression else file
     start = b""
-    while len(start) < MARK_BYTES and (data := stream.read(MARK_BYTES - len(start))):
+    while len(start) < MAGIC_BYTES and (data := stream.read(MAGIC_BYTES - len(start))):
         start += data
+    require_text(start, source.path)
     if compression:
         stream = ForwardStream(stream, start=start)
     else:
@@ -65,12 +71,37 @@ def _open_text(file: Any, compression: str | None, *, encoding: str | None) -> I
     return cast(IO[bytes], stream if is_utf8_by_name(found) else ForwardStream(Utf8Stream(stream, found)))
 
 
-def _decompress(file: IO[bytes], compression: str) -> Any:
+def _decompress(file: Any, compression: str, source: Source) -> Any:  # streams of five libraries
     if compression == "gzip":
         return igzip.open(file)
     if compression == "bz2":
         return bz2.open(file)
+    if compression == "xz":
+        return lzma.open(file)
+    if compression == "zip":
+        return _open_member(zipfile.ZipFile(file), source)
     return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression)
+
+
+def _open_member(archive: zipfile.ZipFile, source: Source) -> IO[bytes]:
+    """The one file of a zip archive. UserError where there are several, or its format is not that of the name."""
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise UserError(
+            f"{source.path} is a zip archive of {len(names)} files, expected one: unpack it and name the folder"
+        )
+    wanted, found = kind_of(source), kind_of(Source(names[0], 0, ""))
+    if found.format != wanted.format or found.compression:
+        suffix = "".join(PurePosixPath(names[0]).suffixes[-1:])
+        raise UserError(
+            f"{source.path} holds {names[0]}: unpack it, or rename it so that it ends in {suffix.lower()}.zip"
+            if not found.compression and not found.format.is_compressed
+            else f"{source.path} holds {names[0]}, which is compressed itself: unpack it"
+        )
+    try:
+        return archive.open(names[0])
+    except (RuntimeError, NotImplementedError) as error:  # a password, another compression
+        raise UserError(f"{source.path} cannot be unpacked here: {error}; unpack it and name the file in it") from error
 
 
 class ForwardStream:
@@ -95,6 +126,11 @@ class ForwardStream:
         while self._position < position and self.read(min(_SKIP_BYTES, position - self._position)):
             pass
         return self._position
+
+    def put_back(self, data: bytes) -> None:
+        """Makes bytes that were read the next ones again."""
+        self._start = data + self._start
+        self._position -= len(data)
 
     def readable(self) -> bool:
         return True

@@ -14,6 +14,9 @@ from contract.columns import RAW_PREFIX_BYTES
 from contract.errors import UserError
 from contract.manifest import Source
 from contract.reasons import KEPT, REASON_CODE
+from spark_jobs.input.documents.feed import read_feed
+from spark_jobs.input.documents.json_values import read_json_values
+from spark_jobs.input.documents.look import format_of
 from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.formats import kind_of
 from spark_jobs.input.opening import open_source
@@ -33,13 +36,14 @@ def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[F
     """
     if not source.bytes:
         return
-    read = READERS[kind_of(source).format.name]
+    named = kind_of(source).format
     with open_source(source, encoding=options.encoding) as file:
-        if can_seek(source, options) and not file.seekable():  # its mark names another encoding than UTF-8
+        format = named if named.name == "CSV" or named.magic else format_of(file)
+        if can_seek(source, options) and not (file.seekable() and format.can_seek):  # only its first bytes show this
             if part.start:
                 return  # the first part is the whole file
             part = replace(part, end=None)
-        yield from read(file, part, path=source.path, options=options)
+        yield from READERS[format.name](file, part, path=source.path, options=options)
 
 
 class Reader(Protocol):
@@ -236,6 +240,8 @@ def _fields_of_bad_rows(rows: list[bytes], part: Part, *, first_row: int) -> Ite
 
 READERS: Final[dict[str, Reader]] = {
     "JSON lines": read_json_lines,
+    "JSON": read_json_values,
+    "XML": read_feed,
     "CSV": read_csv,
     "Parquet": read_parquet,
 }  # by format

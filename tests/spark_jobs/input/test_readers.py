@@ -2,8 +2,11 @@
 
 import bz2
 import gzip
+import html
 import io
 import json
+import lzma
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +84,25 @@ def parquet(rows: list[dict]) -> bytes:
     return sink.getvalue()
 
 
+def array(rows: list[dict]) -> bytes:
+    return json.dumps(rows, ensure_ascii=False, indent=2).encode()
+
+
+def zipped(data: bytes, name: str) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return sink.getvalue()
+
+
+def feed(rows: list[dict]) -> bytes:
+    items = (
+        "<item>" + "".join(f"<{name}>{html.escape(text)}</{name}>" for name, text in row.items()) + "</item>\n"
+        for row in rows
+    )
+    return f"<rss><channel><name>Shop</name><text>All</text>{''.join(items)}</channel></rss>".encode()
+
+
 WRITERS: dict[str, Callable[[list[dict]], bytes]] = {
     "a.json": jsonl,
     "a.json.gz": lambda rows: gzip.compress(jsonl(rows)),
@@ -88,6 +110,19 @@ WRITERS: dict[str, Callable[[list[dict]], bytes]] = {
     "a.jsonl.zst": lambda rows: zstd(jsonl(rows)),
     "a.zst": lambda rows: zstd(jsonl(rows[:400])) + zstd(jsonl(rows[400:])),
     "a.bz2": lambda rows: bz2.compress(jsonl(rows[:400])) + bz2.compress(jsonl(rows[400:])),
+    "array.json": array,
+    "array.json.gz": lambda rows: gzip.compress(array(rows)),
+    "pages.json": lambda rows: array(rows[:300]) + b"\n" + array(rows[300:]),
+    "hits.json": lambda rows: json.dumps({"total": 1_000, "hits": rows, "facets": [{"of": 1}]}).encode(),
+    "objects.json": lambda rows: b"\n".join(json.dumps(row, indent=1).encode() for row in rows),
+    "one-line.json": lambda rows: jsonl(rows).replace(b"\n", b""),
+    "returns.json": lambda rows: jsonl(rows).replace(b"\n", b"\r"),
+    "feed.xml": feed,
+    "feed.txt": feed,
+    "feed.xml.gz": lambda rows: gzip.compress(feed(rows)),
+    "a.json.xz": lambda rows: lzma.compress(jsonl(rows)),
+    "a.zip": lambda rows: zipped(jsonl(rows), "sheets/a.jsonl"),
+    "a.csv.zip": lambda rows: zipped(csv(rows), "a.csv"),
     "a.csv": csv,
     "a.csv.gz": lambda rows: gzip.compress(csv(rows)),
     "a.parquet": parquet,
@@ -132,13 +167,22 @@ def overwrite(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "damage"),
     # Zstandard's check sum is optional, and there is none here.
-    [("a.json.gz", cut), ("a.bz2", cut), ("a.jsonl.zst", cut), ("a.json.gz", overwrite), ("a.bz2", overwrite)],
+    [
+        ("a.json.gz", cut),
+        ("a.bz2", cut),
+        ("a.json.xz", cut),
+        ("a.zip", cut),
+        ("a.zip", overwrite),
+        ("a.jsonl.zst", cut),
+        ("a.json.gz", overwrite),
+        ("a.bz2", overwrite),
+    ],
 )
 def test_a_damaged_file_is_named_by_every_task(name: str, damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(damage(WRITERS[name](ROWS)))
     (source,) = list_sources(str(tmp_path / name))
     for part in plan_parts([source], parallelism=3, options=OPTIONS):
-        with pytest.raises(UserError, match=rf"{name} is not a whole (gzip|zstd|bz2) file"):
+        with pytest.raises(UserError, match=rf"{name} is not a whole (gzip|zstd|bz2|xz|zip) file"):
             list(read_part(source, part, options=OPTIONS))
 
 
