@@ -26,7 +26,8 @@ class PrepareConfig:
 
     input: str = setting(
         help="catalogue: a file, a folder or a glob, or several with commas between; JSON lines, JSON arrays,"
-        f" {', '.join(SUFFIXES)}, also compressed ({', '.join(row.suffix for row in COMPRESSIONS)}); local or s3://, gs://, hdfs://",
+        f" {', '.join(SUFFIXES)}, also compressed ({', '.join(row.suffix for row in COMPRESSIONS)}); local or s3://,"
+        " gs://, hdfs://",
         changes="nothing",
         matching="(?s).+",
         expected="the path of a catalogue",

@@ -24,9 +24,13 @@ def as_one_file(folder: Path, lines: list[bytes]) -> Path:
 
 def as_40_files_in_another_order(folder: Path, lines: list[bytes]) -> Path:
     lines = random.Random(1).sample(lines, len(lines))
-    for number, name in enumerate(("b.json", "_a.json", ".c.json", *(f"d/{number}" for number in range(37)))):
+    for number, name in enumerate(("b.json", "a_.json", "c.json.x", *(f"d/{number}" for number in range(37)))):
         write(folder / "in" / name, lines[number::40])
     return folder / "in"
+
+
+def as_array(folder: Path, lines: list[bytes]) -> Path:
+    return write(folder / "in.json", [b"[", b",\n".join(lines), b"]"])
 
 
 def as_gzip(folder: Path, lines: list[bytes]) -> Path:
@@ -68,6 +72,7 @@ def one_answer() -> dict[str, dict]:
         (as_gzip, 3, "local[2]"),
         (as_zstd, 2, "local[2]"),
         (as_bzip2, 5, "local[2]"),
+        (as_array, 5, "local[2]"),
         (as_one_file, 3, "local[1]"),
         (as_40_files_in_another_order, 3, "local[1]"),
     ],
