@@ -1,5 +1,6 @@
 """The settings of a preparation. This module is light: the command line imports it without starting anything."""
 
+import csv
 import re
 from dataclasses import dataclass, fields
 from typing import Final
@@ -9,7 +10,7 @@ from contract.errors import UserError
 from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
 from spark_jobs.input.encodings import require_encoding
-from spark_jobs.input.fields import FieldNames, ReadOptions
+from spark_jobs.input.fields import NO_MARK, FieldNames, ReadOptions
 from spark_jobs.input.formats import COMPRESSIONS, SUFFIXES
 
 _MIB: Final = 2**20
@@ -17,6 +18,7 @@ _COUNT: Final = r"(\*|[1-9]\d*)"
 _MASTER: Final = (
     rf"local|local\[{_COUNT}(, *[1-9]\d*)?\]|local-cluster\[.+\]|spark://[^,]+:\d+(,[^,]+:\d+)*|yarn|k8s://.+"
 )
+_MARK: Final = rf"{NO_MARK}|[!-/:-@\[-`{{-~]"
 _SECRET: Final = re.compile(r"secret|password|token|access.?key|credential", re.IGNORECASE)
 
 
@@ -48,6 +50,23 @@ class PrepareConfig:
     encoding: str | None = setting(
         None,
         help="encoding of files that begin with no byte order mark: cp1252, utf-16, shift_jis, … (default: UTF-8)",
+    )
+    quote: str | None = setting(
+        None,
+        help="character around values in CSV files; none where quotation marks are characters like any other (default:"
+        ' none where tabs are between the values, else ")',
+        matching=_MARK,
+        expected="a sign of ASCII, or none",
+    )
+    escape: str | None = setting(
+        None,
+        help="character before a quotation mark within a value in CSV files, besides its doubling; or none (default:"
+        " what the start of a file shows)",
+        matching=_MARK,
+        expected="a sign of ASCII, or none",
+    )
+    columns: str | None = setting(
+        None, help="names of the columns of CSV files whose first row is a product already, as in id,name,description"
     )
     text_profile: str = setting(
         "seed", help=f"rules for cleaning texts, with the profile's own filters: {', '.join(PROFILES)}"
@@ -175,7 +194,14 @@ class PrepareConfig:
 
     def read_options(self) -> ReadOptions:
         """What the settings say of the input files."""
-        return ReadOptions(self.field_names(), max_line_bytes=self.max_line_bytes, encoding=self.encoding)
+        return ReadOptions(
+            self.field_names(),
+            max_line_bytes=self.max_line_bytes,
+            encoding=self.encoding,
+            quote=self.quote,
+            escape=self.escape,
+            columns=tuple(next(csv.reader([self.columns]))) if self.columns else None,
+        )
 
     def filters(self) -> Filters:
         """The filters of the profile; a setting of the same name, where it is given, takes its place."""

@@ -1,6 +1,7 @@
 """Texts of other encodings as UTF-8."""
 
 import codecs
+import re
 from typing import IO, Final
 
 from contract.errors import UserError
@@ -13,6 +14,10 @@ _MARKS: Final = (  # the first that fits: a mark of UTF-16 is the start of one o
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_TYPOGRAPHY: Final = frozenset("‘’‚“”„‹›«»–—…•·€£¥¢©®™°ºª¹²³¼½¾±×÷§¶¿¡´¨\xa0\xad")
+_UNUSUAL: Final = frozenset("ÃÿŸ")  # found in UTF-8 that is broken, and in bytes of all kinds
+_BEYOND_ASCII: Final = re.compile(r"[^\W\d_a-zA-Zºª]")
+_BESIDE_ASCII: Final = re.compile(r"(?<=[a-zA-Z])[^\W\d_a-zA-Z]+|[^\W\d_a-zA-Z]+(?=[a-zA-Z])")
 _STEP_BYTES: Final = 2**16
 _ERRORS: Final = "to bytes that are not UTF-8"
 _BAD: Final = "\udc80"  # a lone surrogate: its bytes are not UTF-8
@@ -41,6 +46,24 @@ def encoding_of(start: bytes, *, asked: str | None) -> str:
     """The encoding of a text that begins so: that of its mark, or else the one that is asked for."""
     marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
     return marked or (_UTF_8 if is_utf8_by_name(asked) else str(asked))
+
+
+def guess_encoding(text: bytes) -> str | None:
+    """The encoding that a text which is not UTF-8 is likely to have; None where that is not clear.
+
+    It is cp1252 where all that is not ASCII would then be letters or typography, most letters beside one of ASCII.
+
+    >>> guess_encoding("Café da manhã – 5 €".encode("cp1252")), guess_encoding("чайник".encode("koi8-r"))
+    ('cp1252', None)
+    """
+    try:
+        characters = text.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    is_usual = all(sign.isascii() or sign.isalpha() or sign in _TYPOGRAPHY for sign in characters)
+    letters = _BEYOND_ASCII.findall(characters)
+    num_beside = sum(len(run) for run in _BESIDE_ASCII.findall(characters))
+    return "cp1252" if is_usual and 2 * num_beside >= len(letters) and not _UNUSUAL & set(characters) else None
 
 
 class Utf8Stream:

@@ -1,0 +1,152 @@
+"""The values of rows become fields: those of sound rows by Arrow's parser, which cannot stumble over them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+
+from contract.columns import RAW_PREFIX_BYTES
+from contract.reasons import REASON_CODE
+from spark_jobs.input.delimited.header import Header
+from spark_jobs.input.delimited.judge import Judge, Verdict
+from spark_jobs.input.delimited.scanner import Rows
+from spark_jobs.input.encodings import guess_encoding
+from spark_jobs.input.fields import Fields, ReadOptions, fields_of_texts, joined
+
+_BATCH_ROWS: Final = 4_096
+
+
+class Table:
+    """Parses rows of one file."""
+
+    def __init__(self, header: Header, judge: Judge, options: ReadOptions) -> None:
+        self._dialect = header.dialect
+        self._shape = header.shape
+        self._judge = judge
+        self._max_row_bytes = options.max_line_bytes
+        self._columns = [header.columns(name) for name in options.names]  # of each field
+        self._used = sorted({column for columns in self._columns for column in columns})
+
+    def fields(self, rows: Rows, numbers: np.ndarray) -> Iterator[Fields]:
+        """The fields of these rows: of sound ones, then of repaired ones, then of rejected ones."""
+        verdicts = self._verdicts(rows)
+        judged = {row: verdicts[start] for row, start in enumerate(rows.starts.tolist()) if start in verdicts}
+        is_sound = np.ones(len(numbers), bool)
+        is_sound[list(judged)] = False
+        yield from self._parsed(_pieces(rows, is_sound), numbers[is_sound])
+
+        repaired = [row for row, verdict in judged.items() if verdict.values is not None]
+        lines = [self._line_of(judged[row].values or []) for row in repaired]
+        yield from self._parsed(lines, numbers[repaired], notes=_notes_of([judged[row] for row in repaired]))
+
+        rejected = [row for row, verdict in judged.items() if verdict.values is None]
+        if rejected:
+            starts, ends = rows.starts[rejected].tolist(), rows.ends[rejected].tolist()
+            raws = [
+                rows.data[start:end][:RAW_PREFIX_BYTES].rstrip(b"\r\n") for start, end in zip(starts, ends, strict=True)
+            ]
+            yield _rejected([judged[row] for row in rejected], raws, numbers=numbers[rejected])
+
+    def _verdicts(self, rows: Rows) -> Mapping[int, Verdict]:
+        """Verdicts by where rows begin, those on sound rows that do not fit included."""
+        num_values = rows.marks.num_values(rows.starts, rows.ends)
+        is_odd = (num_values != self._shape.num_columns) | (rows.ends - rows.starts - 1 > self._max_row_bytes)
+        verdicts = dict(rows.verdicts)
+        for start in rows.starts[is_odd].tolist():
+            if start not in verdicts:
+                verdict = self._judge.judge(rows.data, start, is_last=True)
+                assert verdict, "the row is whole"
+                verdicts[start] = verdict
+        return verdicts
+
+    def _line_of(self, values: Sequence[bytes]) -> bytes:
+        """The row as a sound line, with nothing in columns that are not used."""
+        quote = self._dialect.quote or b""
+        used = [value if column in self._used else b"" for column, value in enumerate(values)]
+        marked = [quote + value.replace(quote, quote * 2) + quote for value in used] if quote else used
+        return self._dialect.delimiter.join(marked) + b"\n"
+
+    def _parsed(
+        self, lines: Sequence[bytes | memoryview], numbers: np.ndarray, *, notes: Mapping[str, int] | None = None
+    ) -> Iterator[Fields]:
+        if not len(numbers):
+            return
+        table = self._parse(lines[0] if len(lines) == 1 else b"".join(lines))
+        assert table.num_rows == len(numbers), "Arrow finds other rows"
+        for start in range(0, len(numbers), _BATCH_ROWS):
+            some = table.slice(start, _BATCH_ROWS)
+            uids, titles, contents = (self._texts(some, columns) for columns in self._columns)
+            offsets = numbers[start : start + _BATCH_ROWS]
+            fields = fields_of_texts(uids, titles, contents, offsets=offsets, max_bytes=self._max_row_bytes)
+            is_strange = fields.reasons == REASON_CODE["not_utf8"]
+            guesses = _guesses(uids, titles, contents, is_strange=is_strange) if is_strange.any() else {}
+            yield fields._replace(notes=Counter(notes or {}) + Counter(guesses))
+            notes = None
+
+    def _parse(self, data: bytes | memoryview) -> pa.Table:
+        """The columns that are used, as bytes."""
+        names = [str(number) for number in range(self._shape.num_columns)]
+        used = [names[column] for column in self._used]
+        quote = self._dialect.quote
+        return pcsv.read_csv(
+            pa.BufferReader(data),
+            read_options=pcsv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1),
+            parse_options=pcsv.ParseOptions(
+                delimiter=self._dialect.delimiter.decode(),
+                quote_char=quote.decode() if quote else False,
+                newlines_in_values=quote is not None,
+            ),
+            convert_options=pcsv.ConvertOptions(
+                check_utf8=False,
+                include_columns=used,
+                column_types=dict.fromkeys(used, pa.binary()),
+                strings_can_be_null=False,
+            ),
+        )
+
+    def _texts(self, table: pa.Table, columns: Sequence[int]) -> pa.BinaryArray:
+        """The texts of a field: of one column, of several joined by blanks, or nothing where there is no column."""
+        if not columns:
+            return pa.nulls(table.num_rows, pa.binary())
+        texts = [table[str(column)].combine_chunks() for column in columns]
+        if self._dialect.skips_blanks:
+            texts = [pc.replace_substring_regex(text, r"^[ \t]+", "") for text in texts]
+        return joined(texts)
+
+
+def _pieces(rows: Rows, is_sound: np.ndarray) -> list[memoryview]:
+    """The bytes of the sound rows, as few pieces as possible."""
+    starts, ends = rows.starts[is_sound], rows.ends[is_sound]
+    if not len(starts):
+        return []
+    is_first = np.concatenate([[True], starts[1:] != ends[:-1]])
+    is_last = np.concatenate([is_first[1:], [True]])
+    data = memoryview(rows.data)
+    return [data[start:end] for start, end in zip(starts[is_first].tolist(), ends[is_last].tolist(), strict=True)]
+
+
+def _rejected(verdicts: Sequence[Verdict], raws: Sequence[bytes], *, numbers: np.ndarray) -> Fields:
+    nothing = pa.array([""] * len(verdicts), pa.string())
+    return Fields(
+        uids=nothing,
+        titles=nothing,
+        contents=nothing,
+        reasons=np.array([REASON_CODE[verdict.reason] for verdict in verdicts], np.int8),
+        offsets=numbers,
+        raws=pa.array(raws, pa.binary()),
+        notes=_notes_of(verdicts),
+    )
+
+
+def _notes_of(verdicts: Sequence[Verdict]) -> Mapping[str, int]:
+    return Counter(verdict.doubt for verdict in verdicts if verdict.doubt)
+
+
+def _guesses(*texts: pa.BinaryArray, is_strange: np.ndarray) -> Mapping[str, int]:
+    """How many of these rows, which are not UTF-8, may be in another encoding, by its name."""
+    rows = zip(*(column.filter(pa.array(is_strange)).to_pylist() for column in texts), strict=True)
+    return Counter(guess for row in rows if (guess := guess_encoding(b" ".join(text or b"" for text in row))))
