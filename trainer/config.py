@@ -289,6 +289,7 @@ class RecallConfig:
     )
     sample: int = setting(1_000, help="largest number of seen records to measure, and of unseen ones", least=1)
     all: bool = setting(False, help="measure all records, seen and unseen")
+    overwrite: bool = setting(False, help="replace a report in the run's folder even if it is made from more records")
     json: bool = setting(False, help="print the report as JSON")
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ def joined(reports: Sequence[Report]) -> Report:
         trained_records=sum(report.trained_records for report in reports),
         seen=_group([report.seen for report in reports if report.seen]),
         unseen=_group([report.unseen for report in reports if report.unseen]),
+        same_text=_group([report.same_text for report in reports if report.same_text]),
         bits=_bits(bits, [report.trained_records for report in reports if report.bits]),
         wordings={
             name: _asking([report.wordings[name] for report in reports if name in report.wordings])

@@ -60,6 +60,10 @@ class Recalled:
             self.is_cut_N[indices],
         )
 
+    def first(self, num: int) -> "Recalled":
+        """The first records, at most so many."""
+        return self.take(np.arange(min(num, len(self))))
+
     def mean_loss(self) -> float:
         """The mean cross entropy of all answer tokens, cut records included; 0 without answer tokens."""
         return float(self.loss_N.sum() / max(1, self.num_tokens_N.sum()))

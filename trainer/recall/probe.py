@@ -20,6 +20,7 @@ from trainer.engines.engine import Engine
 from trainer.examples.encoder import Record
 from trainer.recall.measure import Asked, Recalled, ask, gathered, measure, recall_of
 from trainer.recall.neutral import neutral_examples, neutral_losses
+from trainer.recall.same_text import comes_back, has_trained_text
 from trainer.recall.sample import all_rows, held_out, sample, trained_rows
 from trainer.recall.summary import best_gain, bits, group
 from trainer.recipes.recipe import Recipe
@@ -128,16 +129,9 @@ class Probe:
         is_trained = _trained(self.stream, cursor.with_lanes(lanes))
         records = [record for record in self.samples.seen if is_trained[record.row]]
         encode, rank = self.stream.encoder.encode, self.stream.rank
-        seen = group(
-            measure(self.engine, records, encode, rank=rank),
-            before=self._base_loss("seen"),
-            num_before=self.samples.num_seen,
-        )
-        unseen = group(
-            measure(self.engine, self.samples.unseen, encode, rank=rank),
-            before=self._base_loss("unseen"),
-            num_before=self.samples.num_unseen,
-        )
+        asked = measure(self.engine, records, encode, rank=rank)
+        seen = group(asked, before=self._base_loss("seen"), compared=asked.first(self.samples.num_seen))
+        unseen, same_text = self._unseen_at_end(is_trained)
         base_neutral = self.measured[0].neutral if self.measured else {}
         neutral = neutral_losses(self.engine, neutral_examples(self.stream.encoder), before=base_neutral)
         seconds = self.schedule.clock() - began_s
@@ -148,6 +142,7 @@ class Probe:
             trained_records=num_trained,
             seen=seen,
             unseen=unseen,
+            same_text=same_text,
             bits=bits(
                 seen,
                 unseen_gain=best_gain(unseen, self.measured),
@@ -156,6 +151,21 @@ class Probe:
             ),
             neutral=neutral,
         )
+
+    def _unseen_at_end(self, is_trained: NDArray[np.bool_]) -> tuple[Group | None, Group | None]:
+        """The unseen records, and apart from them those whose text was trained under another title. Collective."""
+        stream, records = self.stream, self.samples.unseen
+        asked = measure(self.engine, records, stream.encoder.encode, rank=stream.rank)
+        before, compared = self._base_loss("unseen"), asked.first(self.samples.num_unseen)
+        if not comes_back(asked):
+            return group(asked, before=before, compared=compared), None
+
+        def read() -> NDArray[np.bool_]:
+            return has_trained_text(records, stream.data, is_trained=is_trained, cache=stream.cache)
+
+        is_same_N = _from_first_rank(read, is_first=stream.rank.index == 0)
+        others, same = asked.take(np.flatnonzero(~is_same_N)), asked.take(np.flatnonzero(is_same_N))
+        return group(others, before=before, compared=compared), group(same, before=None)
 
     def _gathered(self, part: Asked) -> Recalled:
         return gathered(recall_of(self.engine, part), world=self.stream.rank.world)

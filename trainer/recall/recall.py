@@ -33,6 +33,7 @@ from trainer.recall import summary
 from trainer.recall.asking import num_wordings, recall_by_wording
 from trainer.recall.measure import Recalled, measure
 from trainer.recall.neutral import neutral_examples, neutral_losses
+from trainer.recall.same_text import comes_back, has_trained_text
 from trainer.recall.sample import all_rows, held_out, iter_records, sample, trained_rows
 from trainer.recipes.recipe import recipe_as_given
 from trainer.runs import names
@@ -40,7 +41,7 @@ from trainer.runs.checkpoint import last_state
 from trainer.runs.folder import RunInfo, base_of, check_base, frame_of, read_info
 from trainer.runs.json_files import write_json
 from trainer.runs.metrics import read_recalls
-from trainer.runs.recalls import Report, report_text
+from trainer.runs.recalls import Group, Report, num_asked, read_report, report_text
 from trainer.runs.settings import load_train_config
 
 _ASKED_AGAIN: Final = 200  # seen records that are asked in every wording
@@ -57,7 +58,7 @@ def recall(config: RecallConfig) -> None:
     """Measures, prints the report and writes RUN/recall.json; of a run in parts, each part has a report of its own."""
     run = Path(config.run)
     report = _recall_parts(config, run) if is_in_parts(run) else _recall_run(config)
-    write_json(run / names.RECALL, report)
+    _keep(report, run, config)
     print(msgspec.json.encode(report).decode() if config.json else report_text(report))
 
 
@@ -69,9 +70,26 @@ def _recall_parts(config: RecallConfig, run: Path) -> Report:
         print(f"{each.folder.name} ({len(reports) + 1}/{len(runs)})", file=sys.stderr, flush=True)
         of_part = replace(config, run=str(each.folder), data=tuple(each.data or ()), sample=sample)
         reports.append(_recall_run(of_part))
-        write_json(each.folder / names.RECALL, reports[-1])
+        _keep(reports[-1], each.folder, config)
         gc.collect()  # the engine of this part leaves the GPU's memory before the next one comes
     return joined(reports)
+
+
+def _keep(report: Report, run: Path, config: RecallConfig) -> None:
+    """Writes RUN/recall.json, unless it holds a report of the same step that is made from more records."""
+    path = run / names.RECALL
+    try:
+        there = None if config.overwrite else read_report(run)
+    except UserError:  # none, or one that this version cannot read
+        there = None
+    if there and there.step == report.step and num_asked(there) > num_asked(report):
+        print(
+            f"{path} stays as it is, made from {num_asked(there):,} records and not from {num_asked(report):,}:"
+            " --overwrite replaces it",
+            file=sys.stderr,
+        )
+        return
+    write_json(path, report)
 
 
 def _recall_run(config: RecallConfig) -> Report:
@@ -97,7 +115,8 @@ class AskedRecords:
     seen: Records
     unseen: Records
     step: int  # the run's last one
-    trained_records: int
+    data: tuple[DataSet, ...]
+    is_trained: NDArray[np.bool_]  # of every row
 
 
 def asked_records(config: RecallConfig, info: RunInfo) -> AskedRecords:
@@ -114,7 +133,8 @@ def asked_records(config: RecallConfig, info: RunInfo) -> AskedRecords:
         _group(config, data, is_trained, seed=trained.seed),
         _group(config, unseen, all_rows(unseen), seed=trained.seed),
         state.step,
-        int(is_trained.sum()),
+        tuple(data),
+        is_trained,
     )
 
 
@@ -171,26 +191,40 @@ def _report(asked: AskedRecords, engine: Engine, encoder: Encoder, *, run: Path)
         return found
 
     neutral = neutral_examples(encoder)
-    seen_before, unseen_before = measured(asked.seen).mean_loss(), measured(asked.unseen).mean_loss()
+    seen_before, unseen_before = measured(asked.seen).mean_loss(), measured(asked.unseen)
     neutral_before = neutral_losses(engine, neutral)
     load_adapter(engine, run)
     seen = summary.group(measured(asked.seen), before=seen_before)
-    unseen = summary.group(measured(asked.unseen), before=unseen_before)
+    unseen, same_text = _unseen_groups(asked, unseen_before, measured(asked.unseen))
     wordings = recall_by_wording(engine, encoder, again, on_done=lambda num: show(num * len(again)))
     progress.done(f"{asked.seen.num:,} seen and {asked.unseen.num:,} unseen records, without and with the adapter,")
+    num_trained = int(asked.is_trained.sum())
     return Report(
         step=asked.step,
-        trained_records=asked.trained_records,
+        trained_records=num_trained,
         seen=seen,
         unseen=unseen,
+        same_text=same_text,
         bits=summary.bits(
             seen,
             unseen_gain=summary.best_gain(unseen, read_recalls(run)),
-            records=asked.trained_records,
+            records=num_trained,
             parameters=sum(parameter.numel() for parameter in engine.parameters()),
         ),
         wordings=wordings,
         neutral=neutral_losses(engine, neutral, before=neutral_before),
+    )
+
+
+def _unseen_groups(asked: AskedRecords, before: Recalled, after: Recalled) -> tuple[Group | None, Group | None]:
+    """The unseen records, and apart from them those whose text was trained under another title."""
+    if not comes_back(after):
+        return summary.group(after, before=before.mean_loss()), None
+    is_same_N = has_trained_text(asked.unseen.records(), asked.data, is_trained=asked.is_trained)
+    others, same = np.flatnonzero(~is_same_N), np.flatnonzero(is_same_N)
+    return (
+        summary.group(after.take(others), before=before.take(others).mean_loss()),
+        summary.group(after.take(same), before=before.take(same).mean_loss()),
     )
 
 

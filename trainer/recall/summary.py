@@ -15,15 +15,14 @@ _NUM_DRAWS: Final = 2_000
 _Z: Final = 1.959964  # of the normal distribution: 95 % lie between -z and z
 
 
-def group(after: Recalled, *, before: float | None, num_before: int | None = None) -> Group | None:
+def group(after: Recalled, *, before: float | None, compared: Recalled | None = None) -> Group | None:
     """The summary of these records; None where there are none.
 
-    `before` is the mean loss of the base alone on the first `num_before` of these records (default: on all), and
-    `loss_after` is on the same ones.
+    `before` is the mean loss of the base alone on the records `compared` (default: these), and `loss_after` is on the
+    same ones.
     """
     if not len(after):
         return None
-    compared = after.take(np.arange(len(after))[:num_before])
     whole, cut = (after.take(np.flatnonzero(after.is_cut_N == is_cut)) for is_cut in (False, True))
     return Group(
         records=len(whole),
@@ -33,7 +32,7 @@ def group(after: Recalled, *, before: float | None, num_before: int | None = Non
         whole=share(whole.is_whole(), whole.titles),
         answer_tokens=int(after.num_tokens_N.sum()),
         loss_before=before,
-        loss_after=compared.mean_loss(),
+        loss_after=(after if compared is None else compared).mean_loss(),
         cut_records=len(cut),
         cut_recalled=int(cut.is_whole().sum()),
     )

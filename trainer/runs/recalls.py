@@ -79,15 +79,27 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """RUN/recall.json: what a run has remembered, at one step."""
+    """RUN/recall.json: what a run has remembered, at one step.
+
+    Unseen records are divided by their texts only if some of them come back.
+    """
 
     step: int
     trained_records: int  # from which the seen ones were drawn
     seen: Group | None
     unseen: Group | None
     bits: Bits | None
+    same_text: Group | None = (
+        None  # unseen records that are not in `unseen`: their text was trained under another title
+    )
     wordings: Mapping[str, Asking] = {}  # by name
     neutral: Mapping[str, Neutral] = {}  # by language
+
+
+def num_asked(report: Report) -> int:
+    """The records that a report is made from."""
+    groups = [of for of in (report.seen, report.unseen, report.same_text) if of]
+    return sum(of.records + of.cut_records for of in groups)
 
 
 def report_text(report: Report) -> str:
@@ -101,6 +113,11 @@ def report_text(report: Report) -> str:
                 f"  {of.cut_records:,} {name} records are longer than the window and not in these shares;"
                 f" {of.cut_recalled:,} of them come back up to the cut"
             )
+    if same := report.same_text:
+        lines.append(
+            f"  {same.records + same.cut_records:,} more unseen records have a text that was trained under another"
+            f" title: {same.whole.value:.1%} of them come back whole"
+        )
     lines += _asking_texts(report.wordings)
     if report.bits:
         lines.append(

@@ -121,7 +121,7 @@ def test_what_the_parts_remember_is_joined(
     assert expectation["reached"] == json.loads((run / "recall.json").read_text())["seen"]["whole"]
     assert "expected of all parts were " in capsys.readouterr().out
 
-    recall(RecallConfig(run=str(run), sample=5))
+    recall(RecallConfig(run=str(run), sample=5, overwrite=True))
     assert records() == [6, 3, 3]
     out, err = capsys.readouterr()
     assert "of 6 records" in out

@@ -171,7 +171,7 @@ def test_the_base_is_compared_on_the_records_on_which_it_was_measured() -> None:
     nums = np.full(4, 10)
     after = Recalled(tuple("abcd"), nums, nums, np.array([10.0, 20.0, 70.0, 70.0]), np.zeros(4, np.bool_))
 
-    of = group(after, before=3.0, num_before=2)
+    of = group(after, before=3.0, compared=after.first(2))
 
     assert of is not None
     assert (of.records, of.loss_before, of.loss_after) == (4, 3.0, 1.5)
