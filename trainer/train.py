@@ -22,6 +22,7 @@ from trainer.engines.engine import check_engine
 from trainer.examples.wordings import find_wordings
 from trainer.facts import measure_catalogue, measure_machine
 from trainer.loop import Observers, fit, without_long_collections
+from trainer.parts.manifest import is_part_of_run
 from trainer.plan.data_sets import open_data
 from trainer.plan.order import rows_of_epoch
 from trainer.rates import is_tried, write_trials
@@ -94,7 +95,14 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
         config = replace(config, **asdict(recipe))
         # All that can be wrong is found before any file of an earlier run is changed.
         state, stream = build(config, data, accelerator, recipe=recipe, base=base, tokenizer=tokenizer, frame=frame)
-        plan = Plan(config, recipe, catalogue, machine=machine, parameters=_num_parameters(state))
+        plan = Plan(
+            config,
+            recipe,
+            catalogue,
+            machine=machine,
+            parameters=_num_parameters(state),
+            is_part=is_part_of_run(run),
+        )
         recipe, trials = with_tried_rate(recipe, state, stream, config=config) if is_assumed else (recipe, [])
         config = replace(config, learning_rate=recipe.learning_rate)
         start = first_state(config, state, stream, base=base, last=last)

@@ -5,7 +5,16 @@ from typing import Final
 
 from trainer.config import TrainConfig
 from trainer.recipes.choice import exposures_to_remember, rate_to_remember, share_of_rate
-from trainer.recipes.expectation import Expectation, Law, Training, expect, measured_law, whole_share
+from trainer.recipes.expectation import (
+    MEASURED,
+    Expectation,
+    Law,
+    Training,
+    expect,
+    measured_law,
+    outside,
+    whole_share,
+)
 from trainer.recipes.recipe import MEASURED_BASE, MEASURED_HIDDEN, Catalogue, Machine, Recipe, is_measured_base
 
 _ENOUGH: Final = 0.9  # share of whole answers below which advice is given
@@ -13,6 +22,13 @@ _GOOD: Final = 0.95  # share that the advice promises
 _RANKS: Final = (128, 256, 512, 1_024)
 _MOST_EXPOSURES: Final = 100
 _MOST_PARTS: Final = 1_024
+_WORDS: Final = {
+    "records": "records",
+    "exposures": "times each is trained",
+    "rank": "rank",
+    "rate": "learning rate",
+    "tokens_per_step": "tokens a step",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,7 @@ class Plan:
     machine: Machine
     parameters: int  # of the adapter
     law: Law = field(default_factory=measured_law)
+    is_part: bool = False  # of a run in parts, whose number of parts cannot be changed
 
     def expected(self) -> Expectation:
         """What is expected to come back."""
@@ -61,12 +78,27 @@ def expectation_text(plan: Plan) -> str:
     ]
     if not is_measured_base(plan.machine):
         lines.append(f"  this was measured on {MEASURED_BASE}, and is only assumed for this base")
+    if far := _outside_text(plan.training()):
+        lines.append(f"  this lies outside what was measured, so the band is a guess: {far}")
     if plan.recipe.base_precision == "fp8":
         lines.append("  this was measured in 16 bit; a base in fp8 remembers less")
     if expected.share < _ENOUGH:
         what = "no --max-steps" if is_stopped else advice(plan)
         lines.append(f"  to remember more: {what if plan.config.recipe == 'remember' else '--recipe remember'}")
     return "\n".join(lines)
+
+
+def _outside_text(training: Training) -> str:
+    """The numbers that are outside what was measured, with what was; empty if there are none."""
+    found = []
+    for name in outside(training):
+        least, most, value = (_shown(each) for each in (*MEASURED[name], getattr(training, name)))
+        found.append(f"{_WORDS[name]} {value} (measured: {least} to {most})")
+    return ", ".join(found)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
 
 
 def advice(plan: Plan) -> str:
@@ -77,7 +109,7 @@ def advice(plan: Plan) -> str:
         found.append(f"--epochs {epochs}")
     if plan.machine.is_rank_free and (rank := enough_rank(now, law=law)):
         found.append(f"--lora-rank {rank}")
-    if parts := enough_parts(now, law=law):
+    if not plan.is_part and (parts := enough_parts(now, law=law)):
         found.append(f"--parts {parts}")
     found.append("show answers beside the catalogue's own text")
     return ", or ".join(found)

@@ -19,7 +19,7 @@ Bits are those of the texts after compression (LZMA), a number that needs no mod
 import json
 import lzma
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -27,6 +27,7 @@ from typing import Final
 _MOST_COMPRESSED: Final = 1_000_000  # characters of a sample; LZMA takes a second for them
 _OF_WORDINGS: Final = 1.3  # times as many exposures are needed where the wordings change
 _LEAST_ERROR: Final = 0.01  # of a share: where nearly all came back, points lay up to 0.008 from the law
+_ROUNDING: Final = 0.01  # a rate has two digits, and 1 % more is no other one
 _ASSUMED_SPREAD: Final = 0.4  # of the logarithm of the exposures needed, on a base that was not measured: 1.5 times
 
 
@@ -68,6 +69,19 @@ class Expectation:
     high: float
 
 
+# The runs that the law was fitted to: from the least to the most of each number.
+MEASURED: Final[Mapping[str, tuple[float, float]]] = {
+    "records": (497, 20_000),
+    "exposures": (1, 30),
+    "rank": (1, 512),
+    "rate": (2e-4, 4e-3),
+    "tokens_per_step": (4_096, 16_384),
+}
+# How much less sure the logarithm of the exposures needed is for each factor e outside: an assumption, about what the
+# law itself changes there.
+_UNSURE: Final = {"records": 0.1, "exposures": 0.1, "rank": 0.25, "rate": 0.5, "tokens_per_step": 0.5}
+
+
 def measured_law() -> Law:
     """The law of SmolLM2-135M-Instruct on an H100."""
     document = json.loads(files(__package__).joinpath("law.json").read_text(encoding="utf-8"))
@@ -75,11 +89,25 @@ def measured_law() -> Law:
 
 
 def expect(training: Training, *, law: Law, is_measured_base: bool) -> Expectation:
-    """What is expected, with an error band of two standard deviations of the exposures needed, and a point more."""
-    spread = 2 * (law.spread if is_measured_base else max(law.spread, _ASSUMED_SPREAD))
+    """What is expected, with an error band of two standard deviations of the exposures needed, and a point more.
+
+    The band is wider where the base was not measured, and for numbers outside what was measured.
+    """
+    known = law.spread if is_measured_base else max(law.spread, _ASSUMED_SPREAD)
+    spread = 2 * (known + sum(_UNSURE[name] * distance for name, distance in outside(training).items()))
     low, high = (whole_share(training, law=law, times_needed=math.exp(sign * spread)) for sign in (1, -1))
     low, high = max(0.0, low - _LEAST_ERROR), min(1.0, high + _LEAST_ERROR)
     return Expectation(share=whole_share(training, law=law), low=low, high=high)
+
+
+def outside(training: Training) -> dict[str, float]:
+    """The numbers of a run that lie outside what was measured, each with its distance: the logarithm of the ratio."""
+    found = {}
+    for name, (least, most) in MEASURED.items():
+        value = max(getattr(training, name), 1e-12)
+        if (distance := max(math.log(least / value), math.log(value / most))) > _ROUNDING:
+            found[name] = distance
+    return found
 
 
 def whole_share(training: Training, *, law: Law, times_needed: float = 1.0) -> float:

@@ -17,7 +17,7 @@ from trainer.recipes.advice import (
     enough_rank,
     expectation_text,
 )
-from trainer.recipes.expectation import Law, Training, compressed_bits, expect, measured_law, whole_share
+from trainer.recipes.expectation import MEASURED, Law, Training, compressed_bits, expect, measured_law, whole_share
 from trainer.recipes.recipe import SEED, Catalogue, Machine
 
 RESULTS = json.loads(Path("bench/results/learn-h100.json").read_text())
@@ -103,6 +103,54 @@ def test_a_band_holds_its_expectation_and_is_wider_where_the_base_was_not_measur
 
 def test_the_first_versions_recipe_is_expected_to_remember_nothing() -> None:
     assert plan(4_000, recipe=vars(SEED), parameters=4_884_480).expected().high < 0.011
+
+
+def test_what_counts_as_measured_is_what_the_law_was_fitted_to() -> None:
+    names = {point["name"] for point in RESULTS["laws"]["recall"]["points"]}
+    points = [point for point in RESULTS["points"] if point["settings"]["name"] in names]
+    assert len(points) == 54
+
+    for name, bounds in MEASURED.items():
+        values = [point["products"] if name == "records" else point["settings"][name] for point in points]
+        assert bounds == (min(values), max(values))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ({"tokens_per_step": 100, "max_length": 100}, "tokens a step 100 (measured: 4,096 to 16,384)"),
+        ({"tokens_per_step": 2**20}, "tokens a step 1,048,576 (measured: 4,096 to 16,384)"),
+        ({"learning_rate": 0.5}, "learning rate 0.5 (measured: 0.0002 to 0.004)"),
+        ({"lora_rank": 4_096}, "rank 4,096 (measured: 1 to 512)"),
+        ({"epochs": 3_000}, "times each is trained 3,000 (measured: 1 to 30)"),
+    ],
+)
+def test_far_from_what_was_measured_the_band_is_wide_and_this_is_said(recipe: dict[str, Any], words: str) -> None:
+    near, far = plan(4_000), plan(4_000, recipe=recipe)
+    assert "outside what was measured" not in expectation_text(near)
+    assert f"outside what was measured, so the band is a guess: {words}" in expectation_text(far)
+
+    def middle(which: Plan) -> Training:
+        """At as many exposures as are needed for half of the answers, where bands are widest."""
+        at = which.training()
+        low, high = 1e-3, 1e6
+        for _ in range(80):
+            tried = math.sqrt(low * high)
+            is_less = whole_share(replace(at, exposures=tried), law=LAW) < 0.5
+            low, high = (tried, high) if is_less else (low, tried)
+        return replace(at, exposures=low)
+
+    if "epochs" in recipe:
+        return
+    width = [(of := expect(middle(each), law=LAW, is_measured_base=True)).high - of.low for each in (near, far)]
+    assert width[1] > width[0]
+    assert width[1] > 0.7
+
+
+def test_advice_for_a_part_names_no_number_of_parts() -> None:
+    large = plan(1_390_000)
+    assert "--parts " in advice(large)
+    assert "--parts" not in expectation_text(replace(large, is_part=True))
 
 
 def test_what_is_enough_is_enough() -> None:
