@@ -244,6 +244,11 @@ def read_text(root: str) -> bytes:
             f" 'vitrine prepare --input CATALOGUE --output {root}'"
         ) from error
     except storage.read_errors() as error:
+        if isinstance(error, NotADirectoryError):
+            raise UserError(
+                f"{root} is a file, expected a prepared data set: prepare it first, with"
+                f" 'vitrine prepare --input {root} --output data'"
+            ) from error
         raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
 
 

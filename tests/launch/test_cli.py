@@ -62,12 +62,22 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["train", "--config", ""], "cannot read the config file"),
         (["train", "--config", "."], "cannot read the config file ."),
         (["ask", "--run", "RUN", "--max-new-tokens", "0", "x"], "max_new_tokens = 0"),
+        (
+            ["train", "--data", "data", "--run", "RUN", "--base", "./nothere"],
+            "no such folder: ./nothere; give the folder",
+        ),
+        (["train", "--data", "data", "--run", "RUN", "--base", "a/b/c"], "no such folder: a/b/c; give the folder"),
+        (["train", "--data", "data", "--run", "RUN", "--base", "bad.toml"], "'bad.toml' is a file, expected a folder"),
         (["ask", "--run", "RUN", "x"], "no run in RUN"),
         (["evaluate", "--run", "RUN", "--seen", "-1"], "seen = -1, expected at least 0"),
         (["evaluate", "--run", "RUN", "--seen", "0", "--unseen", "0"], "at least"),
         (["synth", "--rows", "5", "--output", "bad.toml/x.json"], "bad.toml"),
         (["verify", "OUT"], "no manifest.json in OUT"),
-        (["verify", "bad.toml"], "cannot read bad.toml/manifest.json"),
+        (["verify", "bad.toml"], "bad.toml is a file, expected a prepared data set: prepare it first"),
+        (
+            ["train", "--data", "bad.toml", "--run", "RUN"],
+            "first, with 'vitrine prepare --input bad.toml --output data'",
+        ),
         (["verify", "OUT", "--num-processes", "0"], "num_processes = 0, expected at least 1"),
         (["inspect", "OUT"], "no manifest.json in OUT"),
         (["inspect", "OUT", "--records", "-1"], "records = -1, expected at least 0"),
@@ -83,6 +93,7 @@ def test_a_users_mistake_is_told_in_one_line_with_code_2(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "store:9000")
+    write_data_set(tmp_path / "data", [("Red Mug", "A mug.")])
     Path("bad.toml").write_text('epoch = 1\ndata = "d"\nrun = "r"\n')
 
     try:
@@ -95,7 +106,7 @@ def test_a_users_mistake_is_told_in_one_line_with_code_2(
     assert message in error
     assert error.startswith("error: ")
     assert len(error.splitlines()) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml", "data"]
 
 
 def test_what_accelerate_refuses_is_told_by_it_alone(

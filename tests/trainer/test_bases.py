@@ -187,9 +187,14 @@ def test_an_architecture_that_cannot_be_trained_is_named_with_those_that_can(
     assert "no such base" not in str(raised.value)
 
 
-def test_a_title_that_fills_the_window_is_refused_in_a_line(prepared, base: Path, tmp_path: Path) -> None:
+def test_a_title_that_fills_the_window_is_refused_in_a_line(
+    prepared, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     train(small_config(prepared, base, run, max_steps=1))
 
     with pytest.raises(UserError, match=r"have [\d,]+ tokens, expected fewer than 128, the window that this run was"):
         ask(AskConfig(run=str(run), question="kettle " * 10_000))
+    printed = capsys.readouterr()
+    assert "kettle" not in printed.out + printed.err
+    load_answerer(run).answers(["kettle " * 90], max_new_tokens=1)  # records of a catalogue may be as long

@@ -81,7 +81,6 @@ class Answerer:
         adapters = {"adapter_names": self.adapters.load(titles)} if self.adapters else {}
         longest, end = max(map(len, prompts)), self.tokenizer.eos_token_id
         fill = [longest - len(prompt) for prompt in prompts]
-        require_room(longest, window=self.encoder.max_length)
         ids = torch.tensor([[end] * num + prompt for num, prompt in zip(fill, prompts, strict=True)])
         mask = torch.tensor([[0] * num + [1] * (longest - num) for num in fill])
         with torch.inference_mode():
@@ -161,6 +160,8 @@ def ask(config: AskConfig) -> None:
     if not asked.title:
         raise UserError(f"nothing is left of {config.question!r} after cleaning: ask about a product's title")
     wording = answerer.encoder.wording_for(asked.language)
+    prompt = answerer.encoder.prompt_ids(asked.title, wording=wording)
+    require_room(len(prompt), window=answerer.encoder.max_length)
     answer = partial(answerer.answer, asked.title, wording=wording, max_new_tokens=config.max_new_tokens)
     if config.json:
         found = {"question": config.question, "title": asked.title, "answer": answer()}
