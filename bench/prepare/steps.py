@@ -1,8 +1,9 @@
 """All steps of `vitrine prepare` for its peers: the rules of contract/text/clean.py (`seed`), and the manifest.
 
-The peers leave three steps out. They do not repair mojibake. They do not clean a text again where a deleted character
-stood between two that compose. They read a field of another type as text, where ours rejects the line. The patterns
-mean the same to Rust and to RE2.
+The peers leave some steps out. They do not repair mojibake. They do not clean a text again where a deleted character
+stood between two that compose. They read a field of another type as text, where ours rejects the line. Of HTML they
+know comments, tags without `<` and `>` inside, scripts, styles and titles. They blank joiners, and keep selectors. The
+patterns mean the same to Rust and to RE2.
 """
 
 import hashlib
@@ -16,16 +17,19 @@ from typing import Final
 from bench.prepare.work import Work
 from contract.columns import REJECTED, SPLITS
 from contract.names import MANIFEST_NAME
+from contract.text.elements import APART, INLINE
+from contract.text.invisible import VANISHING
 from contract.text.profiles import SEED
 
 MAX_UNESCAPES: Final = 3
 ENTITY: Final = r"&(?:#(?:[0-9]+|[xX][0-9a-fA-F]+)|[A-Za-z0-9]{1,32});?"  # whatever html.unescape may change
-COMMENT: Final = r"(?s)<!--.*?-->"
-COMMENT_BECOMES: Final = "< "  # becomes a blank later; the `<` ends a tag that began before the comment
-TAG: Final = r"</?[A-Za-z][^<>]*>"
+# Nothing takes the place of the first two, a blank that of the third.
+HIDDEN: Final = r"(?is)<!--.*?-->|<(?:script|style|title)\b[^>]*>.*?</(?:script|style|title)\s*>"
+INLINE_TAG: Final = rf"(?i)</?(?:{'|'.join(sorted(INLINE))})(?:[\s/][^<>]*)?>"
+BLOCK_TAG: Final = rf"(?i)</?(?:{'|'.join(sorted(APART))})(?:[\s/][^<>]*)?>"
 # NFC changes no text without one of these characters. To search for them costs a quarter of an attempt at NFC.
 MAY_COMPOSE: Final = "[^\\x00-\u02ff\u2010-\u205e]"
-VANISHES: Final = f"[{SEED.delete}]+"
+VANISHES: Final = f"[{SEED.delete}{VANISHING}]+"
 NOT_KEPT: Final = r"[^\p{L}\p{M}\p{N},. ]+"  # then BLANKS of bench/prepare/work.py
 
 PERCENT_OF_SPLIT: Final = {"train": range(2, 100), "val": range(1), "test": range(1, 2)}  # of: hash of the title % 100

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.text.joined import beyond_ascii, overwrite
-from contract.text.profiles import Profile
+from contract.text.profiles import JOINERS, Profile
 
 _NUM_CODE_POINTS: Final = sys.maxunicode + 1
+_FILLERS: Final = "\u3164\uffa0"  # Hangul fillers are letters that look like blanks
 
 
 def map_characters(joined: bytes, profile: Profile) -> bytes:
-    """The texts with each character replaced as the profile says; runs of blanks stay."""
+    """The texts with each character replaced as the profile says; runs of blanks stay, and so do all joiners."""
     effects = _effects_of(profile)
     for old, new in effects.ascii_texts:
         joined = joined.replace(old, new)
@@ -25,6 +26,15 @@ def map_characters(joined: bytes, profile: Profile) -> bytes:
     found = beyond_ascii(joined)
     numbers = effects.beyond_ascii.of(found.codes)
     return overwrite(joined, found, [(numbers == number, text) for number, text in enumerate(effects.texts, 1)])
+
+
+def are_kept(codes: np.ndarray, profile: Profile) -> np.ndarray:
+    """Whether the profile leaves each of these code points as it is."""
+    effects = _effects_of(profile)
+    changed = b" " + effects.ascii_deleted + b"".join(old for old, _ in effects.ascii_texts)
+    in_ascii = np.frombuffer(effects.ascii_table, np.uint8)[codes & 0x7F] == codes
+    in_ascii &= ~np.isin(codes, np.frombuffer(changed, np.uint8))
+    return np.where(codes < 128, in_ascii, effects.beyond_ascii.of(codes) == 0)
 
 
 class Lookup:
@@ -68,10 +78,10 @@ def _effects_of(profile: Profile) -> _Effects:
 
     def effects(characters: list[str]) -> list[int]:
         # RE2 decides, since Python's tables differ from release to release; one call for all characters.
-        is_letter = pc.match_substring_regex(pa.array(characters), r"[\p{L}\p{M}\p{N}]").to_pylist()
+        is_letter = pc.match_substring_regex(pa.array(characters), rf"[\p{{L}}\p{{M}}\p{{N}}{JOINERS}]").to_pylist()
         return [
             1 + texts.index(replacements.get(ord(character), " "))
-            if ord(character) in replacements or not (kept or character in profile.keep)
+            if ord(character) in replacements or character in _FILLERS or not (kept or character in profile.keep)
             else 0
             for character, kept in zip(characters, is_letter, strict=True)
         ]

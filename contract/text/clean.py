@@ -1,13 +1,15 @@
 """Cleaning of titles and contents, the same for Spark and for the question that a user asks later.
 
-The steps, in order: HTML5 entities (until nothing changes, at most three times), mojibake, tags and comments,
-Unicode NFC, the profile's replacements and deletions, white space. A profile is data; see `PROFILES`.
+The steps, in order: HTML as a browser shows it, HTML5 entities (until nothing changes, at most three times), HTML that
+was written in entities, mojibake, invisible characters, Unicode NFC, the profile's replacements and deletions, white
+space. A profile is data; see `PROFILES`.
 One string or a batch, all texts go through `clean_array`, so training and asking cannot disagree.
 """
 
 import html
 import re
 import unicodedata
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,16 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.text.characters import Lookup, map_characters
+from contract.text.invisible import drop_invisible, invisible_offsets
 from contract.text.joined import (
-    SEPARATOR,
     BeyondAscii,
     beyond_ascii,
     change_texts,
     join,
+    replace_pieces,
     split,
     squeeze_blanks,
     texts_at,
 )
+from contract.text.markup import without_escaped_markup, without_markup
 from contract.text.mojibake import is_mojibake, repair_mojibake, suspect_offsets
 from contract.text.profiles import SEED, Profile
 
@@ -32,7 +36,6 @@ MAX_UNESCAPES: Final = 3
 
 # The entities that html.unescape changes; characters that occur in no name are left out.
 _ENTITY: Final = re.compile(rb"(&(?:#(?:[0-9]+|[xX][0-9a-fA-F]+)|[A-Za-z0-9]{1,32});?)")
-_TAG: Final = re.compile(rb"</?[A-Za-z][^<>\xff]*>")
 
 
 def clean(text: str, profile: Profile = SEED) -> str:
@@ -57,12 +60,13 @@ def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArra
     """
     joined = _clean_once(join(pc.fill_null(texts, "")), profile)
     while True:
-        # Removing characters can join two that spell mojibake or compose: such texts are cleaned again.
+        # Removing characters can join two that spell mojibake or compose, and composing moves marks next to a joiner:
+        # such texts are cleaned again.
         found, cleaned = beyond_ascii(joined), split(joined)
-        garbled, loose = texts_at(joined, suspect_offsets(found)), texts_at(joined, _nfc_offsets(found))
+        garbled, loose = texts_at(joined, suspect_offsets(found)), texts_at(joined, _loose_offsets(found))
         unsettled = np.union1d(
             garbled[is_mojibake(cleaned.take(garbled)).to_numpy(zero_copy_only=False)],
-            loose[[not unicodedata.is_normalized("NFC", text) for text in cleaned.take(loose).to_pylist()]],
+            loose[_are_loose(cleaned.take(loose), profile)],
         )
         if not len(unsettled):
             return cleaned
@@ -75,20 +79,33 @@ def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArra
 
 
 def _clean_once(joined: bytes, profile: Profile) -> bytes:
-    joined = _blank_tags(repair_mojibake(_unescape(joined)))
-    joined = change_texts(joined, _nfc_offsets(beyond_ascii(joined)), _compose)
+    joined = without_escaped_markup(_unescape(without_markup(joined)))
+    found = beyond_ascii(joined)
+    offsets = np.concatenate([suspect_offsets(found), _loose_offsets(found)])
+    joined = change_texts(joined, offsets, partial(_settle, profile=profile))
     return squeeze_blanks(map_characters(joined, profile))
+
+
+def _settle(texts: pa.StringArray, *, profile: Profile) -> pa.StringArray:
+    """The texts without mojibake and what nobody sees, composed."""
+    joined = join(repair_mojibake(texts))
+    offsets = _loose_offsets(beyond_ascii(joined))
+    return split(change_texts(joined, offsets, lambda loose: _compose(split(drop_invisible(join(loose), profile)))))
 
 
 def _unescape(joined: bytes) -> bytes:
     """`html.unescape` of each text, repeated."""
-    for _ in range(MAX_UNESCAPES):
-        parts = _ENTITY.split(joined)
-        if len(parts) == 1:
-            break
-        parts[1::2] = map(_UNESCAPED.__getitem__, parts[1::2])
-        joined = b"".join(parts)
+    parts = _ENTITY.split(joined)
+    parts[1::2] = map(_UNESCAPED.__getitem__, parts[1::2])
+    joined = b"".join(parts)
+    for _ in range(MAX_UNESCAPES - 1):  # most texts have no `&` any more
+        joined = replace_pieces(joined, b"&", _unescaped_at)
     return joined
+
+
+def _unescaped_at(joined: bytes, offset: int) -> tuple[bytes, int] | None:
+    found = _ENTITY.match(joined, offset)
+    return (_UNESCAPED[found[0]], found.end()) if found else None
 
 
 class _Unescaped(dict[bytes, bytes]):
@@ -103,29 +120,20 @@ class _Unescaped(dict[bytes, bytes]):
 _UNESCAPED: Final = _Unescaped()
 
 
-def _blank_tags(joined: bytes) -> bytes:
-    """The texts with a blank, or a character that becomes one, in place of each tag and comment."""
-    return _TAG.sub(b" ", _blank_comments(joined)) if b"<" in joined else joined
-
-
-def _blank_comments(joined: bytes) -> bytes:
-    """Comments are found by hand: a regex would search the whole text for the end of each comment that has none."""
-    pieces, start, opened = [], 0, joined.find(b"<!--")
-    while opened >= 0:
-        end = joined.index(SEPARATOR, opened)
-        closed = joined.find(b"-->", opened + 4, end)
-        if closed < 0:  # no other comment of this text has an end either
-            opened = joined.find(b"<!--", end)
-            continue
-        # `< ` begins no tag, and a tag that began before the comment cannot continue after it.
-        pieces += [joined[start:opened], b"< "]
-        start = closed + 3
-        opened = joined.find(b"<!--", start)
-    return b"".join([*pieces, joined[start:]])
+def _are_loose(texts: pa.StringArray, profile: Profile) -> np.ndarray:
+    """Whether each text is not composed, or holds what nobody sees out of its place."""
+    is_composed = [unicodedata.is_normalized("NFC", text) for text in texts.to_pylist()]
+    is_in_place = pc.equal(texts, split(drop_invisible(join(texts), profile))).to_numpy(zero_copy_only=False)
+    return ~(np.array(is_composed, bool) & is_in_place)
 
 
 def _compose(texts: pa.StringArray) -> pa.StringArray:
     return pa.array([unicodedata.normalize("NFC", text) for text in texts.to_pylist()], pa.string())
+
+
+def _loose_offsets(found: BeyondAscii) -> np.ndarray:
+    """Offsets of characters that nobody sees or that may not be composed; a text without them changes by neither."""
+    return np.concatenate([invisible_offsets(found), _nfc_offsets(found)])
 
 
 def _nfc_offsets(found: BeyondAscii) -> np.ndarray:

@@ -10,17 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.text.joined import BeyondAscii, beyond_ascii, change_texts
+from contract.text.characters import Lookup
+from contract.text.joined import BeyondAscii
 
-_PUNCTUATION: Final = np.array(
-    sorted(
-        ord(character)
-        for name in ("common", "start_punctuation", "end_punctuation")
-        for character in ftfy.badness.MOJIBAKE_CATEGORIES[name]
-    )
+_PUNCTUATION: Final = "".join(
+    ftfy.badness.MOJIBAKE_CATEGORIES[name] for name in ("common", "start_punctuation", "end_punctuation")
 )
-_LIGATURES: Final = np.array([ord(character) for character in "Œœ"])
-_CAPITALS: Final = np.array([ord(character) for character in "ÃÂ"])
 _ASCII_LETTERS: Final = np.frombuffer(string.ascii_letters.encode(), np.uint8)
 
 # The pattern of ftfy, without the blanks and comments of a verbose pattern, for RE2, which is 60 times faster.
@@ -31,12 +26,8 @@ _MOJIBAKE: Final = (
 )
 
 
-def repair_mojibake(joined: bytes) -> bytes:
+def repair_mojibake(texts: pa.StringArray) -> pa.StringArray:
     """The texts; those that hold mojibake are decoded again, by the encoding that was meant."""
-    return change_texts(joined, suspect_offsets(beyond_ascii(joined)), _fix_encodings)
-
-
-def _fix_encodings(texts: pa.StringArray) -> pa.StringArray:
     is_bad = is_mojibake(texts)
     fixed = pa.array([ftfy.fix_encoding(text) for text in texts.filter(is_bad).to_pylist()], pa.string())
     return pc.replace_with_mask(texts, is_bad, fixed)
@@ -51,12 +42,34 @@ def suspect_offsets(found: BeyondAscii) -> np.ndarray:
     """Offsets of characters that may be mojibake; a text without such characters holds none.
 
     ftfy 6.3 takes 45 us for 600 characters. A text that it calls bad always holds one of these: a C1 control, a broken
-    ligature, a capital A with a blank after it, or two characters beyond ASCII of which one is not punctuation.
+    ligature, a capital A with a blank after it, or two characters of its patterns of which one is not punctuation.
     """
-    codes, next_bytes = found.codes, found.next_bytes
-    is_suspect = codes < 0xA0
-    is_suspect |= np.isin(codes, _LIGATURES) & ~np.isin(next_bytes, _ASCII_LETTERS)
-    is_suspect |= np.isin(codes, _CAPITALS) & (next_bytes == ord(" "))
-    is_other = ~np.isin(codes, _PUNCTUATION)
-    is_suspect[:-1] |= found.touches_next & (is_other[:-1] | is_other[1:])
+    kinds, next_bytes = _KINDS.of(found.codes), found.next_bytes
+    is_suspect = kinds == _CONTROL
+    is_suspect |= (kinds == _LIGATURE) & ~np.isin(next_bytes, _ASCII_LETTERS)
+    is_suspect |= (kinds == _CAPITAL_A) & (next_bytes == ord(" "))
+    is_known, is_other = kinds > 0, kinds > _IS_PUNCTUATION
+    is_suspect[:-1] |= found.touches_next & is_known[:-1] & is_known[1:] & (is_other[:-1] | is_other[1:])
     return found.starts[is_suspect]
+
+
+# Kinds of characters; 0 for those that no pattern of ftfy names.
+_IS_PUNCTUATION, _IS_NAMED, _CAPITAL_A, _LIGATURE, _CONTROL = range(1, 6)
+_SETS: Final = re.findall(r"\[([^]^][^]]*)\]", ftfy.badness.BADNESS_RE.pattern)
+_ALONE: Final = re.findall(r"[^\x00-\x7f]", re.sub(r"\[[^]]*\]|#[^\n]*", "", ftfy.badness.BADNESS_RE.pattern))
+_NAMED: Final = re.compile("|".join(f"[{each}]" for each in (*_SETS, *_ALONE)))
+
+
+def _kind_of(character: str) -> int:
+    if character in "Œœ":
+        return _LIGATURE
+    if character in "ÃÂ":
+        return _CAPITAL_A
+    if character < "\u00a0":
+        return _CONTROL
+    if character in _PUNCTUATION:
+        return _IS_PUNCTUATION
+    return _IS_NAMED if _NAMED.match(character) else 0
+
+
+_KINDS: Final = Lookup(lambda characters: [*map(_kind_of, characters)])

@@ -11,11 +11,15 @@ from contract.errors import unknown_name
 
 QUOTES: Final = "'\"`´‘’“”‚„«»‹›"
 PRIMES: Final = "\u2032\u2033\u2034\u2035\u2036\u2037\u2057"
+JOINERS: Final = "\u200c\u200d"  # every profile keeps them within words of the scripts that need them
+# Marks that end or divide sentences: Han and Kana, Devanagari and its sisters, Arabic, Spanish, Armenian, Ethiopic,
+# Khmer, Myanmar, Tibetan.
+SENTENCE_MARKS: Final = "。，、；：！？．｡､।॥،؛؟۔¿¡։՝՜՞።፣፤፥፦፧។៕၊။།༎"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Which characters survive cleaning, besides letters, marks, numbers and blanks.
+    """Which characters survive cleaning, besides letters, marks, numbers, joiners within words and blanks.
 
     A character is looked up in `replace`, then in `delete` (it vanishes, and its neighbours join), then in `keep`; any
     other becomes a blank.
@@ -38,7 +42,7 @@ _ROWS: Final = (
     Profile(name="seed", delete=QUOTES + PRIMES, keep=",."),
     Profile(
         name="natural",
-        keep=",.;:!?'\"()&%/+-#$€£@°*=_",
+        keep=",.;:!?'\"()&%/+-#$€£@°*=_×" + SENTENCE_MARKS,
         replace=(
             ("`´‘’‚‹›\u2032\u2035", "'"),
             ("“”„«»\u2033\u2036", '"'),

@@ -15,7 +15,7 @@ from contract.columns import CONTENT, KEY, OFFSET, RAW, RAW_PREFIX_BYTES, REASON
 from contract.keys import offset_keys, record_keys
 from contract.reasons import REASON_NAMES, REASONS
 from contract.text.clean import clean_array
-from contract.text.profiles import Profile
+from contract.text.profiles import JOINERS, Profile
 from contract.verify.findings import Findings, quote
 
 _NOT_PARSED: Final = tuple(name for name, reason in REASONS.items() if not reason.is_parsed)
@@ -95,7 +95,7 @@ def _check_texts(texts: pa.StringArray, name: str, *, profile: Profile, checked:
         outside,
         lambda row: (
             f"a {name} {_forbidden_in(texts[row].as_py(), profile)}",
-            f"letters, marks, numbers, {profile.keep!r}, single blanks between them",
+            f"letters, marks, numbers, {profile.keep!r}, joiners within words, single blanks between them",
         ),
     )
     cleaned = clean_array(texts, profile)
@@ -124,7 +124,7 @@ def _ascii_kept(profile: Profile) -> bytes:
 @cache
 def _forbidden(profile: Profile) -> str:
     """A regex (RE2) that finds whatever no text of this profile may hold."""
-    return rf"[^\p{{L}}\p{{M}}\p{{N}} {re.escape(profile.keep)}]|^ | $|  "
+    return rf"[^\p{{L}}\p{{M}}\p{{N}} {JOINERS}{re.escape(profile.keep)}]|^ | $|  "
 
 
 def _forbidden_in(text: str, profile: Profile) -> str:

@@ -184,8 +184,9 @@ def test_files_hold_exactly_as_many_rows_as_they_should(
 TEXTS = {
     "It&rsquo;s 10&quot; &amp;amp;quot;big&amp;amp;quot;": "Its 10 big",
     "caf&#xE9; &ampx &notit; &#151; &copy &;&#; AT&T": "café x it AT T",
-    "a<b>bold</b>c <!-- <i> > --> d < e <!-- open": "a bold c d e open",
-    "<a <!-- --> b> &lt;br&gt;x": "a b x",
+    "a<b>bold</b>c <!-- <i> > --> d < e <T>": "aboldc d e T",
+    "<script>a</script><p class='b'>x&lt;BR/&gt;y": "x y",
+    "Wasch\u00admaschine\u200b x": "Waschmaschine x",
     "cafe\u0301 A\u030a \u212b 한 \u1112\u1161\u11ab": "café Å Å 한 한",
     "\u78c1\u5668 \u00bd \U0001f381 x_y a'b\u2032c\t\n.": "\u78c1\u5668 \u00bd x y abc .",
 }

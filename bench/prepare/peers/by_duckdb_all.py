@@ -22,14 +22,14 @@ import duckdb
 import pyarrow as pa
 
 from bench.prepare.steps import (
-    COMMENT,
-    COMMENT_BECOMES,
+    BLOCK_TAG,
     ENTITY,
+    HIDDEN,
+    INLINE_TAG,
     MAX_UNESCAPES,
     MAY_COMPOSE,
     NOT_KEPT,
     PERCENT_OF_SPLIT,
-    TAG,
     VANISHES,
     write_manifest,
 )
@@ -118,8 +118,8 @@ def cleaning(lines: str) -> str:
 def steps(name: str) -> Iterator[str]:
     """The steps that clean a text, in order, each as an SQL expression."""
     yield f"CASE WHEN contains({name}, '&') THEN unescape({name}) ELSE {name} END"
-    without_tags = replaced(replaced(name, COMMENT, by=COMMENT_BECOMES), TAG, by=" ")
-    yield f"CASE WHEN contains({name}, '<') THEN {without_tags} ELSE {name} END"
+    shown = replaced(replaced(replaced(name, HIDDEN, by=""), INLINE_TAG, by=""), BLOCK_TAG, by=" ")
+    yield f"CASE WHEN contains({name}, '<') THEN {shown} ELSE {name} END"
     yield f"CASE WHEN regexp_matches({name}, {quoted(MAY_COMPOSE)}) THEN nfc_normalize({name}) ELSE {name} END"
     yield f"trim({replaced(replaced(replaced(name, VANISHES, by=''), NOT_KEPT, by=' '), BLANKS, by=' ')})"
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import polars as pl
 
 from bench.prepare.steps import (
-    COMMENT,
-    COMMENT_BECOMES,
+    BLOCK_TAG,
     ENTITY,
+    HIDDEN,
+    INLINE_TAG,
     MAX_UNESCAPES,
     MAY_COMPOSE,
     NOT_KEPT,
     PERCENT_OF_SPLIT,
-    TAG,
     VANISHES,
     unescaped,
     write_manifest,
@@ -66,10 +66,10 @@ def cleaned(work: Work) -> pl.DataFrame:
 def clean(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     """The same rows with this column cleaned."""
     text = pl.col(name)
-    without_tags = text.str.replace_all(COMMENT, COMMENT_BECOMES).str.replace_all(TAG, " ")
+    shown = text.str.replace_all(HIDDEN, "").str.replace_all(INLINE_TAG, "").str.replace_all(BLOCK_TAG, " ")
     return (
         rows.with_columns(text.map_batches(unescape, return_dtype=pl.String, is_elementwise=True))
-        .with_columns(pl.when(text.str.contains("<", literal=True)).then(without_tags).otherwise(text))
+        .with_columns(pl.when(text.str.contains("<", literal=True)).then(shown).otherwise(text))
         .with_columns(pl.when(text.str.contains(MAY_COMPOSE)).then(text.str.normalize("NFC")).otherwise(text))
         .with_columns(
             text.str.replace_all(VANISHES, "")
