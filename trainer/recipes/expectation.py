@@ -79,7 +79,7 @@ MEASURED: Final[Mapping[str, tuple[float, float]]] = {
 }
 # How much less sure the logarithm of the exposures needed is for each factor e outside: an assumption, about what the
 # law itself changes there.
-_UNSURE: Final = {"records": 0.1, "exposures": 0.1, "rank": 0.25, "rate": 0.5, "tokens_per_step": 0.5}
+_UNSURE: Final = {"records": 0.1, "exposures": 0.1, "rank": 0.25, "rate": 0.25, "tokens_per_step": 0.25}
 
 
 def measured_law() -> Law:
