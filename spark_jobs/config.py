@@ -112,6 +112,14 @@ class PrepareConfig:
     max_line_bytes: int = setting(
         4 * _MIB, help="reject longer lines; the reason is too_long", least=1, most=256 * _MIB
     )
+    max_unreadable: float = setting(
+        0.5,
+        help="share of the lines from which no fields can be read (too_long, not_utf8, not_json, not_a_record); where"
+        " there are more, the preparation ends with an error, as the input is no catalogue then",
+        changes="nothing",
+        least=0,
+        most=1,
+    )
     overwrite: bool = setting(
         False,
         help="replace a finished data set; it stays readable until the new one is whole",

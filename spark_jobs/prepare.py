@@ -40,6 +40,7 @@ from spark_jobs.config import PrepareConfig
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
 from spark_jobs.filters import languages_of, require_languages
 from spark_jobs.input.source import list_sources
+from spark_jobs.losses import require_records
 from spark_jobs.near.steps import drop_near_duplicates
 from spark_jobs.publish import (
     delete_staging,
@@ -133,7 +134,9 @@ def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadS
         buckets = collect(pieces.transform(stage_buckets, job), StagedBucket)
     if not any(bucket.files for bucket in buckets):
         raise UserError(f"the input is empty: {job.config.input} holds no line when decompressed")
-    _require_records(buckets, job.config.input)
+    read = merge_read(bucket.read for bucket in buckets)
+    num_kept = sum(bucket.files[split].num_rows for bucket in buckets for split in SPLITS if split in bucket.files)
+    require_records(job, _count_reasons(buckets), num_kept=num_kept, read=read)
     if job.config.near_duplicates is not None:
         buckets = drop_near_duplicates(spark, job, buckets, threshold=job.config.near_duplicates)
     plans = plan_shards(buckets, shard_rows=job.config.shard_rows)
@@ -141,21 +144,8 @@ def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadS
     with user_errors_of_tasks(), watch_tasks(context, group=group, num_tasks=len(plans), label="writing", rows=rows):
         tasks = tasks_of(spark, len(plans))
         shards = collect(tasks.transform(assemble_shards, job, plans=plans, rows=rows), WrittenShard)
-    read = merge_read(bucket.read for bucket in buckets)
     kept = merge_kept([*(bucket.kept for bucket in buckets), *(shard.kept for shard in shards)])
     return _manifest(job, buckets, [each.shard for each in shards], num_lines=read.num_lines), kept, read
-
-
-def _require_records(buckets: Sequence[StagedBucket], input: str) -> None:
-    """UserError where no line is kept."""
-    if any(split in bucket.files for bucket in buckets for split in SPLITS):
-        return
-    reasons = _count_reasons(buckets)
-    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common() if count)
-    raise UserError(
-        f"nothing to train on in {input}: {sum(reasons.values())} line(s) read, none kept, rejected: {counts};"
-        f" {REASONS[max(reasons, key=reasons.__getitem__)].advice}"
-    )
 
 
 def _count_reasons(buckets: Sequence[StagedBucket]) -> Counter[str]:

@@ -16,7 +16,7 @@ from contract.text.profiles import PROFILES
 from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
 from spark_jobs.filters import Filters, filter_records
 from spark_jobs.input.fields import Fields
-from spark_jobs.input.values import without_no_values
+from spark_jobs.input.records.values import without_no_values
 
 SPLIT: Final = "split"
 RAW_TITLE: Final = "raw_title"
@@ -94,6 +94,7 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
         offsets=fields.offsets,
         is_kept=is_kept,
         source=source,
+        num_unreadable=int(np.count_nonzero(fields.reasons != KEPT)),
         notes=fields.notes,
     )
     return rows, count_read(batch, one_in=rules.sample_one_in)

@@ -46,6 +46,16 @@ class Sample(msgspec.Struct, frozen=True, order=True):
     raw_content_length: int
 
 
+class SourceLines(msgspec.Struct, frozen=True):
+    """Lines of one input file."""
+
+    num: int = 0
+    num_unreadable: int = 0  # from which no fields could be read
+
+    def __add__(self, other: "SourceLines") -> "SourceLines":
+        return SourceLines(self.num + other.num, self.num_unreadable + other.num_unreadable)
+
+
 class ReadStatistics(msgspec.Struct, frozen=True):
     """Statistics of all lines that were read.
 
@@ -62,6 +72,7 @@ class ReadStatistics(msgspec.Struct, frozen=True):
     kept_characters: dict[str, int] = {}
     samples: tuple[Sample, ...] = ()
     notes: dict[str, int] = {}  # how often something of spark_jobs.input.notes happened
+    of_sources: dict[int, SourceLines] = {}  # by index in the sorted list of inputs
 
 
 class KeptStatistics(msgspec.Struct, frozen=True):
@@ -88,6 +99,7 @@ class ReadBatch:
     offsets: np.ndarray
     is_kept: np.ndarray  # true of duplicates too, which are not known yet
     source: int
+    num_unreadable: int = 0
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -119,6 +131,7 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         kept_characters=kept_characters,
         samples=_samples(batch),
         notes=dict(batch.notes),
+        of_sources={batch.source: SourceLines(len(batch.keys), batch.num_unreadable)} if len(batch.keys) else {},
     )
 
 
@@ -164,6 +177,7 @@ def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
         kept_characters=_add_counts(part.kept_characters for part in parts),
         samples=_first_samples(sample for part in parts for sample in part.samples),
         notes=_add_counts(part.notes for part in parts),
+        of_sources=_add_sources(part.of_sources for part in parts),
     )
 
 
@@ -189,6 +203,14 @@ def _add_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     for part in parts:
         counts.update(part)
     return dict(sorted(counts.items()))
+
+
+def _add_sources(parts: Iterable[dict[int, SourceLines]]) -> dict[int, SourceLines]:
+    lines: dict[int, SourceLines] = {}
+    for part in parts:
+        for source, found in part.items():
+            lines[source] = lines.get(source, SourceLines()) + found
+    return dict(sorted(lines.items()))
 
 
 def _first_samples(samples: Iterable[Sample]) -> tuple[Sample, ...]:

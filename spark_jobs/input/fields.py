@@ -1,6 +1,5 @@
 """What the readers of all formats take and give: a part of a file, and the three fields of each line or row."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -12,7 +11,8 @@ import pyarrow.compute as pc
 from contract.columns import RAW_PREFIX_BYTES
 from contract.errors import UserError
 from contract.reasons import KEPT, REASON_CODE
-from spark_jobs.input.values import fields_in
+from spark_jobs.input.records.names import advice_on_names
+from spark_jobs.input.records.values import fields_in
 
 NO_MARK: Final = "none"  # in place of a quotation mark or an escape
 
@@ -107,12 +107,9 @@ def require_columns(names: FieldNames, found: Sequence[str], *, path: str, hint:
         )
     missing = [name for name in (names.title, names.content) if not columns_of(name, found)]
     if missing:
-        alike = [next((each for each in found if each.casefold() == name.casefold()), "") for name in names[1:]]
-        title, content = (f" {shlex.quote(name)}" if all(alike) else "" for name in alike)
-        options = f"--title-field{title}{'' if all(alike) else ' and'} --content-field{content}"
         raise UserError(
-            f"{path} has no column {' and no column '.join(map(repr, missing))}; it has"
-            f" {', '.join(map(repr, found))}: name the right ones by {options}{hint}"
+            f"{path} has no column {' and no column '.join(map(repr, missing))};"
+            f" {advice_on_names(found, **names._asdict())}, or leave this file out of --input{hint}"
         )
 
 

@@ -27,6 +27,11 @@ class Format:
         """Whether its files hold characters in some encoding."""
         return not self.magic
 
+    @property
+    def is_document(self) -> bool:
+        """Whether its files have no columns but records of any shape."""
+        return self.is_text and not self.is_cut_by_rows
+
 
 JSON_LINES: Final = Format("JSON lines", suffixes=())  # also the format of all names that end in no known suffix
 FORMATS: Final = (

@@ -20,10 +20,10 @@ from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import replace_lone_surrogates
 from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.lines import Lines, iter_lines
-from spark_jobs.input.values import NotATextError, has_float, read_id, read_text, top_fields
+from spark_jobs.input.records.values import NotATextError, has_float, read_id, read_text, top_fields
 
 _BOM: Final = b"\xef\xbb\xbf"
-_PYTHON_DICT: Final = re.compile(r"\s*\{\s*[uU]?'")
+_PYTHON_DICT: Final = re.compile(r"\{\s*[uU]?'")
 _GROUP_LINES: Final = 256  # parsed in one call; where one of them is broken, all are parsed again one by one
 
 
@@ -171,9 +171,8 @@ def _parse_slowly(text: bytes, names: FieldNames, notes: Counter[str]) -> LineFi
     try:
         value = json.loads(text.decode(), parse_constant=_no_value, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
-        try:
-            value = _python_literal(text.decode())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = parse_python_line(text)
+        if value is None:
             return Unreadable("not_json")
         notes["python_line"] += 1
     return _fields_of(value, names, notes) if isinstance(value, dict) else Unreadable("not_a_record")
@@ -197,10 +196,12 @@ def _no_value(name: str) -> None:  # noqa: ARG001  # NaN, Infinity or -Infinity
     return None
 
 
-def _python_literal(text: str) -> object:
-    """The value of a line that Python wrote by `print`. ValueError, SyntaxError and more where it is no such line."""
+def parse_python_line(line: bytes) -> object | None:
+    """The value of a line that holds a dict as Python prints it; None where it is no such line."""
+    text = line.decode(errors="replace").strip()
     if not _PYTHON_DICT.match(text):  # of what begins as JSON does, Python would read some escapes otherwise
-        raise ValueError("not a dict")
-    with warnings.catch_warnings():
+        return None
+    with warnings.catch_warnings(), suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         warnings.simplefilter("ignore")  # about backslashes
-        return ast.literal_eval(text.strip())
+        return ast.literal_eval(text)
+    return None

@@ -12,6 +12,7 @@ from contract.errors import UserError
 from contract.manifest import Source
 from spark_jobs.input.delimited.reader import read_delimited
 from spark_jobs.input.documents.feed import read_feed
+from spark_jobs.input.documents.first import first_records
 from spark_jobs.input.documents.json_values import read_json_values
 from spark_jobs.input.documents.look import format_of
 from spark_jobs.input.fields import (
@@ -28,6 +29,7 @@ from spark_jobs.input.formats import kind_of
 from spark_jobs.input.opening import open_source
 from spark_jobs.input.parse import read_json_lines
 from spark_jobs.input.parts import can_seek
+from spark_jobs.input.records.names import field_names_in
 
 BATCH_ROWS: Final = 4_096
 
@@ -41,12 +43,21 @@ def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[F
         return
     named = kind_of(source).format
     with open_source(source, encoding=options.encoding) as file:
-        format = named if named.name == "CSV" or named.magic else format_of(file)
+        format = format_of(file) if named.is_document else named
         if can_seek(source, options) and not (file.seekable() and format.can_seek):  # only its first bytes show this
             if part.start:
                 return  # the first part is the whole file
             part = replace(part, end=None)
         yield from READERS[format.name](file, part, path=source.path, options=options)
+
+
+def field_names_of(source: Source, *, options: ReadOptions) -> list[str]:
+    """The names of the fields in the first records of a file that is no table; none of a table, which names them."""
+    if not kind_of(source).format.is_document:
+        return []
+    with open_source(source, encoding=options.encoding) as file:
+        records = first_records(file, path=source.path, options=options)
+        return list(dict.fromkeys(name for record in records for name in field_names_in(record)))
 
 
 class Reader(Protocol):

@@ -11,7 +11,7 @@ from contract.reasons import KEPT, REASON_CODE
 from spark_jobs.input.documents.look import peek
 from spark_jobs.input.documents.xml_parser import RecordParser, XmlRecord, encoding_to_force, find_tag
 from spark_jobs.input.fields import Fields, Part, ReadOptions
-from spark_jobs.input.values import read_text
+from spark_jobs.input.records.values import read_text
 
 _CHUNK_BYTES: Final = 2**20
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from spark_jobs.input.fields import FieldNames
-from spark_jobs.input.values import top_fields
+from spark_jobs.input.records.values import top_fields
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"

@@ -7,7 +7,7 @@ from xml.parsers import expat
 
 from contract.errors import UserError
 from spark_jobs.input.fields import FieldNames
-from spark_jobs.input.values import top_fields
+from spark_jobs.input.records.values import top_fields
 
 _MOST_DEPTH: Final = 8  # of fields below a record that have a name
 _DECLARED: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](utf-?(?:16|32))""", re.IGNORECASE)
@@ -98,13 +98,11 @@ class RecordParser:
         if self._start is not None:
             self._names.append(name)
             self._texts.append([])
-            for key, value in attributes.items():
-                self._store([*self._names, key], value)
+            self._store_all(attributes)
         elif XmlTag(self._depth, name) == self._tag:
             self._start = self._parser.CurrentByteIndex
             self._texts, self._fields, self._others = [[]], {}, {}
-            for key, value in attributes.items():
-                self._store([key], value)
+            self._store_all(attributes)
         self._depth += 1
 
     def _end(self, _: str) -> None:
@@ -129,6 +127,11 @@ class RecordParser:
         """Entities of HTML, which no document declares, are for the cleaning of texts."""
         if text.startswith("&"):
             self._add(text)
+
+    def _store_all(self, attributes: dict[str, str]) -> None:
+        for name, value in attributes.items():
+            if not name.startswith("xmlns"):
+                self._store([*self._names, name], value)
 
     def _store(self, names: list[str], text: str) -> None:
         if len(names) <= _MOST_DEPTH:

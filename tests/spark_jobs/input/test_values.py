@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from spark_jobs.input.values import NotATextError, fields_in, read_id, read_text, without_no_values
+from spark_jobs.input.records.values import NotATextError, fields_in, read_id, read_text, without_no_values
 from tests.spark_jobs.input.outcomes import Outcome, outcome_of
 
 AMAZON = """\

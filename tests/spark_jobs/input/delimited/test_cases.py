@@ -295,9 +295,12 @@ def test_a_file_becomes_what_its_owner_sees(
     [
         (
             "ID,Title,Content\n1,Oak Stool,Solid oak.\n",
-            r"it has 'ID', 'Title', 'Content': name the right ones by --title-field Title --content-field Content$",
+            r"it has 'ID', 'Title', 'Content': try --title-field Title --content-field Content --id-field ID, or leave this file out",
         ),
-        ("code,product,about\n1,a,b\n", r"name the right ones by --title-field and --content-field$"),
+        (
+            "code,product,about\n1,a,b\n",
+            r"name the right ones by --title-field and --content-field, or leave this file out of --input$",
+        ),
         (
             'u0,Oak Stool,"Solid oak, three legs.",Books\n',
             r"it has 'u0', 'Oak Stool', 'Solid oak, three legs.', 'Books': .*if its first row is a product already,"

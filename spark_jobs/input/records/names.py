@@ -1,0 +1,70 @@
+"""Which fields of a catalogue are likely to be the title, the description and the id, for advice in messages."""
+
+from collections.abc import Mapping, Sequence
+from shlex import quote
+from typing import Final
+
+# In lower case, without signs between words; the likeliest first.
+_TITLES: Final = (
+    "title",
+    "name",
+    "productname",
+    "producttitle",
+    "itemname",
+    "titulo",
+    "título",
+    "nome",
+    "nomedoproduto",
+)
+_CONTENTS: Final = (
+    *("description", "content", "longdescription", "productdescription", "bodyhtml", "body", "descricao", "descrição"),
+    *("descripcion", "descripción", "aboutproduct", "about", "details", "summary", "feature", "features", "text"),
+)
+_IDS: Final = ("id", "uid", "sku", "asin", "uniqid", "objectid", "productid", "pid", "code", "codigo", "código", "gtin")
+_MOST_SHOWN: Final = 30
+_MOST_DEPTH: Final = 4
+
+
+def field_names_in(record: Mapping[str, object], *, depth: int = 1) -> list[str]:
+    """The names by which a record's values can be asked for, with dots for those below others.
+
+    >>> field_names_in({"id": 1, "name": {"en": "a", "pt": "b"}, "sizes": [{"cm": 3}], "tags": ["x"]})
+    ['id', 'name.en', 'name.pt', 'sizes.cm', 'tags']
+    """
+    found: list[str] = []
+    for name, value in record.items():
+        inner = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else []
+        objects = [item for item in inner if isinstance(item, Mapping) and item]
+        if objects and depth < _MOST_DEPTH:
+            found += [f"{name}.{each}" for item in objects for each in field_names_in(item, depth=depth + 1)]
+        else:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def advice_on_names(found: Sequence[str], *, uid: str, title: str, content: str) -> str:
+    """What a catalogue has, and the options that name its fields, as far as they can be guessed."""
+    shown = ", ".join(map(repr, found[:_MOST_SHOWN])) + (", …" if len(found) > _MOST_SHOWN else "")
+    title, content, uid = (
+        name if name in found else _guess(found, name, known)
+        for name, known in ((title, _TITLES), (content, _CONTENTS), (uid, _IDS))
+    )
+    if not (title and content and title != content):
+        return f"it has {shown}: name the right ones by --title-field and --content-field"
+    id_option = f" --id-field {quote(uid)}" if uid and uid != "uid" else ""
+    return f"it has {shown}: try --title-field {quote(title)} --content-field {quote(content)}{id_option}"
+
+
+def _guess(found: Sequence[str], name: str, known: Sequence[str]) -> str:
+    """The field that differs from the name in its case only, or stands first among the known ones; empty for none.
+
+    A name counts by its last part, or by the part above, as in `name.pt`.
+    """
+    ranks: dict[str, tuple[int, int, int]] = {}
+    for each in found:
+        for depth, part in enumerate(reversed(each.split(".")[-2:])):
+            word = "".join(letter for letter in part.lower() if letter.isalnum())
+            if each.casefold() == name.casefold() or word in known:
+                rank = known.index(word) if word in known else -1
+                ranks.setdefault(each, (rank, each.count("."), depth))
+    return min(ranks, key=ranks.__getitem__, default="")
