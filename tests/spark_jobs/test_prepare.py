@@ -182,7 +182,7 @@ def test_a_gzip_file_of_nothing_is_the_users_error(run: Prepare, tmp_path: Path)
     [
         (
             b'[\n{"title": "Mug"}\n]\n',
-            r"1 line\(s\) read, none kept, rejected: 1 no_content;.*name the fields",
+            r"1 line\(s\) read, none kept, rejected: 1 no_content; it has 'title': name the right ones",
         ),
         (
             '{"title": "Café", "content": "Fine"}\n'.encode("cp1252"),
@@ -190,7 +190,7 @@ def test_a_gzip_file_of_nothing_is_the_users_error(run: Prepare, tmp_path: Path)
         ),
         (b"title: Mug\n" * 2, r"2 line\(s\) read.*2 not_json; expected one JSON object a line"),
         (b"\n" * 5, r"5 line\(s\) read.*5 not_json"),
-        (b'{"name": "Mug"}\n' * 4, "4 no_title; name the fields that hold titles"),
+        (b'{"name": "Mug"}\n' * 4, "4 no_title; it has 'name': name the right ones by --title-field"),
     ],
     ids=["array", "cp1252", "yaml", "blank", "names"],
 )

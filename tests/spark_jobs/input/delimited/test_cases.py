@@ -295,7 +295,7 @@ def test_a_file_becomes_what_its_owner_sees(
     [
         (
             "ID,Title,Content\n1,Oak Stool,Solid oak.\n",
-            r"it has 'ID', 'Title', 'Content': try --title-field Title --content-field Content --id-field ID, or leave this file out",
+            r"it has 'ID', 'Title', 'Content': try --title-field Title --content-field Content --id-field ID, or",
         ),
         (
             "code,product,about\n1,a,b\n",
