@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 
 from contract.errors import UserError, unknown_name
 from contract.reasons import KEPT, REASON_CODE
+from contract.text.words import part_words
 
-# Phrases are runs of three words. A content whose share of different phrases is below this repeats itself: ordinary
-# descriptions have over 0.9, `test item not to bid` twenty times over has 0.05.
+# Phrases are runs of three words; in scripts without blanks between words, each letter is a word. A content whose share
+# of different phrases is below this repeats itself: ordinary descriptions have over 0.9, `test item not to bid` twenty
+# times over has 0.05.
 MIN_DIFFERENT_PHRASES: Final = 0.4
 _PHRASE_WORDS: Final = 3
 _MIN_WORDS: Final = 12
@@ -68,6 +70,12 @@ def repeats_title(title: str, content: str) -> bool:
     >>> repeats_title("Red Mug", "Red mug for tea")
     False
     """
+    [said], [words] = (part_words(pa.array([text], pa.string())).to_pylist() for text in (content, title))
+    return _repeats_words(words, said)
+
+
+def _repeats_words(title: str, content: str) -> bool:
+    """`repeats_title` of texts with blanks between words."""
     said, words = _words(content), _words(title)
     if len(said) <= len(words):
         return any(words[start : start + len(said)] == said for start in range(len(words) - len(said) + 1))
@@ -80,6 +88,11 @@ def repeats_phrases(content: str) -> bool:
     >>> repeats_phrases("test item not to bid " * 20)
     True
     """
+    return _has_few_phrases(part_words(pa.array([content], pa.string()))[0].as_py())
+
+
+def _has_few_phrases(content: str) -> bool:
+    """`repeats_phrases` of a text with blanks between words."""
     words = content.lower().split()
     if len(words) < _MIN_WORDS:
         return False
@@ -155,12 +168,12 @@ FILTERS: Final = (
     _Filter(
         "repeats_title",
         lambda on: on.drop_repeated_titles,
-        lambda titles, contents, _: _each(repeats_title, titles, contents),
+        lambda titles, contents, _: _each(_repeats_words, part_words(titles), part_words(contents)),
     ),
     _Filter(
         "repeated_phrase",
         lambda on: on.drop_repeated_phrases,
-        lambda titles, contents, _: _each(lambda _, content: repeats_phrases(content), titles, contents),
+        lambda titles, contents, _: _each(lambda _, content: _has_few_phrases(content), titles, part_words(contents)),
     ),
     _Filter("language", lambda on: on.languages, _is_in_another_language),
 )

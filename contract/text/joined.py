@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SEPARATOR: Final = b"\xff"
-_BLANK: Final = ord(" ")
+BLANK: Final = ord(" ")
 _PADDING: Final = SEPARATOR * 3  # so that four bytes can be read at the start of the last character
 
 
@@ -129,12 +129,12 @@ def overwrite(joined: bytes, found: BeyondAscii, texts: Iterable[tuple[np.ndarra
 def squeeze_blanks(joined: bytes) -> bytes:
     """The joined bytes with one blank for each run of blanks, and none at the ends of a text; no byte may be zero."""
     data = np.frombuffer(bytearray(SEPARATOR + joined), np.uint8)
-    is_blank = data == _BLANK
+    is_blank = data == BLANK
     is_edge = is_blank | (data == SEPARATOR[0])
     data[1:] *= ~(is_blank[1:] & is_edge[:-1])
     data = np.frombuffer(bytearray(data.tobytes().translate(None, b"\0")), np.uint8)
     last = np.flatnonzero(data[1:] == SEPARATOR[0])
-    data[last[data[last] == _BLANK]] = 0
+    data[last[data[last] == BLANK]] = 0
     return data[1:].tobytes().translate(None, b"\0")
 
 

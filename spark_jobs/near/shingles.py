@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from contract.columns import CONTENT, TITLE
 from contract.keys import GOLDEN, mix64
+from contract.text.words import part_words
 
 SHINGLE_WORDS: Final = 3
 RECALL: Final = 0.99  # of pairs whose similarity is the threshold itself
@@ -73,6 +74,7 @@ _FACTORS: Final = (mix64(np.arange(1, MAX_HASHES + 1, dtype=np.uint64) * np.uint
 def shingles_of(records: pa.Table) -> Shingles:
     """Shingles of title and content: every three words in a row, without case; all words where there are fewer.
 
+    In scripts without blanks between words, such as Han or Thai, each letter is a word (contract/text/words.py).
     So two texts of one or two words are near duplicates only if they are equal. Needs cleaned
     texts, with single blanks between words. About 3 us a record of 110 words.
     """
@@ -95,7 +97,8 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
 
 def _shingles_of_batch(batch: pa.RecordBatch) -> Shingles:
     """A shingle's hash is that of its bytes and blanks: the difference between the values at its end and its start."""
-    texts = pc.utf8_lower(pc.binary_join_element_wise(batch[TITLE], batch[CONTENT], "", " "))  # words end at a blank
+    texts = part_words(pc.utf8_lower(pc.binary_join_element_wise(batch[TITLE], batch[CONTENT], " ")))
+    texts = pc.binary_join_element_wise(texts, "", " ")  # words end at a blank
     bounds = starts_of(pc.binary_length(texts).to_numpy())
     data = np.frombuffer(texts.buffers()[2], np.uint8, count=bounds[-1])
     ends = np.flatnonzero(data == _BLANK)

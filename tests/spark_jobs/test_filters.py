@@ -48,6 +48,9 @@ def test_lengths_are_in_characters_and_both_ends_are_allowed() -> None:
         ("Red Mug", "Mug Red", False),
         ("Red Mug", "Red Mugs", False),
         ("Red Mug", DESCRIPTION, False),
+        ("保温杯 500ml", "保温杯500ml", True),
+        ("保温杯", "保温杯保温杯", True),
+        ("保温杯", "保温杯不锈钢", False),
     ],
 )
 def test_a_content_repeats_the_title(title: str, content: str, expected: bool) -> None:
@@ -64,6 +67,11 @@ def test_a_content_repeats_the_title(title: str, content: str, expected: bool) -
         (DESCRIPTION, False),
         (DESCRIPTION + " " + DESCRIPTION, False),
         (" ".join([DESCRIPTION] * 3), True),
+        ("测试商品请勿下单" * 20, True),
+        ("テスト商品です。" * 9, True),
+        ("สินค้าทดสอบ" * 9, True),
+        ("这款保温杯采用不锈钢材质 双层真空保温 容量五百毫升 适合办公室和户外使用", False),
+        ("스테인리스 진공 보온병은 사무실과 야외에서 사용하기 좋습니다", False),
     ],
 )
 def test_a_content_repeats_phrases(content: str, expected: bool) -> None:

@@ -1,5 +1,6 @@
 """Comparing is exact, LSH proposes nearly all pairs for it, and the work stays linear where many texts are alike."""
 
+import json
 import random
 from itertools import combinations
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.text.clean import clean
 from spark_jobs.near import join
 from spark_jobs.near.candidates import link_equal, plan_candidates
 from spark_jobs.near.join import group_records
 from spark_jobs.near.shingles import RECALL, hash_bands, plan_bands, shingles_of
+from tests.contract.text.test_cases import CASES
 from tests.spark_jobs.near.near_texts import (
     THRESHOLDS,
     VOCABULARY,
@@ -79,6 +82,32 @@ def test_precision_is_one_and_recall_as_planned(threshold: float) -> None:
 def test_short_texts_are_alike_only_if_equal() -> None:
     texts = ["Red Shirt", "red shirt", "USB Cable", "Red Shirt blue", "Red cable", "Shirt Red", "Red x", "USB"]
     assert found_labels(table(texts), 0.5).tolist() == [0, 0, 2, 3, 4, 5, 6, 7]
+
+
+def test_texts_without_blanks_are_compared_by_letters() -> None:
+    lines = [json.loads(line) for line in (CASES / "cjk-near.json").read_text().splitlines()]
+    texts = [f"{clean(line['title'])} {clean(line['content'])}" for line in lines]
+    assert found_labels(table(texts), 0.7).tolist() == [0, 0, 2, 3, 3]
+    # Of one length and script, but of other letters.
+    assert found_labels(table(["잔 " + "가나다라마바사" * 3, "잔 " + "아자차카타파하" * 3]), 0.5).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "真空保温杯五百毫升不锈钢材质办公室户外使用密封防漏",
+        "ステンレス製の真空断熱タンブラーはオフィスでもアウトドアでも使えます",
+        "스테인리스 진공 보온병은 사무실과 야외에서 사용하기 좋습니다",
+        "กระติกน้ำสุญญากาศสแตนเลสเหมาะสำหรับสำนักงานและกลางแจ้ง",
+        "ກະຕຸກນ້ຳສູນຍາກາດເຫມາະສຳລັບຫ້ອງການ",
+        "ដបទឹកបូមធូលីដែកអ៊ីណុកសមស្របសម្រាប់ការិយាល័យ",
+        "သံမဏိဖြင့်ပြုလုပ်ထားသောရေဘူးသည်ရုံးနှင့်အပြင်တွင်သင့်တော်သည်",
+    ],
+)
+def test_one_letter_of_many_makes_a_near_duplicate_in_any_script(text: str) -> None:
+    """The last letters are another's; neither blanks nor a Latin word between the letters make a difference."""
+    texts = [f"A {text}", f"A {text[:-1]}中", f"A {text[:9]} {text[9:]}", f"B {text[::-1]}"]
+    assert found_labels(table(texts), 0.7).tolist() == [0, 0, 0, 3]
 
 
 def test_groups_are_connected_by_others() -> None:

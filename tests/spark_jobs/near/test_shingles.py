@@ -20,7 +20,9 @@ from spark_jobs.near.shingles import (
 )
 from tests.spark_jobs.near.near_texts import THRESHOLDS, VOCABULARY, sets_of, table
 
-WORDS = st.sampled_from(["a", "b", "ab", "ba", "É", "é", "日本", "x" * 300, "ＡＢ", "0", "a,", "a."])
+WORDS = st.sampled_from(
+    ["a", "b", "ab", "ba", "É", "é", "日本", "x" * 300, "ＡＢ", "0", "a,", "a.", "7本x", "น้ำ", "ー"]
+)
 TEXTS = st.lists(st.lists(WORDS, min_size=2, max_size=9).map(" ".join), min_size=1, max_size=12)
 
 
