@@ -78,8 +78,17 @@ def clean_array(texts: pa.StringArray, profile: Profile = SEED) -> pa.StringArra
         joined = join(pc.replace_with_mask(cleaned, mask, again))
 
 
+def shown_texts(texts: pa.StringArray) -> pa.StringArray:
+    """The texts, none of them null, as a browser shows them: before a profile decides which characters stay."""
+    return split(_shown(join(texts)))
+
+
+def _shown(joined: bytes) -> bytes:
+    return without_escaped_markup(_unescape(without_markup(joined)))
+
+
 def _clean_once(joined: bytes, profile: Profile) -> bytes:
-    joined = without_escaped_markup(_unescape(without_markup(joined)))
+    joined = _shown(joined)
     found = beyond_ascii(joined)
     offsets = np.concatenate([suspect_offsets(found), _loose_offsets(found)])
     joined = change_texts(joined, offsets, partial(_settle, profile=profile))

@@ -24,6 +24,7 @@ from spark_jobs.card.schema import (
     Entities,
     EntityCount,
     EntityKind,
+    FactCount,
     Lengths,
     ReadNote,
     Rejection,
@@ -31,6 +32,7 @@ from spark_jobs.card.schema import (
     SplitSize,
     Traits,
 )
+from spark_jobs.counts.facts import FACTS, profiles_that_keep
 from spark_jobs.counts.histogram import EDGES, Histogram, quantile
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, Sample
 from spark_jobs.counts.traits import OTHER_DECIMAL, OTHER_HEX, TextTraits, kind_of
@@ -69,6 +71,7 @@ def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics,
         traits=(_traits("titles", read.titles), _traits("contents", read.contents)),
         entities=_entities(read.entities),
         characters=_characters(read),
+        facts=_facts(read),
         duplicates=Duplicates(kept.group_sizes.num, kept.group_sizes.most, _bins(kept.group_sizes)),
         examples=tuple(_card_sample(sample) for sample in read.samples if sample.key in kept.first_keys)[:NUM_EXAMPLES],
     )
@@ -165,6 +168,12 @@ def _characters(read: ReadStatistics) -> Characters:
         after=after.total(),
         classes=tuple(CharacterCount(name, before[name], after[name]) for name in names),
     )
+
+
+def _facts(read: ReadStatistics) -> tuple[FactCount, ...]:
+    """The kinds that occur, the most frequent ones first."""
+    names = sorted(read.facts, key=lambda name: (-read.facts[name], name))
+    return tuple(FactCount(name, FACTS[name].example, read.facts[name], profiles_that_keep(name)) for name in names)
 
 
 def _card_sample(sample: Sample) -> CardSample:

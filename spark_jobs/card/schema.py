@@ -110,6 +110,15 @@ class Characters(msgspec.Struct, frozen=True):
     classes: tuple[CharacterCount, ...]
 
 
+class FactCount(msgspec.Struct, frozen=True):
+    """Sampled records that hold facts of one kind, and the profiles that leave such facts as they are."""
+
+    facts: str
+    example: str
+    records: int
+    kept_by: tuple[str, ...]
+
+
 class Duplicates(msgspec.Struct, frozen=True):
     """Groups of records that are equal once cleaned, by size. One record of each group is kept."""
 
@@ -150,5 +159,6 @@ class Card(msgspec.Struct, frozen=True):
     traits: tuple[Traits, ...]
     entities: Entities
     characters: Characters
+    facts: tuple[FactCount, ...]
     duplicates: Duplicates
     examples: tuple[CardSample, ...]

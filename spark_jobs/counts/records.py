@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.keys import key_words
+from spark_jobs.counts.facts import count_facts
 from spark_jobs.counts.histogram import Histogram, add_histograms, histogram
 from spark_jobs.counts.tokens import count_tokens
 from spark_jobs.counts.traits import TextTraits, count_characters, traits_of
@@ -70,6 +71,7 @@ class ReadStatistics(msgspec.Struct, frozen=True):
     num_sampled: int = 0  # records whose characters were counted, titles and contents together
     raw_characters: dict[str, int] = {}  # by class
     kept_characters: dict[str, int] = {}
+    facts: dict[str, int] = {}  # sampled records that hold each kind of facts before cleaning
     samples: tuple[Sample, ...] = ()
     notes: dict[str, int] = {}  # how often something of spark_jobs.input.notes happened
     of_sources: dict[int, SourceLines] = {}  # by index in the sorted list of inputs
@@ -129,6 +131,7 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         num_sampled=is_sampled.true_count,
         raw_characters=raw_characters,
         kept_characters=kept_characters,
+        facts=count_facts(batch.raw_titles.filter(is_sampled), batch.raw_contents.filter(is_sampled)),
         samples=_samples(batch),
         notes=dict(batch.notes),
         of_sources={batch.source: SourceLines(len(batch.keys), batch.num_unreadable)} if len(batch.keys) else {},
@@ -175,6 +178,7 @@ def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
         num_sampled=sum(part.num_sampled for part in parts),
         raw_characters=_add_counts(part.raw_characters for part in parts),
         kept_characters=_add_counts(part.kept_characters for part in parts),
+        facts=_add_counts(part.facts for part in parts),
         samples=_first_samples(sample for part in parts for sample in part.samples),
         notes=_add_counts(part.notes for part in parts),
         of_sources=_add_sources(part.of_sources for part in parts),

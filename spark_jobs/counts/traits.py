@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from contract.text.profiles import PRIMES, QUOTES
+from contract.text.invisible import SELECTORS, VANISHING
+from contract.text.profiles import JOINERS, PRIMES, QUOTES
 
 # Numeric entities below this code point are counted one by one: Latin, Greek, Cyrillic, Arabic, Hebrew, punctuation.
 NUM_CODE_POINTS: Final = 0x3000
@@ -31,6 +32,7 @@ _NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9]*;?")
 _IS_LETTER: Final = np.array([chr(code).isalpha() and code < 128 for code in range(256)])
 _MAY_BEGIN_ENTITY: Final = _IS_LETTER | (np.arange(256) == ord("#"))
 
+_INVISIBLE: Final = re.compile(f"[{VANISHING}{SELECTORS}{JOINERS}]")
 _ALL_ASCII: Final = bytes(range(128))
 _SCRIPTS: Final = "Arabic Bengali Cyrillic Devanagari Greek Hangul Hebrew Hiragana Katakana Tamil Thai".split()  # noqa: SIM905
 _OTHER_LETTERS: Final = "letters of other scripts"
@@ -180,16 +182,20 @@ def count_characters(texts: pa.StringArray) -> Counter[str]:
 
 @lru_cache(maxsize=100_000)
 def class_of(character: str) -> str:
-    """The class of a character; there are about thirty.
+    r"""The class of a character; there are about thirty.
 
     >>> [class_of(character) for character in "aé茶’&"]
     ['letters a to z', 'Latin letters beyond ASCII', 'Chinese characters', 'quotation marks', 'other ASCII signs']
+    >>> class_of("\N{SOFT HYPHEN}")
+    'characters that nobody sees'
     """
     category = unicodedata.category(character)[0]
     if character in QUOTES or character in PRIMES:
         return "quotation marks"
     if character.isspace():
         return "blanks"
+    if _INVISIBLE.match(character):
+        return "characters that nobody sees"
     if not character.isascii():
         return _class_of_letter(character) if category == "L" else _OF_CATEGORY[category]
     if character.isalnum():

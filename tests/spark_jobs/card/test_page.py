@@ -157,6 +157,7 @@ def test_every_number_of_the_page_is_in_the_json() -> None:
     wholes = {found["lines"], found["kept"], found["entities"]["total"]}
     wholes |= {
         found["characters"]["before"],
+        found["characters"]["sampled_records"],
         found["characters"]["after"],
         *(each["texts"] for each in found["traits"]),
     }
@@ -257,6 +258,30 @@ def test_changes_are_marked() -> None:
     before, after = marked("Mog&#x2019;s <b>big</b>-cat", "Mogs big cat", is_cut=False)
     assert before == "<bdi>Mog<del>&amp;#x2019;</del>s <del>&lt;b&gt;</del>big<del>&lt;/b&gt;-</del>cat</bdi>"
     assert after == "<bdi>Mogs big<ins> </ins>cat</bdi>"
+
+
+def test_facts_that_the_profile_changes_are_counted_with_the_profile_that_keeps_them() -> None:
+    contents = [
+        "<p>3&#39;6&quot; long, 10-15 mm",
+        "At &minus;5 &deg;C",
+        "Learn C++ and C#",
+        "1/2 or 10-15",
+        "Plain. x-y",
+    ]
+    made = card_of([Line(row, f"u{row}", f"Mug {row}", content) for row, content in enumerate(contents)])
+
+    assert {each.facts: each.records for each in made.facts} == {
+        "ranges": 2,
+        "degrees": 1,
+        "feet and inches": 1,
+        "fractions": 1,
+        "names with signs": 1,
+        "negative numbers": 1,
+    }
+    assert all(each.kept_by == ("natural",) for each in made.facts)
+    told = Page(card_html(made)).text_in("table")
+    assert all(each.example in told for each in made.facts)
+    assert (told.count("changed"), told.count("natural")) == (6, 6)
 
 
 def test_what_follows_a_cut_is_not_marked_as_inserted() -> None:
