@@ -8,8 +8,9 @@ from typing import Final
 from contract.errors import UserError
 from spark_jobs.input.delimited.dialect import Dialect, in_one_form
 from spark_jobs.input.delimited.grammar import Grammar, Row
-from spark_jobs.input.delimited.judge import Judge, Shape, code_columns
+from spark_jobs.input.delimited.judge import Judge
 from spark_jobs.input.delimited.scanner import Rows, Scanner
+from spark_jobs.input.delimited.shape import Shape, codes_of
 from spark_jobs.input.encodings import guess_encoding
 from spark_jobs.input.fields import NO_MARK, ReadOptions, columns_of, is_utf8, plain_name, require_columns
 
@@ -17,6 +18,7 @@ SAMPLE_BYTES: Final = 2**20
 _SAMPLE_ROWS: Final = 500  # whose values are looked at
 _DELIMITERS: Final = (b",", b";", b"\t", b"|")
 _ESCAPE: Final = b"\\"
+_DOUBLED: Final = re.compile(rb'[^\\"\s,;|]""')  # within a value: whoever doubles marks does not escape them
 _SEPARATOR_LINE: Final = re.compile(rb'"?sep=([^\w"\r\n])"?\r?(?:\n|\r)', re.IGNORECASE)  # the first line, of Excel
 _FIRST_LINE_END: Final = re.compile(rb'(?:"[^"]*"|[^"\r\n])*+(\r\n|\n|\r)')  # not within quotation marks
 _PRODUCT: Final = re.compile(r"^\d+$|^\S*\d{3}|[.!?]$|\S{3}.{60}")  # an id, a code, a sentence: hardly a column's name
@@ -57,10 +59,10 @@ def read_header(sample: bytes, *, path: str, options: ReadOptions, is_whole: boo
     delimiters = (given.group(1),) if given else _DELIMITERS
     headers = [_header_of(lines, dialect, options) for dialect in _dialects(lines, delimiters, options)]
     header = max(headers, key=lambda header: _num_expected(header, options))
-    header = min(_variants(lines, header, options), key=lambda variant: _num_faults(lines, variant, options))
+    header = max(_variants(lines, header, options), key=lambda variant: _num_sound(lines, variant, options))
     _require_columns(header, lines, path=path, options=options)
     rows = _sound_rows(lines, header, options)[:_SAMPLE_ROWS]
-    return replace(header, shape=replace(header.shape, codes=code_columns(rows)), length=skipped + header.length)
+    return replace(header, shape=replace(header.shape, codes=codes_of(rows)), length=skipped + header.length)
 
 
 def _whole_lines(sample: bytes, *, is_whole: bool) -> bytes:
@@ -86,15 +88,14 @@ def _mark_of(option: str | None) -> bytes | None:
 def _variants(lines: bytes, header: Header, options: ReadOptions) -> Iterator[Header]:
     """The header, and what it may be as well where something in the file speaks for that; the likeliest first."""
     dialect = header.dialect
-    for escape in (dialect.escape, _ESCAPE):
-        for skips_blanks in (False, True):
-            variant = replace(dialect, escape=escape, skips_blanks=skips_blanks)
-            opening = dialect.delimiter + b" " + (dialect.quote or b"")
-            is_possible = (escape == dialect.escape or (options.escape is None and _ESCAPE + b'"' in lines)) and (
-                not skips_blanks or opening in lines
-            )
-            if variant == dialect or (dialect.quote and is_possible):
-                yield _header_of(lines, variant, options)
+    yield header
+    if not dialect.quote:
+        return
+    is_escaped = options.escape is None and _ESCAPE + dialect.quote in lines and not _DOUBLED.search(lines)
+    has_blanks = dialect.delimiter + b" " + dialect.quote in lines
+    for escape in (dialect.escape, _ESCAPE) if is_escaped else (dialect.escape,):
+        for skips_blanks in (False, True) if has_blanks else (False,):
+            yield _header_of(lines, replace(dialect, escape=escape, skips_blanks=skips_blanks), options)
 
 
 def _header_of(lines: bytes, dialect: Dialect, options: ReadOptions) -> Header:
@@ -122,14 +123,17 @@ def _scan(lines: bytes, header: Header, options: ReadOptions) -> Rows:
     return rows
 
 
-def _num_faults(lines: bytes, header: Header, options: ReadOptions) -> int:
-    """Rows at the start of the file that do not fit, or in which a quotation mark is not where it should be."""
+def _num_sound(lines: bytes, header: Header, options: ReadOptions) -> int:
+    """Rows at the start of the file that fit the columns, with each quotation mark where it should be.
+
+    Rows that do not are taken off. To count only these would praise what swallows all rows into one.
+    """
     rows = _scan(lines, header, options)
     if not len(rows.starts):
         return 0
     misfits = rows.starts[rows.marks.num_values(rows.starts, rows.ends) != header.shape.num_columns].tolist()
     num_wrong = sum(verdict.values is None or verdict.doubt is not None for verdict in rows.verdicts.values())
-    return len(set(misfits) - rows.verdicts.keys()) + num_wrong
+    return len(rows.starts) - 2 * (len(set(misfits) - rows.verdicts.keys()) + num_wrong)
 
 
 def _sound_rows(lines: bytes, header: Header, options: ReadOptions) -> list[list[bytes]]:

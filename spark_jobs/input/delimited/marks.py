@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from spark_jobs.input.delimited.dialect import Dialect
-from spark_jobs.input.delimited.judge import Shape
+from spark_jobs.input.delimited.shape import Shape
 
 _WINDOW_LINES: Final = 4_096  # looked at together, so that a fault costs no look at the whole chunk
 _LINE_FEED: Final = ord("\n")
