@@ -268,7 +268,7 @@ def test_a_table_without_ids_has_none(tmp_path: Path) -> None:
 
 
 def test_a_column_that_holds_no_texts_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"sku": ["1"], "name": [[1]], "text": ["x"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"sku": ["1"], "name": [[True]], "text": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(UserError, match=r"column 'name' holds list<.*>, expected texts"):
         read(tmp_path / "a.parquet")
 
