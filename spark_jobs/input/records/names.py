@@ -1,26 +1,25 @@
 """Which fields of a catalogue are likely to be the title, the description and the id, for advice in messages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from shlex import quote
 from typing import Final
 
 # In lower case, without signs between words; the likeliest first.
 _TITLES: Final = (
-    "title",
-    "name",
-    "productname",
-    "producttitle",
-    "itemname",
-    "titulo",
-    "título",
-    "nome",
-    "nomedoproduto",
+    *("title", "name", "productname", "producttitle", "itemname"),
+    *("titulo", "título", "nome", "nomedoproduto"),
 )
 _CONTENTS: Final = (
     *("description", "content", "longdescription", "productdescription", "bodyhtml", "body", "descricao", "descrição"),
-    *("descripcion", "descripción", "aboutproduct", "about", "details", "summary", "feature", "features", "text"),
+    *("descripcion", "descripción", "aboutproduct", "about", "details", "summary", "feature", "features"),
+    *("text", "plaintext"),
 )
-_IDS: Final = ("id", "uid", "sku", "asin", "uniqid", "objectid", "productid", "pid", "code", "codigo", "código", "gtin")
+_IDS: Final = (
+    *("id", "uid", "sku", "asin", "uniqid", "objectid", "productid", "parentasin", "pid", "code", "codigo", "código"),
+    "gtin",
+)
+_VERSION: Final = re.compile(r"(?!id$)[a-z]{2}([-_][A-Za-z]{2})?|text|plain_text|html|value")  # of a text, as `name.pt`
 _MOST_SHOWN: Final = 30
 _MOST_DEPTH: Final = 4
 
@@ -58,13 +57,15 @@ def advice_on_names(found: Sequence[str], *, uid: str, title: str, content: str)
 def _guess(found: Sequence[str], name: str, known: Sequence[str]) -> str:
     """The field that differs from the name in its case only, or stands first among the known ones; empty for none.
 
-    A name counts by its last part, or by the part above, as in `name.pt`.
+    A name counts by its last part, or by the part above where the last is a version of it, as in `name.pt`. The fewer
+    objects a field lies in, the likelier it is.
     """
-    ranks: dict[str, tuple[int, int, int]] = {}
+    ranks: dict[str, tuple[int, int]] = {}
     for each in found:
-        for depth, part in enumerate(reversed(each.split(".")[-2:])):
-            word = "".join(letter for letter in part.lower() if letter.isalnum())
-            if each.casefold() == name.casefold() or word in known:
-                rank = known.index(word) if word in known else -1
-                ranks.setdefault(each, (rank, each.count("."), depth))
+        *above, last = each.split(".")
+        if above and _VERSION.fullmatch(last):
+            *above, last = above
+        word = "".join(letter for letter in last.lower() if letter.isalnum())
+        if each.casefold() == name.casefold() or word in known:
+            ranks[each] = (len(above), known.index(word) if word in known else -1)
     return min(ranks, key=ranks.__getitem__, default="")
