@@ -66,7 +66,7 @@ def test_a_run_that_kept_no_frame_finds_it_in_its_first_prompt(prepared, base: P
 def test_a_template_that_fails_ends_a_training_before_a_file_is_written(prepared, base: Path, tmp_path: Path) -> None:
     (base / "chat_template.jinja").write_text("{{ raise_exception('no') }}")
 
-    with pytest.raises(UserError, match="the base has a chat template that fails: no; change it"):
+    with pytest.raises(UserError, match="the base has a chat template that fails: no; give it one"):
         train(small_config(prepared, base, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

@@ -14,8 +14,8 @@ _PLAIN: Final = ("### Instruction:\n", "\n\n### Response:\n")  # for bases witho
 # What a template may raise: it is a small program that came with the base.
 _ERRORS: Final = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _MEND: Final = (
-    "change it in the base's folder (chat_template.jinja or tokenizer_config.json), or delete it there: then questions"
-    " take a plain form"
+    "give it one that writes a text once and unchanged, or none: then questions take a plain form (it stands in"
+    " chat_template.jinja or tokenizer_config.json of a folder, in tokenizer.chat_template of a GGUF file)"
 )
 
 

@@ -64,5 +64,5 @@ def test_a_template_that_cannot_be_used_is_named_in_one_line(
     with pytest.raises(UserError) as raised:
         Encoder(tokenizer, max_length=128, wordings=find_wordings("what-is"))
     assert message in str(raised.value)
-    assert "delete it there" in str(raised.value)
+    assert "give it one that writes a text once and unchanged, or none" in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
