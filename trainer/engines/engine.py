@@ -31,6 +31,7 @@ from trainer.native import (
     is_merged,
     make_batches,
     offload_adapter,
+    with_kernels_that_work,
 )
 from trainer.native.trial import document_leakage as native_leakage
 from trainer.recipes.recipe import Recipe
@@ -229,6 +230,8 @@ def _named(engine: NativeEngine, why: str) -> tuple[NativeEngine, str]:
     how = ", all layers computed again in the backward pass" if engine.native.num_recomputed else ""
     if engine.native.merged:
         how = ", the adapter merged into the base at each step"
+    elif engine.native.without_kernels:
+        how += f", layers computed without kernels: {engine.native.without_kernels}"
     return engine, f"{why}; base in {engine.precision}, {engine.tokens_per_batch:,} tokens at once{how}"
 
 
@@ -272,7 +275,7 @@ def _dense(model: PeftModel, config: TrainConfig, *, recipe: Recipe) -> NativeEn
 
 
 def _fitted(model: PeftModel, config: TrainConfig, *, recipe: Recipe, precision: Precision) -> NativeEngine:
-    native = build_native(model, precision=precision)
+    native = with_kernels_that_work(build_native(model, precision=precision))
     tokens = config.tokens_per_batch
     if tokens is None:
         native, tokens = fit_to_memory(native, max_length=recipe.max_length, most=recipe.tokens_per_step)

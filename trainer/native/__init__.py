@@ -10,7 +10,7 @@ from trainer.native.frozen import Precision
 from trainer.native.loss import Scores
 from trainer.native.merged.hidden import is_merged
 from trainer.native.model import NativeModel, build_merged, build_native
-from trainer.native.trial import capture, fit_to_memory
+from trainer.native.trial import capture, fit_to_memory, with_kernels_that_work
 
 __all__ = [
     "Batch",
@@ -24,4 +24,5 @@ __all__ = [
     "is_merged",
     "make_batches",
     "offload_adapter",
+    "with_kernels_that_work",
 ]

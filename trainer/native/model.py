@@ -15,10 +15,11 @@ from trainer.native.adapter import AdapterLayout, lora_settings, read_state, wri
 from trainer.native.batch import Batch
 from trainer.native.frozen import Precision
 from trainer.native.kernels.rounding import has_fp8
+from trainer.native.kernels.sizes import capability_of, why_no_kernels
 from trainer.native.layer import Layer, Tables, make_layer, make_tables
 from trainer.native.loss import Scores
 from trainer.native.merged.base import make_merged_base
-from trainer.native.merged.hidden import MergedHidden, has_kernels
+from trainer.native.merged.hidden import MergedHidden
 from trainer.native.reference import reference_layer
 from trainer.native.shape import Rope, Shape, read_rope, read_shape
 
@@ -41,6 +42,7 @@ class NativeModel:
     entropy: loss.EntropyInPlace
     num_recomputed: int  # of the first layers: they keep only their input and are computed again in the backward pass
     merged: MergedHidden | None = None  # computes all layers, where it is there; then `layers` are none
+    without_kernels: str = ""  # why a GPU computes the layers without kernels
 
     def parameters(self) -> list[nn.Parameter]:
         """The tensors that the optimizer updates."""
@@ -106,12 +108,14 @@ def build_native(
     shape = read_shape(base)
     rank, scaling = lora_settings(model.active_peft_config)
     layout = AdapterLayout(shape, rank)
+    why = ""
     if layer_function is None:
-        layer_function = _fused_layer() if can_fuse(shape, device) else reference_layer
+        layer_function, why = _layer_function(shape, device)
     return NativeModel(
         layers=tuple(make_layer(module, layout, scaling=scaling, precision=precision) for module in base.model.layers),
         layer_function=layer_function,
         num_recomputed=num_recomputed,
+        without_kernels=why,
         **_ends(model, layout),
     )
 
@@ -143,22 +147,27 @@ def _ends(model: PeftModel, layout: AdapterLayout) -> dict[str, Any]:
         "embedding_VC": base.model.embed_tokens.weight.detach(),
         "head": loss.Head(base.model.norm.weight.detach(), layout.shape.eps, base.lm_head.weight.detach()),
         "adapter_LP": adapter_LP,
-        "entropy": _fused_entropy() if can_fuse(layout.shape, device) else loss.cross_entropy_in_place,
+        "entropy": _entropy(layout.shape, device),
     }
 
 
-def can_fuse(shape: Shape, device: torch.device) -> bool:
-    """Whether the kernels run on this device with this model's sizes."""
-    return has_kernels(shape.head_dim, device) and all(size % 32 == 0 for size in (shape.hidden, shape.mlp))
-
-
-def _fused_layer() -> LayerFunction:
+def _layer_function(shape: Shape, device: torch.device) -> tuple[LayerFunction, str]:
+    """The function that computes a layer on this device, and why a GPU does so without kernels."""
+    if why := _why_no_kernels(shape, device):
+        return reference_layer, why if device.type == "cuda" else ""
     from trainer.native.fused import fused_layer  # Triton is loaded only where it runs
 
-    return fused_layer
+    return fused_layer, ""
 
 
-def _fused_entropy() -> loss.EntropyInPlace:
+def _entropy(shape: Shape, device: torch.device) -> loss.EntropyInPlace:
+    if _why_no_kernels(shape, device):
+        return loss.cross_entropy_in_place
     from trainer.native.kernels.entropy import cross_entropy_in_place
 
     return cross_entropy_in_place
+
+
+def _why_no_kernels(shape: Shape, device: torch.device) -> str | None:
+    columns = (shape.hidden, shape.mlp)
+    return why_no_kernels(capability_of(device), head_dim=shape.head_dim, columns=columns)

@@ -1,4 +1,4 @@
-"""Passes before training: do documents see each other, how many tokens fit at once."""
+"""Passes before training: do the kernels work, do documents see each other, how many tokens fit at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,12 +9,17 @@ from torch import Tensor
 
 from contract.errors import UserError
 from trainer.examples.encoder import Example
+from trainer.native import loss
 from trainer.native.batch import make_batch, padded_size
+from trainer.native.layer import make_tables
 from trainer.native.model import NativeModel
+from trainer.native.reference import reference_layer
 
 _SHARE_OF_MEMORY: Final = 0.9  # the rest is lost between the allocator's blocks, or is needed later
 _CPU_TOKENS: Final = 8_192
 _CAPTURED_TOKENS: Final = 65_536  # at most: each size that is tried is compiled
+
+_LARGEST_DISTANCE: Final = 0.5  # of kernels to plain PyTorch, as a share; rounding gives 0.02 in 16 bit, 0.2 in FP8
 
 # From tokens at once and number of recomputed layers to the bytes that a pass takes; None where memory ran out.
 Measure = Callable[[int, int], int | None]
@@ -26,6 +31,58 @@ class Fit:
 
     tokens: int
     num_recomputed: int
+
+
+def with_kernels_that_work(native: NativeModel) -> NativeModel:
+    """The model, without kernels where they fail on this GPU or compute another layer than plain PyTorch does."""
+    if native.layer_function is reference_layer:
+        return native
+    plain = replace(native, layer_function=reference_layer, entropy=loss.cross_entropy_in_place)
+    why = _kernel_problem(native, plain)
+    return native if why is None else replace(plain, without_kernels=why)
+
+
+def _kernel_problem(native: NativeModel, plain: NativeModel) -> str | None:
+    """What is wrong with the kernels of the first layer and of the loss, in one line."""
+    try:
+        found, expected = _small_pass(native), _small_pass(plain)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # Triton, its compilers and its launcher share no type of errors
+        line = next(iter(str(error).strip().splitlines()), "")
+        return f"they fail on this GPU ({type(error).__name__}: {line[:200]})"
+    distances = torch.stack(
+        [
+            (one.double() - right.double()).norm() / right.double().norm()
+            for one, right in zip(found, expected, strict=True)
+        ]
+    )
+    largest = distances.max().item()
+    if not largest <= _LARGEST_DISTANCE:  # also where it is no number
+        return f"on this GPU they are {largest:.2g} of its size away from plain PyTorch, expected {_LARGEST_DISTANCE}"
+    return None
+
+
+def _small_pass(native: NativeModel) -> list[Tensor]:
+    """What the first layer adds to a few random rows, its gradients with a random adapter, and losses of random logits.
+
+    Compiles all kernels that training launches.
+    """
+    examples = [Example(row, [1] * length, 1, 0) for row, length in enumerate((17, 70, 41))]
+    batch = make_batch(examples, max_tokens=128).to(native.embedding_VC.device)
+    generator = torch.Generator().manual_seed(0)
+
+    def random(like: Tensor, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(like)
+
+    x_TC = random(native.embedding_VC, len(batch.ids_T), native.shape.hidden).requires_grad_()
+    values_P = (0.05 * random(native.adapter_LP, native.layout.num_values)).requires_grad_()
+    y_TC = native.layer_function(x_TC, values_P, native.layers[0], make_tables(batch, native.rope))
+    grad_x_TC, grad_P = torch.autograd.grad(y_TC, (x_TC, values_P), random(x_TC, *x_TC.shape))
+    logits_AV = random(x_TC, 16, native.embedding_VC.shape[0])
+    loss_A = native.entropy(logits_AV, torch.arange(16, device=x_TC.device))
+    matrices = [matrix for lora in native.layout.split(grad_P) for matrix in (lora.down_MK, lora.up_NR)]
+    return [(y_TC - x_TC).detach(), grad_x_TC, *matrices, logits_AV, loss_A]
 
 
 @torch.no_grad()

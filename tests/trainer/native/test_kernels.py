@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from peft import PeftModel
 
 from tests.trainer.native.native_models import make_packs, make_peft_model
 from trainer.examples.tensors import IGNORED
@@ -20,10 +21,12 @@ from trainer.native.reference import reference_layer
 pytest.importorskip("triton")
 from tests.trainer.native.interpreted import mend_interpreter
 from trainer.native.fused import fused_layer
-from trainer.native.kernels import entropy
+from trainer.native.kernels import attention, entropy, low, mlp, rope, rows, sizes
+from trainer.native.kernels.fitted import FittedKernel
 
 HAS_GPU = torch.cuda.is_available()
 IS_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+LEAST_FP8_COSINE = 0.85 if IS_INTERPRETED else 0.99  # the interpreter cuts the last bits in FP8 where a GPU rounds
 DEVICE = torch.device("cuda" if HAS_GPU else "cpu")
 runs_kernels = pytest.mark.skipif(not (HAS_GPU or IS_INTERPRETED), reason="run in the interpreter by the last test")
 
@@ -70,8 +73,44 @@ def test_fused_layer_takes_any_rank_and_fp8(rank: int) -> None:
     expected_loss, expected = gradients(build_native(model, precision="fp8", layer_function=reference_layer), lengths)
     loss, found = gradients(build_native(model, precision="fp8", layer_function=fused_layer), lengths)
     assert loss == pytest.approx(expected_loss, rel=3e-3)
-    # The interpreter cuts the last bits in FP8 where a GPU rounds.
-    assert worst_cosine(found, expected) > (0.85 if IS_INTERPRETED else 0.99)
+    assert worst_cosine(found, expected) > LEAST_FP8_COSINE
+
+
+@runs_kernels
+@pytest.mark.parametrize("family", ["qwen2-bias", "qwen3-norms"])
+@pytest.mark.parametrize("rank", [1, 128, 256, 512])
+def test_fused_layer_takes_high_ranks(family: str, rank: int) -> None:
+    assert_equal_to_the_plain_layer(make_peft_model(family, rank=rank), "bf16")
+
+
+@runs_kernels
+@pytest.mark.parametrize("rank", [24, 128])
+def test_fused_layer_takes_high_ranks_in_fp8(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "LARGEST_THIN_RANK", 16)
+    assert_equal_to_the_plain_layer(make_peft_model("qwen2-bias", rank=rank), "fp8")
+
+
+@runs_kernels
+@pytest.mark.parametrize("index", [-1, -2])
+def test_small_tiles_compute_the_same(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of GPUs with little shared memory."""
+    found = [each for module in (attention, low, mlp, rope, rows) for each in vars(module).values()]
+    kernels = [each for each in found if isinstance(each, FittedKernel)]
+    assert len(kernels) == 12
+    for kernel in kernels:
+        monkeypatch.setattr(kernel, "tiles", kernel.tiles[index:])
+        monkeypatch.setattr(kernel, "_fitting", {})
+    assert_equal_to_the_plain_layer(make_peft_model("qwen3-norms", rank=24), "bf16")
+
+
+def assert_equal_to_the_plain_layer(model: PeftModel, precision: Precision) -> None:
+    lengths, model = [[17, 70, 5, 33]], model.to(DEVICE)
+    plain = build_native(model, precision=precision, layer_function=reference_layer)
+    expected_loss, expected = gradients(plain, lengths)
+    loss, found = gradients(build_native(model, precision=precision, layer_function=fused_layer), lengths)
+    is_exact = precision == "bf16"
+    assert loss == pytest.approx(expected_loss, rel=1e-5 if is_exact else 3e-3)
+    assert worst_cosine(found, expected) > (0.99999 if is_exact else LEAST_FP8_COSINE)
 
 
 @pytest.mark.skipif(not HAS_GPU, reason="bfloat16 products are wrong in Triton's interpreter")

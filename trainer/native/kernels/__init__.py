@@ -1,4 +1,5 @@
-"""Triton kernels of the native engine, a file a stage of the layer; `records`, `rounding` and `sizes` need no Triton.
+"""Triton kernels of the native engine, a file a stage of the layer; `records`, `rounding`, `sizes` and `thin` need no
+Triton.
 
 All matrices are contiguous, row after row, unless strides are passed; numbers of rows are multiples of `sizes.ROWS`;
 numbers of columns are multiples of the power of two that a kernel takes as its block. Sums are taken in float32.
@@ -11,5 +12,6 @@ V words of the vocabulary, B blocks of attention. Block sizes: BT rows; BC, BF, 
 that holds a rank.
 
 LoRA costs no pass of its own: a kernel that makes the input of a projection also makes `low` = x A^T * scaling (T x M),
-and the kernel that reads the projection's output adds low B^T to it. Backward the same with A and B exchanged.
+and the kernel that reads the projection's output adds low B^T to it. Backward the same with A and B exchanged. Above
+rank 64 cuBLAS computes both (`thin`), and the kernels read low B^T as a whole.
 """

@@ -7,6 +7,7 @@ are summed in registers. FlashAttention-2 spends most of its backward time on su
 queries' gradient and in sums over those heads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +15,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from trainer.native.kernels.fitted import fitted
 from trainer.native.kernels.records import LayerConstants, LowRank
-from trainer.native.kernels.sizes import ATTENTION_BLOCK, ROWS, rank_block
+from trainer.native.kernels.sizes import ATTENTION_BLOCK, LEAST_DOT, Tile, attention_tiles, tiles
+from trainer.native.kernels.thin import kernel_inputs_backward
 
+_TABLE_BLOCK = tl.constexpr(ATTENTION_BLOCK)  # tokens of a block in the batch's table
 _LOG2_E = tl.constexpr(1.4426950408889634)
 
 
@@ -33,11 +37,11 @@ def attention_forward(qkv_TN: Tensor, blocks_B3: Tensor, *, constants: LayerCons
     heads, head_dim, num_rows = constants.heads, constants.head_dim, qkv_TN.shape[0]
     mixed_TQ = qkv_TN.new_empty(num_rows, heads * head_dim)
     lse_HT = torch.empty(heads, num_rows, device=qkv_TN.device)
-    _attention_forward[(blocks_B3.shape[0], heads)](
+    _attention_forward.launch(
         qkv_TN, blocks_B3, mixed_TQ, lse_HT,
         num_rows, head_dim**-0.5,
-        HEADS=heads, KV_HEADS=constants.kv_heads, D=head_dim, BLOCK=ATTENTION_BLOCK,
-        num_warps=4, num_stages=2,
+        HEADS=heads, KV_HEADS=constants.kv_heads, D=head_dim,
+        grid=_grid(blocks_B3.shape[0], heads), sizes=_block_of_tile,
     )  # fmt: skip
     return Attended(mixed_TQ, lse_HT)
 
@@ -56,22 +60,54 @@ def attention_backward(
     Overwrites `grad_TQ` with that sum, where there is a `low`.
     """
     heads, kv_heads, head_dim, num_rows = constants.heads, constants.kv_heads, constants.head_dim, qkv_TN.shape[0]
-    grad_qkv_TN = torch.empty_like(qkv_TN)
-    delta_HT, rank = torch.empty_like(attended.lse_HT), low.low_TM.shape[1] if low else 0
-    low_TM, matrix = (low.low_TM, low.matrix) if low else (None, None)
-    _finish_gradient[(num_rows // ROWS, heads)](
-        grad_TQ, low_TM, matrix, attended.mixed_TQ, delta_HT,
+    grad_qkv_TN, delta_HT = torch.empty_like(qkv_TN), torch.empty_like(attended.lse_HT)
+    low_in, down, rank, ranks = None, None, 0, LEAST_DOT
+    if low:
+        low_in, down, rank, ranks = kernel_inputs_backward(low, has_thin=constants.has_thin)
+    _finish_gradient.launch(
+        grad_TQ, low_in, down, attended.mixed_TQ, delta_HT,
         num_rows,
-        HEADS=heads, D=head_dim, R=rank, P=rank_block(rank), BT=ROWS,
+        HEADS=heads, D=head_dim, R=rank, P=ranks,
+        grid=lambda tile: (num_rows // tile.rows, heads),
+        sizes=lambda tile: {"BT": tile.rows},
     )  # fmt: skip
-    sizes = {"HEADS": heads, "KV_HEADS": kv_heads, "D": head_dim, "BLOCK": ATTENTION_BLOCK}
     arguments = (qkv_TN, grad_TQ, attended.lse_HT, delta_HT, blocks_B3, grad_qkv_TN, num_rows, head_dim**-0.5)
+    sizes = {"HEADS": heads, "KV_HEADS": kv_heads, "D": head_dim}
     num_blocks = blocks_B3.shape[0]
-    _keys_backward[(num_blocks, kv_heads)](*arguments, **sizes, num_warps=4, num_stages=1)
-    _queries_backward[(num_blocks, heads)](*arguments, **sizes, num_warps=4, num_stages=3)
+    _keys_backward.launch(*arguments, **sizes, grid=_grid(num_blocks, kv_heads), sizes=_block_of_tile)
+    _queries_backward.launch(*arguments, **sizes, grid=_grid(num_blocks, heads), sizes=_block_of_tile)
     return grad_qkv_TN
 
 
+def _grid(num_blocks: int, num_heads: int) -> Callable[[Tile], tuple[int, int]]:
+    """A program for each block of the table, or for each of its parts, and each head."""
+    return lambda tile: (num_blocks * (ATTENTION_BLOCK // tile.rows), num_heads)
+
+
+def _block_of_tile(tile: Tile) -> dict[str, int]:
+    return {"BLOCK": tile.rows}
+
+
+@triton.jit
+def _block(blocks_ptr, index, BLOCK: tl.constexpr):
+    """First token of a block, first and end token of its document; all 0 for a block without tokens.
+
+    Blocks of the table may be divided into smaller ones: `index` counts these. Shape: blocks B x 3.
+    """
+    PARTS: tl.constexpr = _TABLE_BLOCK // BLOCK
+    if PARTS == 1:
+        blocks_ptr += index * 3
+        first, start, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
+    else:
+        blocks_ptr += index // PARTS * 3
+        first = tl.load(blocks_ptr) + index % PARTS * BLOCK
+        start, end = tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
+        has_some = (first < end).to(first.dtype)
+        first, start, end = first * has_some, start * has_some, end * has_some
+    return first, start, end
+
+
+@fitted(attention_tiles(stages=2))
 @triton.jit
 def _attention_forward(
     qkv_ptr, blocks_ptr, mixed_ptr, lse_ptr,
@@ -80,8 +116,7 @@ def _attention_forward(
 ):  # fmt: skip
     """One block of queries of one head. Shapes: qkv T x N; blocks B x 3; mixed T x Q; lse H x T."""
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
-    blocks_ptr += tl.program_id(0) * 3
-    first, start, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
+    first, start, end = _block(blocks_ptr, tl.program_id(0), BLOCK)
     head = tl.program_id(1)
     key_head = HEADS + head // (HEADS // KV_HEADS)
     rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)
@@ -120,6 +155,7 @@ def _attention_forward(
     tl.store(lse_ptr + head * num_rows + first + rows, new_largest + tl.log2(total), mask=is_there)
 
 
+@fitted(tiles())
 @triton.jit
 def _finish_gradient(
     grad_ptr, low_ptr, down_ptr, mixed_ptr, delta_ptr,
@@ -128,23 +164,28 @@ def _finish_gradient(
 ):  # fmt: skip
     """Adds low A to the gradient of the mixed values, if R > 0. `delta`: the sum over each row of it * mixed.
 
-    Shapes: grad, mixed T x Q; low T x R; down (A) R x Q; delta H x T.
+    Shapes: grad, mixed T x Q; low T x R; down (A) R x Q; delta H x T. If P is 0, low is T x Q and there is no down.
     """
     Q: tl.constexpr = HEADS * D
     first = tl.program_id(0).to(tl.int64) * BT
     head = tl.program_id(1)
-    rows, ranks, columns = tl.arange(0, BT), tl.arange(0, P), head * D + tl.arange(0, D)
+    rows, columns = tl.arange(0, BT), head * D + tl.arange(0, D)
     at = first * Q + rows[:, None] * Q + columns[None, :]
     grad = tl.load(grad_ptr + at).to(tl.float32)
     if R > 0:
-        low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
-        down = tl.load(down_ptr + ranks[:, None] * Q + columns[None, :], mask=ranks[:, None] < R, other=0.0)
-        grad = tl.dot(low, down, grad, input_precision="ieee")
+        if P > 0:
+            ranks = tl.arange(0, P)
+            low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
+            down = tl.load(down_ptr + ranks[:, None] * Q + columns[None, :], mask=ranks[:, None] < R, other=0.0)
+            grad = tl.dot(low, down, grad, input_precision="ieee")
+        else:
+            grad += tl.load(low_ptr + at).to(tl.float32)
         tl.store(grad_ptr + at, grad.to(grad_ptr.dtype.element_ty))
     delta = tl.sum(grad * tl.load(mixed_ptr + at).to(tl.float32), 1)
     tl.store(delta_ptr + head * num_rows + first + rows, delta)
 
 
+@fitted(attention_tiles(stages=1))
 @triton.jit
 def _keys_backward(
     qkv_ptr, grad_ptr, lse_ptr, delta_ptr, blocks_ptr, grad_qkv_ptr,
@@ -158,10 +199,8 @@ def _keys_backward(
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     Q: tl.constexpr = HEADS * D
     GROUP: tl.constexpr = HEADS // KV_HEADS
-    blocks_ptr += (
-        tl.num_programs(0) - 1 - tl.program_id(0)
-    ) * 3  # in reverse: keys have most work where queries have least
-    first, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 2)
+    # In reverse: keys have most work where queries have least.
+    first, _, end = _block(blocks_ptr, tl.num_programs(0) - 1 - tl.program_id(0), BLOCK)
     key_head = tl.program_id(1)
     rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)
     dtype = qkv_ptr.dtype.element_ty
@@ -197,6 +236,7 @@ def _keys_backward(
     tl.store(grad_qkv_ptr + key_at + KV_HEADS * D, grad_values.to(dtype), mask=is_there[:, None])
 
 
+@fitted(attention_tiles(stages=3))
 @triton.jit
 def _queries_backward(
     qkv_ptr, grad_ptr, lse_ptr, delta_ptr, blocks_ptr, grad_qkv_ptr,
@@ -206,8 +246,7 @@ def _queries_backward(
     """Gradient of one block of queries of one head. Shapes as in `_keys_backward`."""
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     Q: tl.constexpr = HEADS * D
-    blocks_ptr += tl.program_id(0) * 3
-    first, start, end = tl.load(blocks_ptr), tl.load(blocks_ptr + 1), tl.load(blocks_ptr + 2)
+    first, start, end = _block(blocks_ptr, tl.program_id(0), BLOCK)
     head = tl.program_id(1)
     key_head = HEADS + head // (HEADS // KV_HEADS)
     rows, columns = tl.arange(0, BLOCK), tl.arange(0, D)

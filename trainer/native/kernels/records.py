@@ -15,6 +15,12 @@ class LayerConstants:
     eps: float  # of the norms
     scaling: float  # of LoRA
     to_fp8: bool  # whether the inputs of projections, forward and backward, are written in FP8
+    has_thin: bool  # whether LoRA's products are computed inside the kernels
+
+    @property
+    def nums_qkv(self) -> tuple[int, int, int]:
+        """Columns of queries, of keys and of values."""
+        return self.heads * self.head_dim, self.kv_heads * self.head_dim, self.kv_heads * self.head_dim
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from trainer.native.kernels.fitted import fitted
 from trainer.native.kernels.records import LayerConstants, LowRank
 from trainer.native.kernels.rounding import Fp8Matrix, empty_fp8, parts
 from trainer.native.kernels.rows import write_fp8
-from trainer.native.kernels.sizes import ROWS, block, rank_block
+from trainer.native.kernels.sizes import block, tiles
+from trainer.native.kernels.thin import kernel_inputs, low_of_gradient
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,16 @@ def rope_forward(
 
     Overwrites `base_TN` with them, unless heads are normed.
     """
-    rank = low.matrix.shape[1]
     out_TN = base_TN if inputs.norms_2D is None else torch.empty_like(base_TN)
-    num_heads = constants.heads + 2 * constants.kv_heads
-    _rope_forward[(base_TN.shape[0] // ROWS, num_heads)](
-        base_TN, rstd_T, low.low_TM, low.matrix, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE, out_TN,
+    num_rows, num_heads = base_TN.shape[0], constants.heads + 2 * constants.kv_heads
+    low_in, up, rank, ranks = kernel_inputs(low, nums_out=constants.nums_qkv, has_thin=constants.has_thin)
+    _rope_forward.launch(
+        base_TN, rstd_T, low_in, up, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE, out_TN,
         constants.eps,
-        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=rank_block(rank),
-        BT=ROWS, HAS_BIAS=inputs.bias_N is not None, HAS_NORM=inputs.norms_2D is not None,
+        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=ranks,
+        HAS_BIAS=inputs.bias_N is not None, HAS_NORM=inputs.norms_2D is not None,
+        grid=lambda tile: (num_rows // tile.rows, num_heads),
+        sizes=lambda tile: {"BT": tile.rows},
     )  # fmt: skip
     return out_TN
 
@@ -50,19 +54,25 @@ def rope_backward(
     `kept_TN`: the projection's output where heads are normed, else what `rope_forward` returned. Overwrites `grad_TN`,
     with the result where that is not in FP8.
     """
-    num_rows, rank = grad_TN.shape[0], low.matrix.shape[1]
-    low_grad_TM = torch.empty_like(low.low_TM)
+    (num_rows, num_columns), has_thin = grad_TN.shape, constants.has_thin
+    has_norm = inputs.norms_2D is not None
+    low_in, up, rank, ranks = None, None, 1, 0  # without norms only the thin products inside the kernel need them
+    if has_thin or has_norm:
+        low_in, up, rank, ranks = kernel_inputs(low, nums_out=constants.nums_qkv, has_thin=has_thin)
+    low_grad_TM = torch.empty_like(low.low_TM) if has_thin else None
     projected_T = torch.empty_like(rstd_T)
     grad8 = empty_fp8(grad_TN) if constants.to_fp8 else None
-    _rope_backward[(num_rows // ROWS,)](
-        grad_TN, kept_TN, rstd_T, low.low_TM, low.matrix, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE,
+    _rope_backward.launch(
+        grad_TN, kept_TN, rstd_T, low_in, up, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE,
         low_grad_TM, projected_T, *parts(grad8),
         constants.scaling, constants.eps,
-        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=rank_block(rank),
-        BT=ROWS, BN=block(grad_TN.shape[1], most=128),
-        HAS_BIAS=inputs.bias_N is not None, HAS_NORM=inputs.norms_2D is not None, TO_FP8=constants.to_fp8,
-        num_warps=2, num_stages=3,
+        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=ranks,
+        HAS_BIAS=inputs.bias_N is not None, HAS_NORM=has_norm, TO_FP8=constants.to_fp8,
+        grid=lambda tile: (num_rows // tile.rows,),
+        sizes=lambda tile: {"BT": tile.rows, "BN": block(num_columns, most=tile.columns)},
     )  # fmt: skip
+    if low_grad_TM is None:
+        low_grad_TM = low_of_gradient(grad_TN, low.matrix, nums_out=constants.nums_qkv, scaling=constants.scaling)
     return grad8 or grad_TN, low_grad_TM, projected_T
 
 
@@ -73,22 +83,29 @@ def _head_values(
 ):  # fmt: skip
     """Both halves of a head before norm and rotation, each BT x E.
 
-    Shapes: base T x N; up (B) N x R; bias N; rstd, rows BT; low BT x P; head is a number.
+    Shapes: base T x N; up (B) N x R; bias N; rstd, rows BT; low BT x P; head is a number. If P is 0, low is a pointer
+    to low B^T, BT x N, and there is no up.
     """
     columns = head * D + tl.arange(0, D // 2)
-    ranks = tl.arange(0, P)
-    first = tl.load(base_ptr + rows[:, None] * N + columns[None, :]).to(tl.float32) * rstd[:, None]
-    second = tl.load(base_ptr + rows[:, None] * N + columns[None, :] + D // 2).to(tl.float32) * rstd[:, None]
-    at = columns[None, :] * R + ranks[:, None]
-    first = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), first, input_precision="ieee")
-    at += D // 2 * R
-    second = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), second, input_precision="ieee")
+    half_at = rows[:, None] * N + columns[None, :]
+    first = tl.load(base_ptr + half_at).to(tl.float32) * rstd[:, None]
+    second = tl.load(base_ptr + half_at + D // 2).to(tl.float32) * rstd[:, None]
+    if P > 0:
+        ranks = tl.arange(0, P)
+        at = columns[None, :] * R + ranks[:, None]
+        first = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), first, input_precision="ieee")
+        at += D // 2 * R
+        second = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), second, input_precision="ieee")
+    else:
+        first += tl.load(low + half_at).to(tl.float32)
+        second += tl.load(low + half_at + D // 2).to(tl.float32)
     if HAS_BIAS:
         first += tl.load(bias_ptr + columns).to(tl.float32)[None, :]
         second += tl.load(bias_ptr + columns + D // 2).to(tl.float32)[None, :]
     return first, second
 
 
+@fitted(tiles())
 @triton.jit
 def _rope_forward(
     base_ptr, rstd_ptr, low_ptr, up_ptr, bias_ptr, norm_ptr, cos_ptr, sin_ptr, out_ptr,
@@ -97,15 +114,19 @@ def _rope_forward(
     HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr,
 ):  # fmt: skip
     """BT rows of one head. Shapes: base, out T x N; rstd T; low T x M, M = 3R; up (B) N x R; bias N; norm 2 x D;
-    cos, sin T x E.
+    cos, sin T x E. If P is 0, low is T x N and there is no up.
     """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     first_row = tl.program_id(0).to(tl.int64) * BT
     head = tl.program_id(1)
     projection = (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS).to(tl.int32)
-    rows, half, ranks = tl.arange(0, BT), tl.arange(0, D // 2), tl.arange(0, P)
-    low_ptr += first_row * 3 * R + projection * R
-    low = tl.load(low_ptr + rows[:, None] * 3 * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
+    rows, half = tl.arange(0, BT), tl.arange(0, D // 2)
+    if P > 0:
+        ranks = tl.arange(0, P)
+        low_ptr += first_row * 3 * R + projection * R
+        low = tl.load(low_ptr + rows[:, None] * 3 * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
+    else:
+        low = low_ptr + first_row * N
     rstd = tl.load(rstd_ptr + first_row + rows)
     base_ptr += first_row * N
     first, second = _head_values(base_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, R, P, HAS_BIAS)
@@ -123,6 +144,7 @@ def _rope_forward(
     tl.store(out_ptr + D // 2, second.to(out_ptr.dtype.element_ty))
 
 
+@fitted(tiles(), num_warps=2)
 @triton.jit
 def _rope_backward(
     grad_ptr, kept_ptr, rstd_ptr, low_ptr, up_ptr, bias_ptr, norm_ptr, cos_ptr, sin_ptr,
@@ -132,11 +154,11 @@ def _rope_backward(
     BT: tl.constexpr, BN: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
     """BT rows of all heads. Shapes: grad, kept, grad8 T x N; rstd, projected, scale T; low, low_grad T x M, M = 3R;
-    up (B) N x R; bias N; norm 2 x D; cos, sin T x E.
+    up (B) N x R; bias N; norm 2 x D; cos, sin T x E. If P is 0, low is T x N, and there is no up and low_grad.
     """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
     first_row = tl.program_id(0).to(tl.int64) * BT
-    rows, half, ranks = tl.arange(0, BT), tl.arange(0, D // 2), tl.arange(0, P)
+    rows, half = tl.arange(0, BT), tl.arange(0, D // 2)
     dtype = grad_ptr.dtype.element_ty
     grad_ptr += first_row * N
     kept_ptr += first_row * N
@@ -148,9 +170,13 @@ def _rope_backward(
     for projection in tl.static_range(3):
         begin = 0 if projection == 0 else HEADS + (projection - 1) * KV_HEADS
         end = HEADS + projection * KV_HEADS
-        total = tl.zeros([BT, P], tl.float32)
-        low_at = first_row * 3 * R + rows[:, None] * 3 * R + projection * R + ranks[None, :]
-        low = tl.load(low_ptr + low_at, mask=ranks[None, :] < R, other=0.0)
+        if P > 0:
+            ranks = tl.arange(0, P)
+            total = tl.zeros([BT, P], tl.float32)
+            low_at = first_row * 3 * R + rows[:, None] * 3 * R + projection * R + ranks[None, :]
+            low = tl.load(low_ptr + low_at, mask=ranks[None, :] < R, other=0.0)
+        elif HAS_NORM:
+            low = low_ptr + first_row * N
         for head in range(begin, end):
             head_at = rows[:, None] * N + head * D + half[None, :]
             first = tl.load(grad_ptr + head_at).to(tl.float32)
@@ -180,12 +206,14 @@ def _rope_backward(
             tl.store(grad_ptr + head_at + D // 2, second.to(dtype))
             if TO_FP8:
                 largest = tl.maximum(largest, tl.maximum(tl.max(tl.abs(first), 1), tl.max(tl.abs(second), 1)))
-            up_at = (head * D + half)[:, None] * R + ranks[None, :]
-            up = tl.load(up_ptr + up_at, mask=ranks[None, :] < R, other=0.0)
-            total = tl.dot(first.to(dtype), up, total, input_precision="ieee")
-            up = tl.load(up_ptr + up_at + D // 2 * R, mask=ranks[None, :] < R, other=0.0)
-            total = tl.dot(second.to(dtype), up, total, input_precision="ieee")
-        tl.store(low_grad_ptr + low_at, (total * scaling).to(dtype), mask=ranks[None, :] < R)
+            if P > 0:
+                up_at = (head * D + half)[:, None] * R + ranks[None, :]
+                up = tl.load(up_ptr + up_at, mask=ranks[None, :] < R, other=0.0)
+                total = tl.dot(first.to(dtype), up, total, input_precision="ieee")
+                up = tl.load(up_ptr + up_at + D // 2 * R, mask=ranks[None, :] < R, other=0.0)
+                total = tl.dot(second.to(dtype), up, total, input_precision="ieee")
+        if P > 0:
+            tl.store(low_grad_ptr + low_at, (total * scaling).to(dtype), mask=ranks[None, :] < R)
     tl.store(projected_ptr + first_row + rows, projected)
     if TO_FP8:
         write_fp8(grad_ptr, grad8_ptr + first_row * N, scale_ptr + first_row, largest, rows, N, BN)

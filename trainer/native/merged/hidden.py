@@ -19,7 +19,7 @@ from trainer.native import reference
 from trainer.native.batch import Batch
 from trainer.native.families import FAMILIES
 from trainer.native.kernels.records import LayerConstants
-from trainer.native.kernels.sizes import ATTENTION_BLOCK
+from trainer.native.kernels.sizes import ATTENTION_BLOCK, capability_of, why_no_kernels
 from trainer.native.merged.base import MergedBase
 from trainer.native.merged.layer import Matrices, after_attention, before_attention
 from trainer.native.shape import Rope, Shape
@@ -102,8 +102,8 @@ def max_blocks(num_tokens: int) -> int:
 
 def _attention(batch: Batch, shape: Shape) -> Attention:
     """Attention for a batch that is not captured."""
-    has_some = has_kernels(shape.head_dim, batch.ids_T.device)
-    return kernel_attention(shape) if has_some else plain_attention(batch, shape)
+    why_not = why_no_kernels(capability_of(batch.ids_T.device), head_dim=shape.head_dim)
+    return plain_attention(batch, shape) if why_not else kernel_attention(shape)
 
 
 def plain_attention(batch: Batch, shape: Shape) -> Attention:
@@ -117,12 +117,6 @@ def plain_attention(batch: Batch, shape: Shape) -> Attention:
     return plain
 
 
-def has_kernels(head_dim: int, device: torch.device) -> bool:
-    """Whether the kernels of attention run on this device for heads of this many columns."""
-    is_able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return is_able and head_dim in (32, 64, 128, 256)
-
-
 def is_merged(config: PretrainedConfig, device: torch.device) -> bool:
     """Whether a base of this configuration is trained merged on this device. Then a step costs the same at any rank.
 
@@ -133,12 +127,14 @@ def is_merged(config: PretrainedConfig, device: torch.device) -> bool:
     hidden, heads, kv_heads = config.hidden_size, config.num_attention_heads, config.num_key_value_heads
     head_dim = getattr(config, "head_dim", None) or hidden // heads
     values = hidden * (head_dim * (2 * heads + 2 * kv_heads) + 3 * config.intermediate_size)
-    return values * config.num_hidden_layers <= _MOST_VALUES and has_kernels(head_dim, device)
+    if values * config.num_hidden_layers > _MOST_VALUES:
+        return False
+    return why_no_kernels(capability_of(device), head_dim=head_dim) is None
 
 
 def kernel_attention(shape: Shape) -> Attention:
     """Attention by the kernels, over the documents of the table of blocks."""
-    return lambda qkv_TN, blocks_B3: _KernelAttention.apply(qkv_TN, blocks_B3, shape)
+    return lambda qkv_TN, blocks_B3: _KernelAttention.apply(qkv_TN, blocks_B3, _constants(shape))
 
 
 class _CopiedGradient(torch.autograd.Function):
@@ -157,11 +153,11 @@ class _CopiedGradient(torch.autograd.Function):
 
 class _KernelAttention(torch.autograd.Function):  # its ctx takes any attribute
     @staticmethod
-    def forward(ctx: Any, qkv_TN: Tensor, blocks_B3: Tensor, shape: Shape) -> Tensor:
+    def forward(ctx: Any, qkv_TN: Tensor, blocks_B3: Tensor, constants: LayerConstants) -> Tensor:
         """T x Q."""
         from trainer.native.kernels import attention  # Triton is loaded only where it runs
 
-        ctx.constants = _constants(shape)
+        ctx.constants = constants
         attended = attention.attention_forward(qkv_TN, blocks_B3, constants=ctx.constants)
         ctx.save_for_backward(qkv_TN, blocks_B3, attended.mixed_TQ, attended.lse_HT)
         return attended.mixed_TQ
@@ -182,4 +178,6 @@ class _KernelAttention(torch.autograd.Function):  # its ctx takes any attribute
 
 def _constants(shape: Shape) -> LayerConstants:
     """Without LoRA, which is in the matrices."""
-    return LayerConstants(shape.heads, shape.kv_heads, shape.head_dim, shape.eps, scaling=0.0, to_fp8=False)
+    return LayerConstants(
+        shape.heads, shape.kv_heads, shape.head_dim, shape.eps, scaling=0.0, to_fp8=False, has_thin=False
+    )

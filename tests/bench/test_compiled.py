@@ -1,0 +1,56 @@
+"""Kernels compiled for GPUs that are not there fit into the shared memory of these."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+from bench.train.absent import SHARED_BYTES, absent_gpu, launch_layer
+from bench.train.compiled import BASES, RANKS, compiled, main
+from trainer.native.kernels.fitted import DoesNotFitError
+
+LAYER_KERNELS = 12
+COMPILED = [capability for capability in SHARED_BYTES if capability >= (8, 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", COMPILED)
+def test_a_random_base_and_rank_fits_on_every_gpu(capability: tuple[int, int]) -> None:
+    """The whole table is `python -m bench.train.compiled`."""
+    draw = random.Random(str(capability))
+    base = draw.choice([name for name, shape in BASES.items() if shape.head_dim <= 128])  # larger heads compile longer
+    row = compiled(base, rank=draw.choice(RANKS), capability=capability, to_fp8=capability >= (9, 0))
+    assert row["falls_back"] is None
+    assert len({kernel for kernel, *_ in row["kernels"]}) >= LAYER_KERNELS - 1
+    assert max(taken for _, taken, _ in row["kernels"]) <= SHARED_BYTES[capability]
+
+
+@pytest.mark.slow
+def test_kernels_that_do_not_fit_take_smaller_tiles_and_the_others_keep_theirs() -> None:
+    columns = {}
+    for capability in ((8, 0), (8, 9)):
+        kernels = compiled("SmolLM2-135M", rank=64, capability=capability)["kernels"]
+        columns[capability] = [tile["BF"] for kernel, _, tile in kernels if kernel == "_swiglu_forward"]
+    assert columns == {(8, 0): [128], (8, 9): [64]}
+
+
+@pytest.mark.slow
+def test_a_gpu_without_room_gets_one_line_and_no_launch() -> None:
+    with (
+        absent_gpu((8, 0), shared_bytes=2_048) as gpu,
+        pytest.raises(DoesNotFitError, match=r"^_rows_forward takes [\d,]+ bytes .* this GPU has 2,048$"),
+    ):
+        launch_layer(BASES["SmolLM2-135M"], rank=16, dtype=torch.bfloat16, to_fp8=False)
+    assert gpu.launches == []
+
+
+def test_what_triton_would_compile_badly_falls_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "table.json"
+    main(["--capability", "7.5", "--base", "SmolLM2-135M", "--out", str(out)])
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["rank"] for row in rows] == list(RANKS)
+    assert {row["falls_back"] for row in rows} == {"they need a GPU of compute capability 8.0, this has 7.5"}
+    assert "7.5, SmolLM2-135M: without kernels: they need a GPU" in capsys.readouterr().out
