@@ -256,7 +256,7 @@ def _native(model: PeftModel, config: TrainConfig, *, recipe: Recipe, device: to
 
 
 def _merged(model: PeftModel, config: TrainConfig, *, recipe: Recipe) -> NativeEngine | None:
-    """None where memory does not suffice."""
+    """None where memory does not suffice, or where the step cannot be compiled."""
     most = config.tokens_per_batch or recipe.tokens_per_step
     try:
         native, tokens = capture(build_merged(model), max_length=recipe.max_length, most=most)

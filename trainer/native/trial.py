@@ -21,6 +21,8 @@ _CAPTURED_TOKENS: Final = 65_536  # at most: each size that is tried is compiled
 
 _LARGEST_DISTANCE: Final = 0.5  # of kernels to plain PyTorch, as a share; rounding gives 0.02 in 16 bit, 0.2 in FP8
 
+_LONGEST_LINE: Final = 200  # characters of an error of Triton
+
 # From tokens at once and number of recomputed layers to the bytes that a pass takes; None where memory ran out.
 Measure = Callable[[int, int], int | None]
 
@@ -44,23 +46,24 @@ def with_kernels_that_work(native: NativeModel) -> NativeModel:
 
 def _kernel_problem(native: NativeModel, plain: NativeModel) -> str | None:
     """What is wrong with the kernels of the first layer and of the loss, in one line."""
+    expected = _small_pass(plain)
     try:
-        found, expected = _small_pass(native), _small_pass(plain)
+        found = _small_pass(native)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # noqa: BLE001  # Triton, its compilers and its launcher share no type of errors
-        line = next(iter(str(error).strip().splitlines()), "")
-        return f"they fail on this GPU ({type(error).__name__}: {line[:200]})"
-    distances = torch.stack(
-        [
-            (one.double() - right.double()).norm() / right.double().norm()
-            for one, right in zip(found, expected, strict=True)
-        ]
-    )
-    largest = distances.max().item()
+        return f"they fail on this GPU ({_line(error)})"
+    pairs = [(one.double(), right.double()) for one, right in zip(found, expected, strict=True)]
+    largest = torch.stack([(one - right).norm() / right.norm() for one, right in pairs]).max().item()
     if not largest <= _LARGEST_DISTANCE:  # also where it is no number
         return f"on this GPU they are {largest:.2g} of its size away from plain PyTorch, expected {_LARGEST_DISTANCE}"
     return None
+
+
+def _line(error: Exception) -> str:
+    """The kind of an error and the first line of its text, cut."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text[:_LONGEST_LINE]}"
 
 
 def _small_pass(native: NativeModel) -> list[Tensor]:
@@ -75,7 +78,7 @@ def _small_pass(native: NativeModel) -> list[Tensor]:
     def random(like: Tensor, *shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(like)
 
-    x_TC = random(native.embedding_VC, len(batch.ids_T), native.shape.hidden).requires_grad_()
+    x_TC = (0.1 * random(native.embedding_VC, len(batch.ids_T), native.shape.hidden)).requires_grad_()
     values_P = (0.05 * random(native.adapter_LP, native.layout.num_values)).requires_grad_()
     y_TC = native.layer_function(x_TC, values_P, native.layers[0], make_tables(batch, native.rope))
     grad_x_TC, grad_P = torch.autograd.grad(y_TC, (x_TC, values_P), random(x_TC, *x_TC.shape))
@@ -121,7 +124,7 @@ def fit_to_memory(native: NativeModel, *, max_length: int, most: int) -> tuple[N
 def capture(native: NativeModel, *, max_length: int, most: int) -> tuple[NativeModel, int]:
     """The merged model, captured for batches of the most tokens that fit, in whole packs, and those tokens.
 
-    UserError where not even one pack fits.
+    UserError where not even one pack fits, or where the step cannot be compiled.
     """
     packs = max(1, min(most, _CAPTURED_TOKENS) // max_length)
     while packs:
@@ -142,6 +145,8 @@ def _captured(native: NativeModel, *, max_length: int, tokens: int) -> NativeMod
         captured.loss(make_batch(examples, max_tokens=tokens, sizes=1)).backward()
     except torch.OutOfMemoryError:
         return None
+    except Exception as error:  # compilers share no type of errors
+        raise UserError(f"a step with the adapter merged cannot be captured ({_line(error)})") from error
     finally:
         native.adapter_LP.grad = None
     return captured

@@ -53,7 +53,9 @@ FAMILIES: Final[dict[str, Callable[[], PreTrainedModel]]] = {
     "llama3-rope": lambda: LlamaForCausalLM(LlamaConfig(**_SIZES, rope_parameters=_LLAMA3_ROPE)),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**_SIZES, sliding_window=None)),
     "qwen2-bias": lambda: Qwen2ForCausalLM(Qwen2Config(**_SIZES)),
+    "qwen2-heads-of-48": lambda: Qwen2ForCausalLM(Qwen2Config(**_SIZES | {"head_dim": 48})),
     "qwen3-norms": lambda: Qwen3ForCausalLM(Qwen3Config(**_SIZES)),
+    "qwen3-heads-of-48": lambda: Qwen3ForCausalLM(Qwen3Config(**_SIZES | {"head_dim": 48})),
     "qwen3-yarn": lambda: Qwen3ForCausalLM(Qwen3Config(**_SIZES, rope_parameters=_YARN_ROPE)),
 }
 

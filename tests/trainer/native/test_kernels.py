@@ -21,7 +21,8 @@ from trainer.native.reference import reference_layer
 pytest.importorskip("triton")
 from tests.trainer.native.interpreted import mend_interpreter
 from trainer.native.fused import fused_layer
-from trainer.native.kernels import attention, entropy, low, mlp, rope, rows, sizes
+from trainer.native.kernels import entropy, low, mlp, rope, rows, sizes
+from trainer.native.kernels.attention import backward, forward
 from trainer.native.kernels.fitted import FittedKernel
 
 HAS_GPU = torch.cuda.is_available()
@@ -53,7 +54,9 @@ def worst_cosine(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 
 @runs_kernels
-@pytest.mark.parametrize("family", ["llama", "llama-one-kv-head", "qwen2-bias", "qwen3-norms"])
+@pytest.mark.parametrize(
+    "family", ["llama", "llama-one-kv-head", "qwen2-bias", "qwen3-norms", "qwen2-heads-of-48", "qwen3-heads-of-48"]
+)
 def test_fused_layer_is_the_plain_layer(family: str) -> None:
     model = make_peft_model(family).to(DEVICE)
     lengths = [[17, 70, 5, 150]]
@@ -94,7 +97,7 @@ def test_fused_layer_takes_high_ranks_in_fp8(rank: int, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("index", [-1, -2])
 def test_small_tiles_compute_the_same(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of GPUs with little shared memory."""
-    found = [each for module in (attention, low, mlp, rope, rows) for each in vars(module).values()]
+    found = [each for module in (forward, backward, low, mlp, rope, rows) for each in vars(module).values()]
     kernels = [each for each in found if isinstance(each, FittedKernel)]
     assert len(kernels) == 12
     for kernel in kernels:
@@ -127,7 +130,7 @@ def test_fused_layer_in_bfloat16_is_as_near_to_float32_as_the_plain_one(family: 
 
 
 @runs_kernels
-@pytest.mark.parametrize("family", ["llama", "llama-one-kv-head"])
+@pytest.mark.parametrize("family", ["llama", "llama-one-kv-head", "qwen3-heads-of-48"])
 def test_attention_of_a_merged_layer_is_the_plain_one_also_with_empty_blocks(family: str) -> None:
     """Empty blocks fill the table of a captured step: they begin and end at token 0."""
     native = build_native(make_peft_model(family).to(DEVICE), precision="bf16", layer_function=reference_layer)

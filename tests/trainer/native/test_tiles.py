@@ -24,8 +24,9 @@ from trainer.native.reference import reference_layer
         (None, {}, "there is no GPU"),
         ((7, 5), {}, "they need a GPU of compute capability 8.0, this has 7.5"),
         ((8, 0), {"columns": (576, 1_000)}, "they need sizes that 32 divides, this base has 1000"),
-        ((12, 0), {"head_dim": 512}, "they need heads of 32, 64, 128, 256 columns, this base has 512"),
-        ((9, 0), {"columns": (576, 1_536)}, None),
+        ((12, 0), {"head_dim": 512}, "they need heads of up to 256 columns that 16 divides, this base has 512"),
+        ((12, 0), {"head_dim": 72}, "they need heads of up to 256 columns that 16 divides, this base has 72"),
+        ((9, 0), {"columns": (576, 1_536), "head_dim": 96}, None),
     ],
 )
 def test_what_cannot_be_served_has_a_reason_in_one_line(

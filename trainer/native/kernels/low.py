@@ -92,11 +92,12 @@ def _add_low(
     rows = tl.arange(0, BT)
     columns = tl.program_id(1) * BN + tl.arange(0, BN)
     at = first * N + rows[:, None] * N + columns[None, :]
-    total = tl.load(x_ptr + at).to(tl.float32) + tl.load(base_ptr + at).to(tl.float32) * unscale
     if P > 0:
         ranks = tl.arange(0, P)
         low = tl.load(low_ptr + first * R + rows[:, None] * R + ranks[None, :], mask=ranks[None, :] < R, other=0.0)
         up = tl.load(up_ptr + columns[None, :] * R + ranks[:, None], mask=ranks[:, None] < R, other=0.0)
+    total = tl.load(x_ptr + at).to(tl.float32) + tl.load(base_ptr + at).to(tl.float32) * unscale
+    if P > 0:
         total = tl.dot(low, up, total, input_precision="ieee")
     else:
         total += tl.load(low_ptr + at).to(tl.float32)

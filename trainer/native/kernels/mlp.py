@@ -5,10 +5,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from trainer.native.kernels.columns import write_fp8
 from trainer.native.kernels.fitted import fitted
 from trainer.native.kernels.records import LayerConstants, LowRank
 from trainer.native.kernels.rounding import Fp8Matrix, empty_fp8, parts
-from trainer.native.kernels.rows import write_fp8
 from trainer.native.kernels.sizes import block, tiles
 from trainer.native.kernels.thin import kernel_inputs, kernel_inputs_backward, low_of, low_of_gradient
 
@@ -165,15 +165,16 @@ def _swiglu_backward(
     projected = tl.zeros([BT], tl.float32)
     for start in range(0, F, BF):
         columns = start + tl.arange(0, BF)
-        grad_at = rows[:, None] * F + columns[None, :]
-        grad = tl.load(grad_ptr + grad_at).to(tl.float32)
         if P > 0:
             gate, up, gate_up, up_up = _gate_and_up(base_ptr, up_ptr, rstd, low_gate, low_up, rows, columns, F, R, P)
             down = tl.load(down_ptr + ranks[:, None] * F + columns[None, :], mask=ranks[:, None] < R, other=0.0)
-            grad = tl.dot(low_grad, down, grad, input_precision="ieee")
         else:
             gate, up = _whole_gate_and_up(base_ptr, low_ptr + first * 2 * F, rstd, rows, columns, F)
-            grad += tl.load(low_grad_ptr + first * F + grad_at).to(tl.float32)
+        grad = tl.load(grad_ptr + rows[:, None] * F + columns[None, :]).to(tl.float32)
+        if P > 0:
+            grad = tl.dot(low_grad, down, grad, input_precision="ieee")
+        else:
+            grad += tl.load(low_grad_ptr + first * F + rows[:, None] * F + columns[None, :]).to(tl.float32)
         sigmoid = tl.sigmoid(gate)
         slope = gate * (1.0 - sigmoid)
         grad_silu = grad * up * sigmoid

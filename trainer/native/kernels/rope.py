@@ -7,11 +7,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from trainer.native.kernels.columns import load_columns, mask_of, store_columns, write_fp8
 from trainer.native.kernels.fitted import fitted
 from trainer.native.kernels.records import LayerConstants, LowRank
 from trainer.native.kernels.rounding import Fp8Matrix, empty_fp8, parts
-from trainer.native.kernels.rows import write_fp8
-from trainer.native.kernels.sizes import block, tiles
+from trainer.native.kernels.sizes import block, head_block, tiles
 from trainer.native.kernels.thin import kernel_inputs, low_of_gradient
 
 
@@ -38,7 +38,8 @@ def rope_forward(
     _rope_forward.launch(
         base_TN, rstd_T, low_in, up, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE, out_TN,
         constants.eps,
-        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=ranks,
+        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, DP=head_block(constants.head_dim),
+        R=rank, P=ranks,
         HAS_BIAS=inputs.bias_N is not None, HAS_NORM=inputs.norms_2D is not None,
         grid=lambda tile: (num_rows // tile.rows, num_heads),
         sizes=lambda tile: {"BT": tile.rows},
@@ -66,7 +67,8 @@ def rope_backward(
         grad_TN, kept_TN, rstd_T, low_in, up, inputs.bias_N, inputs.norms_2D, inputs.cos_TE, inputs.sin_TE,
         low_grad_TM, projected_T, *parts(grad8),
         constants.scaling, constants.eps,
-        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, R=rank, P=ranks,
+        HEADS=constants.heads, KV_HEADS=constants.kv_heads, D=constants.head_dim, DP=head_block(constants.head_dim),
+        R=rank, P=ranks,
         HAS_BIAS=inputs.bias_N is not None, HAS_NORM=has_norm, TO_FP8=constants.to_fp8,
         grid=lambda tile: (num_rows // tile.rows,),
         sizes=lambda tile: {"BT": tile.rows, "BN": block(num_columns, most=tile.columns)},
@@ -77,31 +79,44 @@ def rope_backward(
 
 
 @triton.jit
+def _load_line(pointers, half, E: tl.constexpr, EP: tl.constexpr):
+    """The same values for all rows, 1 x EP, float32, with 0 from column E on."""
+    values = tl.load(pointers) if E == EP else tl.load(pointers, mask=half < E, other=0.0)
+    return values.to(tl.float32)[None, :]
+
+
+@triton.jit
 def _head_values(
     base_ptr, up_ptr, bias_ptr, rstd, low, rows, head,
-    N: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, HAS_BIAS: tl.constexpr,
+    N: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, R: tl.constexpr, P: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
     """Both halves of a head before norm and rotation, each BT x E.
 
     Shapes: base T x N; up (B) N x R; bias N; rstd, rows BT; low BT x P; head is a number. If P is 0, low is a pointer
     to low B^T, BT x N, and there is no up.
     """
-    columns = head * D + tl.arange(0, D // 2)
-    half_at = rows[:, None] * N + columns[None, :]
-    first = tl.load(base_ptr + half_at).to(tl.float32) * rstd[:, None]
-    second = tl.load(base_ptr + half_at + D // 2).to(tl.float32) * rstd[:, None]
+    E: tl.constexpr = D // 2
+    EP: tl.constexpr = DP // 2
+    half = tl.arange(0, EP)
+    columns = head * D + half
+    first = load_columns(base_ptr + rows[:, None] * N + columns[None, :], half, E, EP).to(tl.float32) * rstd[:, None]
+    second = (
+        load_columns(base_ptr + rows[:, None] * N + columns[None, :] + E, half, E, EP).to(tl.float32) * rstd[:, None]
+    )
     if P > 0:
         ranks = tl.arange(0, P)
         at = columns[None, :] * R + ranks[:, None]
-        first = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), first, input_precision="ieee")
-        at += D // 2 * R
-        second = tl.dot(low, tl.load(up_ptr + at, mask=ranks[:, None] < R, other=0.0), second, input_precision="ieee")
+        up_there = mask_of(ranks < R, half, E, EP)
+        first = tl.dot(low, tl.load(up_ptr + at, mask=up_there, other=0.0), first, input_precision="ieee")
+        at += E * R
+        second = tl.dot(low, tl.load(up_ptr + at, mask=up_there, other=0.0), second, input_precision="ieee")
     else:
-        first += tl.load(low + half_at).to(tl.float32)
-        second += tl.load(low + half_at + D // 2).to(tl.float32)
+        low += rows[:, None] * N + columns[None, :]
+        first += load_columns(low, half, E, EP).to(tl.float32)
+        second += load_columns(low + E, half, E, EP).to(tl.float32)
     if HAS_BIAS:
-        first += tl.load(bias_ptr + columns).to(tl.float32)[None, :]
-        second += tl.load(bias_ptr + columns + D // 2).to(tl.float32)[None, :]
+        first += _load_line(bias_ptr + columns, half, E, EP)
+        second += _load_line(bias_ptr + columns + E, half, E, EP)
     return first, second
 
 
@@ -110,17 +125,19 @@ def _head_values(
 def _rope_forward(
     base_ptr, rstd_ptr, low_ptr, up_ptr, bias_ptr, norm_ptr, cos_ptr, sin_ptr, out_ptr,
     eps,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr, BT: tl.constexpr,
-    HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, R: tl.constexpr, P: tl.constexpr,
+    BT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr,
 ):  # fmt: skip
     """BT rows of one head. Shapes: base, out T x N; rstd T; low T x M, M = 3R; up (B) N x R; bias N; norm 2 x D;
     cos, sin T x E. If P is 0, low is T x N and there is no up.
     """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    E: tl.constexpr = D // 2
+    EP: tl.constexpr = DP // 2
     first_row = tl.program_id(0).to(tl.int64) * BT
     head = tl.program_id(1)
     projection = (head >= HEADS).to(tl.int32) + (head >= HEADS + KV_HEADS).to(tl.int32)
-    rows, half = tl.arange(0, BT), tl.arange(0, D // 2)
+    rows, half = tl.arange(0, BT), tl.arange(0, EP)
     if P > 0:
         ranks = tl.arange(0, P)
         low_ptr += first_row * 3 * R + projection * R
@@ -129,19 +146,19 @@ def _rope_forward(
         low = low_ptr + first_row * N
     rstd = tl.load(rstd_ptr + first_row + rows)
     base_ptr += first_row * N
-    first, second = _head_values(base_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, R, P, HAS_BIAS)
+    first, second = _head_values(base_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, DP, R, P, HAS_BIAS)
     if projection < 2:
         if HAS_NORM:
             head_rstd = 1.0 / tl.sqrt((tl.sum(first * first, 1) + tl.sum(second * second, 1)) / D + eps)
             norm_ptr += projection * D
-            first *= head_rstd[:, None] * tl.load(norm_ptr + half).to(tl.float32)[None, :]
-            second *= head_rstd[:, None] * tl.load(norm_ptr + half + D // 2).to(tl.float32)[None, :]
-        at = (first_row + rows)[:, None] * (D // 2) + half[None, :]
-        cos, sin = tl.load(cos_ptr + at), tl.load(sin_ptr + at)
+            first *= head_rstd[:, None] * _load_line(norm_ptr + half, half, E, EP)
+            second *= head_rstd[:, None] * _load_line(norm_ptr + half + E, half, E, EP)
+        at = (first_row + rows)[:, None] * E + half[None, :]
+        cos, sin = load_columns(cos_ptr + at, half, E, EP), load_columns(sin_ptr + at, half, E, EP)
         first, second = first * cos - second * sin, second * cos + first * sin
     out_ptr += first_row * N + rows[:, None] * N + head * D + half[None, :]
-    tl.store(out_ptr, first.to(out_ptr.dtype.element_ty))
-    tl.store(out_ptr + D // 2, second.to(out_ptr.dtype.element_ty))
+    store_columns(out_ptr, first.to(out_ptr.dtype.element_ty), half, E, EP)
+    store_columns(out_ptr + E, second.to(out_ptr.dtype.element_ty), half, E, EP)
 
 
 @fitted(tiles(), num_warps=2)
@@ -150,21 +167,23 @@ def _rope_backward(
     grad_ptr, kept_ptr, rstd_ptr, low_ptr, up_ptr, bias_ptr, norm_ptr, cos_ptr, sin_ptr,
     low_grad_ptr, projected_ptr, grad8_ptr, scale_ptr,
     scaling, eps,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, R: tl.constexpr, P: tl.constexpr,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, R: tl.constexpr, P: tl.constexpr,
     BT: tl.constexpr, BN: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_NORM: tl.constexpr, TO_FP8: tl.constexpr,
 ):  # fmt: skip
     """BT rows of all heads. Shapes: grad, kept, grad8 T x N; rstd, projected, scale T; low, low_grad T x M, M = 3R;
     up (B) N x R; bias N; norm 2 x D; cos, sin T x E. If P is 0, low is T x N, and there is no up and low_grad.
     """
     N: tl.constexpr = (HEADS + 2 * KV_HEADS) * D
+    E: tl.constexpr = D // 2
+    EP: tl.constexpr = DP // 2
     first_row = tl.program_id(0).to(tl.int64) * BT
-    rows, half = tl.arange(0, BT), tl.arange(0, D // 2)
+    rows, half = tl.arange(0, BT), tl.arange(0, EP)
     dtype = grad_ptr.dtype.element_ty
     grad_ptr += first_row * N
     kept_ptr += first_row * N
     rstd = tl.load(rstd_ptr + first_row + rows)
-    at = (first_row + rows)[:, None] * (D // 2) + half[None, :]
-    cos, sin = tl.load(cos_ptr + at), tl.load(sin_ptr + at)
+    at = (first_row + rows)[:, None] * E + half[None, :]
+    cos, sin = load_columns(cos_ptr + at, half, E, EP), load_columns(sin_ptr + at, half, E, EP)
     largest = tl.zeros([BT], tl.float32)
     projected = tl.zeros([BT], tl.float32)
     for projection in tl.static_range(3):
@@ -179,38 +198,41 @@ def _rope_backward(
             low = low_ptr + first_row * N
         for head in range(begin, end):
             head_at = rows[:, None] * N + head * D + half[None, :]
-            first = tl.load(grad_ptr + head_at).to(tl.float32)
-            second = tl.load(grad_ptr + head_at + D // 2).to(tl.float32)
+            first = load_columns(grad_ptr + head_at, half, E, EP).to(tl.float32)
+            second = load_columns(grad_ptr + head_at + E, half, E, EP).to(tl.float32)
             if HAS_NORM:
-                y1, y2 = _head_values(kept_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, R, P, HAS_BIAS)
+                y1, y2 = _head_values(kept_ptr, up_ptr, bias_ptr, rstd, low, rows, head, N, D, DP, R, P, HAS_BIAS)
             else:
                 # Both are still rotated; a rotation leaves their dot product unchanged.
-                y1 = tl.load(kept_ptr + head_at).to(tl.float32)
-                y2 = tl.load(kept_ptr + head_at + D // 2).to(tl.float32)
+                y1 = load_columns(kept_ptr + head_at, half, E, EP).to(tl.float32)
+                y2 = load_columns(kept_ptr + head_at + E, half, E, EP).to(tl.float32)
                 projected += tl.sum(first * y1 + second * y2, 1)
             if projection < 2:
                 first, second = first * cos + second * sin, second * cos - first * sin
                 if HAS_NORM:
                     head_rstd = 1.0 / tl.sqrt((tl.sum(y1 * y1, 1) + tl.sum(y2 * y2, 1)) / D + eps)
-                    first *= tl.load(norm_ptr + projection * D + half).to(tl.float32)[None, :]
-                    second *= tl.load(norm_ptr + projection * D + half + D // 2).to(tl.float32)[None, :]
+                    first *= _load_line(norm_ptr + projection * D + half, half, E, EP)
+                    second *= _load_line(norm_ptr + projection * D + half + E, half, E, EP)
                     shrink = tl.sum(first * y1 + second * y2, 1) * head_rstd * head_rstd / D
                     first = (first - y1 * shrink[:, None]) * head_rstd[:, None]
                     second = (second - y2 * shrink[:, None]) * head_rstd[:, None]
             if HAS_NORM:
                 projected += tl.sum(first * y1 + second * y2, 1)
             if HAS_BIAS:  # `projected` is of the matrix product's output, which the bias is no part of
-                projected -= tl.sum(first * tl.load(bias_ptr + head * D + half).to(tl.float32)[None, :], 1)
-                projected -= tl.sum(second * tl.load(bias_ptr + head * D + half + D // 2).to(tl.float32)[None, :], 1)
-            tl.store(grad_ptr + head_at, first.to(dtype))
-            tl.store(grad_ptr + head_at + D // 2, second.to(dtype))
+                projected -= tl.sum(first * _load_line(bias_ptr + head * D + half, half, E, EP), 1)
+                projected -= tl.sum(second * _load_line(bias_ptr + head * D + half + E, half, E, EP), 1)
+            store_columns(grad_ptr + head_at, first.to(dtype), half, E, EP)
+            store_columns(grad_ptr + head_at + E, second.to(dtype), half, E, EP)
             if TO_FP8:
                 largest = tl.maximum(largest, tl.maximum(tl.max(tl.abs(first), 1), tl.max(tl.abs(second), 1)))
             if P > 0:
                 up_at = (head * D + half)[:, None] * R + ranks[None, :]
-                up = tl.load(up_ptr + up_at, mask=ranks[None, :] < R, other=0.0)
+                up_there = ranks[None, :] < R
+                if D < DP:
+                    up_there = up_there & (half < E)[:, None]
+                up = tl.load(up_ptr + up_at, mask=up_there, other=0.0)
                 total = tl.dot(first.to(dtype), up, total, input_precision="ieee")
-                up = tl.load(up_ptr + up_at + D // 2 * R, mask=ranks[None, :] < R, other=0.0)
+                up = tl.load(up_ptr + up_at + E * R, mask=up_there, other=0.0)
                 total = tl.dot(second.to(dtype), up, total, input_precision="ieee")
         if P > 0:
             tl.store(low_grad_ptr + low_at, (total * scaling).to(dtype), mask=ranks[None, :] < R)

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from trainer.native.kernels.columns import write_fp8
 from trainer.native.kernels.fitted import fitted
 from trainer.native.kernels.records import LayerConstants, LowRank, Normed
 from trainer.native.kernels.rounding import OFF_GRID, Fp8Matrix, empty_fp8, parts
@@ -168,9 +169,10 @@ def _rows_forward(
         at = rows[:, None] * N + columns[None, :]
         x = tl.load(x_ptr + at)
         if HAS_ADDEND:
-            total = x.to(tl.float32) + tl.load(base_ptr + first * N + at).to(tl.float32) * unscale
             if PR > 0:
                 up = tl.load(up_ptr + columns[None, :] * R + up_ranks[:, None], mask=up_ranks[:, None] < R, other=0.0)
+            total = x.to(tl.float32) + tl.load(base_ptr + first * N + at).to(tl.float32) * unscale
+            if PR > 0:
                 x = tl.dot(low_in, up, total, input_precision="ieee").to(dtype)
             else:
                 x = (total + tl.load(low_in_ptr + first * N + at).to(tl.float32)).to(dtype)
@@ -193,21 +195,6 @@ def _rows_forward(
         tl.store(low_ptr + low_at, (low * scaling).to(dtype), mask=ranks[None, :] < M)
     if TO_FP8:
         write_fp8(sum_ptr, x8_ptr + first * N, scale_ptr + first, largest, rows, N, BN)
-
-
-@triton.jit
-def write_fp8(from_ptr, to_ptr, scale_ptr, largest, rows, N: tl.constexpr, BN: tl.constexpr):
-    """Writes BT rows in FP8, and their scales. This program itself may have written `from`.
-
-    Shapes: from, to BT x N; scale, largest (the largest absolute value of each row), rows BT.
-    """
-    largest = tl.maximum(largest, 1e-30)
-    tl.store(scale_ptr + rows, largest / 448.0)
-    tl.debug_barrier()  # what this program's other threads wrote is read back below
-    for start in range(0, N, BN):
-        at = rows[:, None] * N + (start + tl.arange(0, BN))[None, :]
-        value = tl.load(from_ptr + at).to(tl.float32) * (448.0 / largest)[:, None]
-        tl.store(to_ptr + at, value.to(to_ptr.dtype.element_ty))
 
 
 @fitted(tiles())
@@ -239,9 +226,10 @@ def _norm_backward(
     for start in range(0, C, BC):
         columns = start + tl.arange(0, BC)
         at = rows[:, None] * C + columns[None, :]
-        grad = tl.load(grad_ptr + at).to(tl.float32)
         if P > 0:
             down = tl.load(down_ptr + ranks[:, None] * C + columns[None, :], mask=ranks[:, None] < M, other=0.0)
+        grad = tl.load(grad_ptr + at).to(tl.float32)
+        if P > 0:
             grad = tl.dot(low, down, grad, input_precision="ieee")
         else:
             grad += tl.load(low_ptr + first * C + at).to(tl.float32)

@@ -11,7 +11,8 @@ ROWS: Final = 64  # rows of a matrix that one program computes, at most
 ATTENTION_BLOCK: Final = 64  # tokens of one document that a program of attention computes, at most
 LARGEST_THIN_RANK: Final = 64  # LoRA's products are computed inside the kernels up to it, and above by cuBLAS
 
-_HEADS: Final = (32, 64, 128, 256)  # columns of a head
+_HEAD_MULTIPLE: Final = 16  # of a head's columns
+_LARGEST_HEAD: Final = 256
 _MULTIPLE: Final = 32  # of the columns of a base's matrices
 # Triton 3.6 compiles for 7.5 as well, but its products do not use the tensor cores there.
 _LEAST_CAPABILITY: Final = (8, 0)
@@ -48,6 +49,11 @@ def rank_block(rank: int) -> int:
     return max(LEAST_DOT, 1 << (rank - 1).bit_length())
 
 
+def head_block(head_dim: int) -> int:
+    """The power of two that holds a head's columns; half of it is a side of products, too."""
+    return max(2 * LEAST_DOT, 1 << (head_dim - 1).bit_length())
+
+
 def capability_of(device: torch.device) -> tuple[int, int] | None:
     """The compute capability of a GPU; None for a CPU."""
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else None
@@ -67,6 +73,8 @@ def why_no_kernels(capability: tuple[int, int] | None, *, head_dim: int, columns
         return "Triton is not installed"
     if odd := [num for num in columns if num % _MULTIPLE]:
         return f"they need sizes that {_MULTIPLE} divides, this base has {', '.join(map(str, odd))}"
-    if head_dim not in _HEADS:
-        return f"they need heads of {', '.join(map(str, _HEADS))} columns, this base has {head_dim}"
+    if head_dim % _HEAD_MULTIPLE or head_dim > _LARGEST_HEAD:
+        return (
+            f"they need heads of up to {_LARGEST_HEAD} columns that {_HEAD_MULTIPLE} divides, this base has {head_dim}"
+        )
     return None
