@@ -20,7 +20,7 @@ from spark_jobs.counts.records import ReadStatistics, sampling_rate
 from spark_jobs.counts.tokens import read_tokenizer
 from spark_jobs.input.fields import Part
 from spark_jobs.input.parts import estimate_bytes, plan_parts
-from spark_jobs.input.readers import read_part
+from spark_jobs.input.readers import documents_among, read_part
 from spark_jobs.rows import CleaningRules, rows_of_fields
 from spark_jobs.shards import (
     FINAL_SCHEMAS,
@@ -78,13 +78,14 @@ class Job:
 
 def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism: int) -> Job:
     """How the work is divided; the data set does not depend on it."""
-    input_bytes = estimate_bytes(sources)
+    input_bytes, options = estimate_bytes(sources), config.read_options()
+    documents = documents_among(sources, options=options)
     filesystem, path = storage.open_filesystem(config.output)
     return Job(
         # An absolute path: other processes have other working folders.
         config=replace(config, output=path) if storage.is_local(filesystem) else config,
         sources=sources,
-        parts=tuple(plan_parts(sources, parallelism=parallelism, options=config.read_options())),
+        parts=tuple(plan_parts(sources, parallelism=parallelism, options=options, documents=documents)),
         num_buckets=max(
             config.partitions or -(-input_bytes // INPUT_BYTES_PER_BUCKET),
             -(-input_bytes // MAX_INPUT_BYTES_PER_BUCKET),

@@ -18,6 +18,7 @@ from msgspec import UNSET
 from contract.columns import CONTENT, RAW_PREFIX_BYTES, TITLE, UID
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import replace_lone_surrogates
+from spark_jobs.input.encodings import guess_encoding
 from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.lines import Lines, iter_lines
 from spark_jobs.input.records.values import NotATextError, has_float, read_id, read_text, top_fields
@@ -149,6 +150,8 @@ def _parse_one(lines: Lines, position: int, names: FieldNames, notes: Counter[st
         return Unreadable("too_long")
     text = lines.line(position).removeprefix(_BOM)  # files with a mark that were put together have one inside
     if not is_utf8(text):
+        if guess_encoding(text) == "cp1252":
+            notes["cp1252"] += 1
         return Unreadable("not_utf8")
     if _is_plain(names):
         with suppress(msgspec.DecodeError, RecursionError):

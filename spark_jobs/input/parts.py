@@ -1,6 +1,6 @@
 """The parts of the input files that tasks read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from contract.manifest import Source
@@ -25,22 +25,25 @@ def estimate_bytes(sources: Sequence[Source]) -> int:
     )
 
 
-def plan_parts(sources: Sequence[Source], *, parallelism: int, options: ReadOptions) -> list[Part]:
+def plan_parts(
+    sources: Sequence[Source], *, parallelism: int, options: ReadOptions, documents: Collection[Source] = ()
+) -> list[Part]:
     """Parts that cover everything in every file once.
 
     Files that can be read from the middle make about six parts or more for each of `parallelism` tasks. Any other file
     is read from its start by every task that shares it. So it is decompressed several times, but no line is parsed and
-    cleaned twice, which costs far more.
+    cleaned twice, which costs far more. So are `documents`, which only their first bytes show to be no lines.
     """
     total = sum(source.bytes for source in sources)
     size = min(max(total // (6 * parallelism) + 1, MIN_RANGE_BYTES), MAX_RANGE_BYTES)
-    num_whole = sum(bool(source.bytes) and not can_seek(source, options) for source in sources)
+    whole = {source for source in sources if source in documents or not can_seek(source, options)}
+    num_whole = sum(bool(source.bytes) for source in whole)
     parts = []
     for number, source in enumerate(sources):
         kind = kind_of(source)
         if not source.bytes:
             continue
-        if can_seek(source, options):
+        if source not in whole:
             parts += [Part(number, start, min(start + size, source.bytes)) for start in range(0, source.bytes, size)]
         else:
             # A line reaches into the next block, so the blocks of a task must lie further apart than a line is long.

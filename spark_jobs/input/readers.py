@@ -1,6 +1,7 @@
 """The readers of all formats: a part of a file becomes fields."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import IO, Final, Protocol
 
@@ -15,8 +16,10 @@ from spark_jobs.input.formats import kind_of
 from spark_jobs.input.opening import open_source
 from spark_jobs.input.parquet import read_parquet
 from spark_jobs.input.parse import read_json_lines
-from spark_jobs.input.parts import can_seek
+from spark_jobs.input.parts import MAX_RANGE_BYTES, can_seek
 from spark_jobs.input.records.names import field_names_in
+
+_LOOKS_AT_ONCE: Final = 16
 
 
 def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[Fields]:
@@ -29,11 +32,25 @@ def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[F
     named = kind_of(source).format
     with open_source(source, encoding=options.encoding) as file:
         format = format_of(file) if named.is_document else named
-        if can_seek(source, options) and not (file.seekable() and format.can_seek):  # only its first bytes show this
+        is_range = part.every is None and can_seek(source, options)
+        if is_range and not (file.seekable() and format.can_seek):  # which only its first bytes show
             if part.start:
                 return  # the first part is the whole file
             part = replace(part, end=None)
         yield from READERS[format.name](file, part, path=source.path, options=options)
+
+
+def documents_among(sources: Sequence[Source], *, options: ReadOptions) -> list[Source]:
+    """The files of several ranges that look like lines by their names, but whose first bytes show another format."""
+
+    def is_other(source: Source) -> bool:
+        with open_source(source, encoding=options.encoding) as file:
+            return not (file.seekable() and format_of(file).can_seek)
+
+    likely = [source for source in sources if source.bytes > MAX_RANGE_BYTES and can_seek(source, options)]
+    likely = [source for source in likely if kind_of(source).format.is_document]
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:  # a store takes its time to answer
+        return [source for source, other in zip(likely, pool.map(is_other, likely), strict=True) if other]
 
 
 def field_names_of(source: Source, *, options: ReadOptions) -> list[str]:

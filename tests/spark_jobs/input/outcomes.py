@@ -8,7 +8,7 @@ from contract.reasons import KEPT, REASON_NAMES
 from spark_jobs.counts.records import merge_read
 from spark_jobs.input.fields import FieldNames, ReadOptions
 from spark_jobs.input.parts import plan_parts
-from spark_jobs.input.readers import read_part
+from spark_jobs.input.readers import documents_among, read_part
 from spark_jobs.input.source import list_sources
 from spark_jobs.rows import CleaningRules, rows_of_fields
 
@@ -37,8 +37,9 @@ def outcome_of(
     """Of a file, a folder or a glob, with these names of fields."""
     names, sources = FieldNames(uid=uid, title=title, content=content), list_sources(str(path))
     options = ReadOptions(names, max_line_bytes=MAX_LINE_BYTES, encoding=encoding)
+    documents = documents_among(sources, options=options)
     rows, statistics = [], []
-    for part in plan_parts(sources, parallelism=parallelism, options=options):
+    for part in plan_parts(sources, parallelism=parallelism, options=options, documents=documents):
         for fields in read_part(sources[part.source], part, options=options):
             batch, read = rows_of_fields(fields, source=part.source, rules=RULES)
             batch.validate(full=True)

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from contract.errors import UserError
 from contract.manifest import Source
 from contract.reasons import KEPT, REASON_NAMES
-from spark_jobs.input import parts
+from spark_jobs.input import parts, readers
 from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions
 from spark_jobs.input.formats import COMPRESSIONS, FORMATS, MAGIC_BYTES
 from spark_jobs.input.opening import ForwardStream
 from spark_jobs.input.parts import plan_parts
-from spark_jobs.input.readers import READERS, read_part
+from spark_jobs.input.readers import READERS, documents_among, read_part
 from spark_jobs.input.source import list_sources
 
 NAMES = FieldNames(uid="sku", title="name", content="text")
@@ -56,9 +56,10 @@ def rows_of(batches: list[Fields]) -> list[Row]:
 def read(path: Path, *, parallelism: int = 1, options: ReadOptions = OPTIONS) -> tuple[list[Row], list[int]]:
     """All rows that tasks of so many cores read of a file, and their offsets."""
     (source,) = list_sources(str(path))
+    documents = documents_among([source], options=options)
     batches = [
         fields
-        for part in plan_parts([source], parallelism=parallelism, options=options)
+        for part in plan_parts([source], parallelism=parallelism, options=options, documents=documents)
         for fields in read_part(source, part, options=options)
     ]
     return rows_of(batches), [offset for fields in batches for offset in fields.offsets.tolist()]
@@ -134,6 +135,7 @@ WRITERS: dict[str, Callable[[list[dict]], bytes]] = {
 def test_each_row_comes_out_once(name: str, parallelism: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MIN_RANGE_BYTES", 700)
     monkeypatch.setattr(parts, "MAX_RANGE_BYTES", 5_000)
+    monkeypatch.setattr(readers, "MAX_RANGE_BYTES", 5_000)
     monkeypatch.setattr(parts, "BLOCK_ROWS", 37)
     monkeypatch.setattr("spark_jobs.input.lines._OVERRUN_BYTES", 100)
     (tmp_path / name).write_bytes(WRITERS[name](ROWS))
@@ -142,6 +144,22 @@ def test_each_row_comes_out_once(name: str, parallelism: int, tmp_path: Path, mo
 
     assert sorted(rows) == sorted((row["sku"], row["name"], row["text"], "kept") for row in ROWS)
     assert len(set(offsets)) == len(ROWS)
+
+
+@pytest.mark.parametrize("name", ["array.json", "hits.json", "objects.json", "feed.txt"])
+def test_a_large_document_is_shared_by_tasks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MAX_RANGE_BYTES", 5_000)
+    monkeypatch.setattr(readers, "MAX_RANGE_BYTES", 5_000)
+    (tmp_path / name).write_bytes(WRITERS[name](ROWS))
+    (tmp_path / "lines.json").write_bytes(jsonl(ROWS))
+    document, lines = sorted(list_sources(str(tmp_path)), key=lambda source: source.path.endswith("lines.json"))
+    assert documents_among([document, lines], options=OPTIONS) == [document]
+    shares = [
+        sum(len(fields.offsets) for fields in read_part(document, part, options=OPTIONS))
+        for part in plan_parts([document], parallelism=3, options=OPTIONS, documents=[document])
+    ]
+    assert len(shares) == 3
+    assert all(200 < share < 500 for share in shares)
 
 
 @given(data=st.binary(max_size=300), moves=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=12))

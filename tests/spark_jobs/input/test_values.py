@@ -178,6 +178,15 @@ def test_what_python_does_not_print_is_no_record(text: str, tmp_path: Path) -> N
     assert set(outcome(text + '\n{"title": "a", "content": "b"}', tmp_path).rejected) <= {"not_json", "not_a_record"}
 
 
+def test_lines_in_cp1252_are_named_and_read_when_asked_for(tmp_path: Path) -> None:
+    lines = '{"title": "Caf\u00e9 da manhã", "content": "Pão, 5 €"}\n{"title": "A", "content": "b"}\n'
+    (tmp_path / "a.json").write_bytes(lines.encode("cp1252"))
+    found = outcome_of(tmp_path / "a.json")
+    assert (found.rejected, found.notes, len(found.records)) == ({"not_utf8": 1}, {"cp1252": 1}, 1)
+    asked = outcome_of(tmp_path / "a.json", encoding="cp1252")
+    assert [title for _, title, _ in asked.records] == ["Café da manhã", "A"]
+
+
 def test_words_for_nothing_are_found_whatever_their_place_in_a_slice() -> None:
     texts = pa.array(["x", "NULL", None, " n/a ", "", "Nothing", "NULLs", "x" * 100]).slice(1)
     found, count = without_no_values(texts)
