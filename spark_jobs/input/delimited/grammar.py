@@ -68,9 +68,10 @@ class Grammar:
         return body.end()
 
     def undoubled(self, text: bytes) -> bytes:
-        """The text that stands between quotation marks."""
-        quote = self.dialect.quote or b""
-        return text.replace(quote * 2, quote) if quote else text
+        """The text that stands between quotation marks; only there, an escape is escaped as well."""
+        quote, escape = self.dialect.quote or b"", self.dialect.escape
+        text = text.replace(quote * 2, quote) if quote else text
+        return text.replace(escape * 2, escape) if escape else text
 
     def plain_values(self, line: bytes) -> list[bytes]:
         """The values of a line if quotation marks are characters."""

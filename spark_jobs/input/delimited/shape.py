@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _CODE: Final = re.compile(rb"\S*\d\S*")  # an id, a price, a date, an address: one word with a digit in it
-_DIGITS: Final = re.compile(rb"\d+")
-_LETTERS: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
+_RUNS: Final = re.compile(rb"(\d+)|([A-Z]+)|([a-z]+)|([\x80-\xff]+)")
+_RUN_FORMS: Final = (b"9", b"A", b"a", b"b")  # of each group
 _MOST_FORMS: Final = 100  # of the codes of a column; with more, any code may stand there
 _ANY: Final = b"any"
 
@@ -66,7 +66,7 @@ def codes_of(rows: Sequence[Sequence[bytes]]) -> Mapping[int, frozenset[bytes]]:
     Hardly anything else: in two of three values or more, as some rows may be broken ones.
 
     >>> codes_of([[b"B01-x", b"Oak Stool", b""], [b"B02-yz", b"Pan 10", b""]])
-    {0: frozenset({b'a9-a'})}
+    {0: frozenset({b'A9-a'})}
     """
     codes = {}
     for column, values in enumerate(zip(*rows, strict=True)):
@@ -79,4 +79,4 @@ def codes_of(rows: Sequence[Sequence[bytes]]) -> Mapping[int, frozenset[bytes]]:
 
 
 def _form(code: bytes) -> bytes:
-    return _LETTERS.sub(b"a", _DIGITS.sub(b"9", code))
+    return _RUNS.sub(lambda run: _RUN_FORMS[(run.lastindex or 1) - 1], code)

@@ -55,6 +55,8 @@ class Table:
         """Verdicts by where rows begin, those on sound rows that do not fit included."""
         num_values = rows.marks.num_values(rows.starts, rows.ends)
         is_odd = (num_values != self._shape.num_columns) | (rows.ends - rows.starts - 1 > self._max_row_bytes)
+        if self._dialect.escape:
+            is_odd |= _holds(rows, self._dialect.escape * 2)  # which Arrow's parser would keep
         verdicts = dict(rows.verdicts)
         for start in rows.starts[is_odd].tolist():
             if start not in verdicts:
@@ -116,6 +118,17 @@ class Table:
         if self._dialect.skips_blanks:
             texts = [pc.replace_substring_regex(text, r"^[ \t]+", "") for text in texts]
         return joined(texts)
+
+
+def _holds(rows: Rows, two: bytes) -> np.ndarray:
+    """Which of the rows hold these two bytes."""
+    is_there = np.zeros(len(rows.starts), bool)
+    if two in rows.data:
+        data = np.frombuffer(rows.data, np.uint8)
+        places = np.flatnonzero((data[:-1] == two[0]) & (data[1:] == two[1]))
+        found = np.searchsorted(rows.starts, places, side="right") - 1
+        is_there[found[(found >= 0) & (places < rows.ends[found])]] = True
+    return is_there
 
 
 def _pieces(rows: Rows, is_sound: np.ndarray) -> list[memoryview]:

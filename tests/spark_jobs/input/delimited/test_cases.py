@@ -146,6 +146,33 @@ SPARK = {
         ],
         names=NAMED,
     ),
+    "all that Spark 4.3 escapes, and what it does not": Case(
+        r"""uid,title,content
+2,Pine,"He said \"white\"
+and left"
+3,Back\slash,C:\dir\
+4,Both,"a\\\"b, c"
+5,dbl \\ x,"\\\\server, \"x\""
+6,"ends with slash, comma","x, y\\"
+7,"\"Best\" Kettle",plain
+10,n\n,"a\\nb \"q\""
+11,t,"\""
+15,slash quote end,"abc\\\""
+16,only slash,\
+""",
+        [
+            ("2", "Pine", 'He said "white"\nand left'),
+            ("3", "Back\\slash", "C:\\dir\\"),
+            ("4", "Both", 'a\\"b, c'),
+            ("5", "dbl \\\\ x", '\\\\server, "x"'),
+            ("6", "ends with slash, comma", "x, y\\"),
+            ("7", '"Best" Kettle', "plain"),
+            ("10", "n\\n", 'a\\nb "q"'),
+            ("11", "t", '"'),
+            ("15", "slash quote end", 'abc\\"'),
+            ("16", "only slash", "\\"),
+        ],
+    ),
     "several lines and marks at both ends": Case(
         'uid,title,content\n1,"\\"Oak\\"","Solid\n\\"oak\\""\n2,Pine Stool,"\\"\n\\""\n',
         [("1", '"Oak"', 'Solid\n"oak"'), ("2", "Pine Stool", '"\n"')],
