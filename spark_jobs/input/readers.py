@@ -31,7 +31,7 @@ def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[F
         return
     named = kind_of(source).format
     with open_source(source, encoding=options.encoding) as file:
-        format = format_of(file) if named.is_document else named
+        format = format_of(file, options.names) if named.is_document else named
         is_range = part.every is None and can_seek(source, options)
         if is_range and not (file.seekable() and format.can_seek):  # which only its first bytes show
             if part.start:
@@ -45,7 +45,7 @@ def documents_among(sources: Sequence[Source], *, options: ReadOptions) -> list[
 
     def is_other(source: Source) -> bool:
         with open_source(source, encoding=options.encoding) as file:
-            return not (file.seekable() and format_of(file).can_seek)
+            return not (file.seekable() and format_of(file, options.names).can_seek)
 
     likely = [source for source in sources if source.bytes > MAX_RANGE_BYTES and can_seek(source, options)]
     likely = [source for source in likely if kind_of(source).format.is_document]

@@ -36,6 +36,8 @@ NASTY: Final[dict[str, tuple[bytes, str]]] = {
     "NaN in a field that is not used": (_distinct("nan", x=1)[:-2] + b"NaN}", KEPT),
     "infinity in a field that is not used": (_distinct("inf", x=1)[:-2] + b"-Infinity}", KEPT),
     "title is NaN": (b'{"title": NaN, "content": "c"}', "no_title"),
+    "title is NULL": (_distinct("word", title="NULL"), "no_title"),
+    "uid is N/A": (_distinct("no id", uid="N/A"), KEPT),
     "content is None": (_distinct("none", content=" None "), "no_content"),
     "control character in a string": (b'{"title": "a\x01b", "content": "c"}', "not_json"),
     "null byte": (b'{"title": "a\x00b", "content": "c"}', "not_json"),

@@ -21,7 +21,7 @@ _MOST_RECORDS: Final = 20
 
 def first_records(file: IO[bytes], *, path: str, options: ReadOptions) -> list[Mapping[str, object]]:
     """Some of the records in the first bytes of a text; none where they cannot be read."""
-    name, start = format_of(file).name, peek(file)[0]
+    name, start = format_of(file, options.names).name, peek(file)[0]
     found: list[Mapping[str, object]] = []
     with suppress(UserError):  # the file ends after these bytes, as far as is known here
         if name == "XML":

@@ -2,18 +2,21 @@
 
 from typing import IO, Final
 
-from spark_jobs.input.documents.shape import shape_of
+from spark_jobs.input.documents.shape import Shape, has_pages, shape_of
+from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.formats import FORMATS, Format
 
 WINDOW_BYTES: Final = 2**16
 MOST_WINDOW_BYTES: Final = 2**22  # of a text whose first line does not end sooner
 
 
-def format_of(file: IO[bytes]) -> Format:
+def format_of(file: IO[bytes], names: FieldNames) -> Format:
     """The format of an open text that is no table: JSON lines, JSON of another layout, or XML."""
     start, is_whole = peek(file)
-    name = shape_of(start, is_whole=is_whole).value
-    return next(row for row in FORMATS if row.name == name)
+    shape = shape_of(start, is_whole=is_whole)
+    if shape is Shape.LINES and has_pages(start, names):
+        shape = Shape.VALUES
+    return next(row for row in FORMATS if row.name == shape.value)
 
 
 def peek(file: IO[bytes]) -> tuple[bytes, bool]:

@@ -4,11 +4,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.records.values import top_fields
 
+_MOST_LINES: Final = 10  # looked at
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\r\n"
 _TOKENS: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?|[\[\]{}]', re.DOTALL)
@@ -39,10 +41,10 @@ def shape_of(start: bytes, *, is_whole: bool) -> Shape:
     JSON lines is what can be neither of the others, so that one broken line at the start changes nothing.
     """
     text = start.removeprefix(_BOM).lstrip(_BLANKS)
+    if not text.startswith((b"<", b"{", b"[")) or _has_neighbours(text):
+        return Shape.LINES
     if text.startswith(b"<"):
         return Shape.XML
-    if not text.startswith((b"{", b"[")):
-        return Shape.LINES
     first, feed, rest = text.partition(b"\n")
     if not feed and not is_whole:
         return Shape.VALUES  # a line that does not end
@@ -54,6 +56,13 @@ def shape_of(start: bytes, *, is_whole: bool) -> Shape:
     if first.startswith(b"["):
         return Shape.LINES if is_alone and has_record_lines else Shape.VALUES
     return Shape.VALUES if is_open or (_has_several(first) and not has_record_lines) else Shape.LINES
+
+
+def _has_neighbours(text: bytes) -> bool:
+    """Whether two whole objects stand on lines one after the other without a comma: in no array, and in no object."""
+    lines = [line for line in (line.strip() for line in text.split(b"\n")[:_MOST_LINES]) if line]
+    is_whole = [line.startswith(b"{") and _is_json(line) for line in lines]
+    return any(first and second for first, second in pairwise(is_whole))
 
 
 def _is_json(line: bytes) -> bool:
@@ -87,6 +96,15 @@ def _continues(line: bytes, rest: bytes) -> bool:
     if last in b"{," and brackets[-1:] == b"{":
         return following in b'"}'
     return last in b"[,:" or following in b",]}:"
+
+
+def has_pages(start: bytes, names: FieldNames) -> bool:
+    """Whether the lines of JSON lines are pages, as the first shows: both texts are in objects of a list only."""
+    top, lists = _lists_of(start.removeprefix(_BOM).lstrip(_BLANKS).partition(b"\n")[0])
+    wanted = [top_fields(names.title), top_fields(names.content)]
+    return not any(each & top.names for each in wanted) and any(
+        all(each & inner.names for each in wanted) for inner in lists
+    )
 
 
 @dataclass

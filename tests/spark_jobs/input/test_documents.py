@@ -46,6 +46,7 @@ LAYOUTS = {
     ),
     "below objects": json.dumps({"data": {"hits": {"total": {"value": 3}, "hits": KETTLES}}}),
     "a page a value": "\n".join(json.dumps({"hits": [kettle], "page": 0}, indent=1) for kettle in KETTLES),
+    "a page a line": "\n".join(json.dumps({"page": 1, "hits": hits}) for hits in (KETTLES[:2], [], KETTLES[2:])),
     "an array of pages": json.dumps([{"hits": KETTLES[:2]}, {"hits": []}, {"hits": KETTLES[2:]}]),
     "a name with an escape": json.dumps({"pro\u00addutos é": KETTLES}),
 }
@@ -73,6 +74,9 @@ def test_records_of_any_layout(layout: str, parallelism: int, tmp_path: Path) ->
         LINES[0] + LINES[1] + "\n" + "\n".join(LINES),
         f"[{LINES[0]}]\n" + "\n".join(LINES),
         "42\n" + "\n".join(LINES),
+        '["title": "a", \n' + "\n".join(LINES),
+        '{"uid": "a", "x": [\n]}\n' + "\n".join(LINES),
+        "<br/> lost\n" + "\n".join(LINES),
         "{'title': 'a', 'content': 'b'}\n" + "\n".join(LINES),
         '{"title": "' + "x" * 100_000 + '", "content": "y"}\n' + LINES[0],
         "",
@@ -147,6 +151,14 @@ def test_an_empty_array_has_no_records(tmp_path: Path) -> None:
     for text in ("[]", "[ \n ]", '{"products": []}'):
         (tmp_path / "a.json").write_text(text)
         assert outcome_of(tmp_path / "a.json").records == []
+
+
+def test_a_list_with_a_title_alone_makes_no_pages(tmp_path: Path) -> None:
+    lines = [{"name": kettle["title"], "images": [{"title": "front"}], "content": "x"} for kettle in KETTLES]
+    lines += [{"name": kettle["title"], "images": [{"title": "front", "content": "y"}]} for kettle in KETTLES]
+    (tmp_path / "a.json").write_text("\n".join(map(json.dumps, lines)))
+    assert outcome_of(tmp_path / "a.json").rejected == {"no_title": 6}
+    assert len(outcome_of(tmp_path / "a.json", title="name").records) == 3
 
 
 def test_records_are_where_the_title_is() -> None:
