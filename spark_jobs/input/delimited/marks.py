@@ -69,8 +69,7 @@ class Marks:
         self, starts: np.ndarray, ends: np.ndarray, *, first: int, shape: Shape, max_row_bytes: int
     ) -> np.ndarray:
         """Which of these rows of several lines are too long, do not fit the columns, or may be several rows."""
-        begin, end = np.searchsorted(self.delimiters, (starts[0], ends[-1]))
-        delimiters = self.delimiters[begin:end]
+        delimiters = self._delimiters_in(starts, ends)
         outside = delimiters[(np.searchsorted(self._quotes, delimiters) - first) % 2 == 0]
         is_suspect = (ends - starts - 1 > max_row_bytes) | (_count(outside, starts, ends) != shape.num_columns - 1)
         if shape.codes:
@@ -80,6 +79,12 @@ class Marks:
                 _count(delimiters, starts_of_last, ends) == shape.num_columns - 1
             )
         return is_suspect
+
+    def _delimiters_in(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The delimiters in these rows only."""
+        begins, counts = np.searchsorted(self.delimiters, starts), _count(self.delimiters, starts, ends)
+        firsts = np.cumsum(counts) - counts  # where those of each row begin in the answer
+        return self.delimiters[np.repeat(begins - firsts, counts) + np.arange(counts.sum())]
 
     @cached_property
     def delimiters(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from spark_jobs.input.delimited.dialect import Dialect, in_one_form
 from spark_jobs.input.delimited.judge import Judge, Verdict
 from spark_jobs.input.delimited.marks import Marks
 
-CHUNK_BYTES: Final = 8 * 2**20
+CHUNK_BYTES: Final = 4 * 2**20
 _NONE: Final = np.zeros(0, np.int64)
 _LINE_FEED: Final = ord("\n")
 _RETURN: Final = ord("\r")

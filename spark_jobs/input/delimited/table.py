@@ -33,15 +33,20 @@ class Table:
 
     def fields(self, rows: Rows, numbers: np.ndarray) -> Iterator[Fields]:
         """The fields of these rows: of sound ones, then of repaired ones, then of rejected ones."""
-        verdicts = self._verdicts(rows)
-        judged = {row: verdicts[start] for row, start in enumerate(rows.starts.tolist()) if start in verdicts}
-        is_sound = np.ones(len(numbers), bool)
-        is_sound[list(judged)] = False
-        yield from self._parsed(_pieces(rows, is_sound), numbers[is_sound])
+        verdicts = self._with_odd_rows(rows)
+        is_sound = _is_without(verdicts, rows)
+        try:
+            table = self._parse(_pieces(rows, is_sound))
+        except pa.ArrowInvalid:  # a row has too many or too few values
+            verdicts = self._with_misfits(rows, verdicts)
+            is_sound = _is_without(verdicts, rows)
+            table = self._parse(_pieces(rows, is_sound))
+        yield from self._fields_of(table, numbers[is_sound])
 
+        judged = {row: verdicts[int(rows.starts[row])] for row in np.flatnonzero(~is_sound).tolist()}
         repaired = [row for row, verdict in judged.items() if verdict.values is not None]
-        lines = [self._line_of(judged[row].values or []) for row in repaired]
-        yield from self._parsed(lines, numbers[repaired], notes=_notes_of([judged[row] for row in repaired]))
+        table = self._parse([self._line_of(judged[row].values or []) for row in repaired])
+        yield from self._fields_of(table, numbers[repaired], notes=_notes_of([judged[row] for row in repaired]))
 
         rejected = [row for row, verdict in judged.items() if verdict.values is None]
         if rejected:
@@ -51,19 +56,22 @@ class Table:
             ]
             yield _rejected([judged[row] for row in rejected], raws, numbers=numbers[rejected])
 
-    def _verdicts(self, rows: Rows) -> Mapping[int, Verdict]:
-        """Verdicts by where rows begin, those on sound rows that do not fit included."""
-        num_values = rows.marks.num_values(rows.starts, rows.ends)
-        is_odd = (num_values != self._shape.num_columns) | (rows.ends - rows.starts - 1 > self._max_row_bytes)
+    def _with_odd_rows(self, rows: Rows) -> Mapping[int, Verdict]:
+        """Verdicts by where rows begin, those on sound rows included that Arrow's parser would not read as they are."""
+        is_odd = rows.ends - rows.starts - 1 > self._max_row_bytes
         if self._dialect.escape:
-            is_odd |= _holds(rows, self._dialect.escape * 2)  # which Arrow's parser would keep
-        verdicts = dict(rows.verdicts)
-        for start in rows.starts[is_odd].tolist():
-            if start not in verdicts:
-                verdict = self._judge.judge(rows.data, start, is_last=True)
-                assert verdict, "the row is whole"
-                verdicts[start] = verdict
-        return verdicts
+            is_odd |= _holds(rows, self._dialect.escape * 2)
+        return self._judged(rows, is_odd, rows.verdicts)
+
+    def _with_misfits(self, rows: Rows, verdicts: Mapping[int, Verdict]) -> Mapping[int, Verdict]:
+        """The verdicts, and those on sound rows that do not fit the columns."""
+        is_misfit = rows.marks.num_values(rows.starts, rows.ends) != self._shape.num_columns
+        return self._judged(rows, is_misfit, verdicts)
+
+    def _judged(self, rows: Rows, is_odd: np.ndarray, verdicts: Mapping[int, Verdict]) -> Mapping[int, Verdict]:
+        starts = [start for start in rows.starts[is_odd].tolist() if start not in verdicts]
+        found = {start: self._judge.judge(rows.data, start, is_last=True) for start in starts}
+        return {**verdicts, **{start: verdict for start, verdict in found.items() if verdict}}
 
     def _line_of(self, values: Sequence[bytes]) -> bytes:
         """The row as a sound line, with nothing in columns that are not used."""
@@ -72,12 +80,9 @@ class Table:
         marked = [quote + value.replace(quote, quote * 2) + quote for value in used] if quote else used
         return self._dialect.delimiter.join(marked) + b"\n"
 
-    def _parsed(
-        self, lines: Sequence[bytes | memoryview], numbers: np.ndarray, *, notes: Mapping[str, int] | None = None
+    def _fields_of(
+        self, table: pa.Table, numbers: np.ndarray, *, notes: Mapping[str, int] | None = None
     ) -> Iterator[Fields]:
-        if not len(numbers):
-            return
-        table = self._parse(lines[0] if len(lines) == 1 else b"".join(lines))
         assert table.num_rows == len(numbers), "Arrow finds other rows"
         for start in range(0, len(numbers), _BATCH_ROWS):
             some = table.slice(start, _BATCH_ROWS)
@@ -89,11 +94,14 @@ class Table:
             yield fields._replace(notes=Counter(notes or {}) + Counter(guesses))
             notes = None
 
-    def _parse(self, data: bytes | memoryview) -> pa.Table:
-        """The columns that are used, as bytes."""
+    def _parse(self, lines: Sequence[bytes | memoryview]) -> pa.Table:
+        """The columns that are used, as bytes. ArrowInvalid where a row has too many or too few values."""
+        data = lines[0] if len(lines) == 1 else b"".join(lines)
         names = [str(number) for number in range(self._shape.num_columns)]
         used = [names[column] for column in self._used]
         quote = self._dialect.quote
+        if not data:  # which Arrow refuses
+            return pa.table(dict.fromkeys(used, pa.array([], pa.binary())))
         return pcsv.read_csv(
             pa.BufferReader(data),
             read_options=pcsv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1),
@@ -118,6 +126,13 @@ class Table:
         if self._dialect.skips_blanks:
             texts = [pc.replace_substring_regex(text, r"^[ \t]+", "") for text in texts]
         return joined(texts)
+
+
+def _is_without(verdicts: Mapping[int, Verdict], rows: Rows) -> np.ndarray:
+    """Which rows have no verdict."""
+    if not verdicts:
+        return np.ones(len(rows.starts), bool)
+    return ~np.isin(rows.starts, np.fromiter(verdicts, np.int64, len(verdicts)))
 
 
 def _holds(rows: Rows, two: bytes) -> np.ndarray:
