@@ -14,6 +14,7 @@ class Reason:
     name: str
     meaning: str  # for the data card
     advice: str = ""  # for a user of whose lines none is kept; empty where another record is always kept instead
+    advice_on_tables: str = ""  # where all files are CSV or Parquet, if another one fits there
     is_parsed: bool = True  # whether fields were read from the line; if not, the start of its bytes is stored
     is_duplicate: bool = False  # of a record that is kept
 
@@ -28,6 +29,7 @@ _ROWS: Final = (
         "too_long",
         meaning="longer than max_line_bytes",
         advice="raise --max-line-bytes, or end each object's line by \\n",
+        advice_on_tables="raise --max-line-bytes",
         is_parsed=False,
     ),
     Reason(
@@ -39,8 +41,10 @@ _ROWS: Final = (
     Reason("not_json", meaning="not JSON, or cut off", advice=_ONE_A_LINE, is_parsed=False),
     Reason(
         "not_a_record",
-        meaning="JSON, but no object with texts for uid, title and content",
+        meaning="in JSON no object with texts for title and content, in a table a row that does not fit the columns",
         advice=f"{_ONE_A_LINE}, and titles and descriptions must be texts",
+        advice_on_tables="expected in each row as many values as there are columns; --quote and --escape say which"
+        " marks stand around values and within them",
         is_parsed=False,
     ),
     Reason("no_title", meaning="nothing left of the title once cleaned", advice=_FIELDS),

@@ -7,6 +7,7 @@ from typing import Final
 from contract.errors import UserError
 from contract.reasons import REASONS
 from spark_jobs.counts.records import ReadStatistics
+from spark_jobs.input.formats import kind_of
 from spark_jobs.input.readers import field_names_of
 from spark_jobs.input.records.names import advice_on_names
 from spark_jobs.steps import Job
@@ -14,6 +15,7 @@ from spark_jobs.steps import Job
 UNREADABLE: Final = tuple(name for name, reason in REASONS.items() if not reason.is_parsed)
 _WITHOUT_TEXT: Final = ("no_title", "no_content")
 LOUD_SHARE: Final = 0.5  # of the lines, or of those of a file
+_TABLES: Final = ("CSV", "Parquet")
 _MOST_FILES: Final = 3  # named
 
 
@@ -45,7 +47,7 @@ def require_records(job: Job, reasons: Counter[str], *, num_kept: int, read: Rea
         if count > LOUD_SHARE * read.num_lines:
             print(
                 f"warning: {count / read.num_lines:.0%} of the lines are rejected as {name} ({REASONS[name].meaning});"
-                f" {REASONS[name].advice}",
+                f" {_advice_on(job, name)}",
                 file=sys.stderr,
             )
 
@@ -71,4 +73,10 @@ def _advice(job: Job, reasons: Counter[str]) -> str:
         largest = max(job.sources, key=lambda source: source.bytes)
         if names := field_names_of(largest, options=options):
             return advice_on_names(names, **options.names._asdict())
-    return REASONS[reason].advice
+    return _advice_on(job, reason)
+
+
+def _advice_on(job: Job, reason: str) -> str:
+    """What may help against this reason, in words that fit the formats of all files."""
+    are_tables = all(kind_of(source).format.name in _TABLES for source in job.sources)
+    return (are_tables and REASONS[reason].advice_on_tables) or REASONS[reason].advice

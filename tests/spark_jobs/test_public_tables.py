@@ -212,3 +212,13 @@ def test_a_catalogue_becomes_what_its_owner_sees(name: str, run: Prepare, tmp_pa
     assert found == catalogue.records
     assert {reason: count for reason, count in manifest.rows.rejected.items() if count} == catalogue.rejected
     assert manifest.rows.input == len(catalogue.records) + sum(catalogue.rejected.values())
+
+
+def test_advice_fits_the_format(run: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid,title,content\n1,Oak\n2,Pine\n")
+    message = (
+        r"rejected: 2 not_a_record; expected in each row as many values as there are columns; --quote and --escape"
+    )
+    with pytest.raises(UserError, match=message) as caught:
+        run(tmp_path / "a.csv", tmp_path / "out")
+    assert "JSON" not in str(caught.value)
