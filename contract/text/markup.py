@@ -2,14 +2,15 @@ r"""HTML becomes the text that a browser shows.
 
 Tags go, and comments, doctypes, processing instructions, CDATA marks, scripts, styles, titles. Blocks leave a blank,
 inline elements nothing. `<T>`, which is no element of HTML, is text. The rules are those of HTML's tokenizer
-(https://html.spec.whatwg.org/#tokenization), in one regular expression over the bytes of all texts: a text ends at
-SEPARATOR, `\xff`. It takes linear time, as whatever it passes over, it either takes or passes over only once more.
+(https://html.spec.whatwg.org/#tokenization), in regular expressions over the bytes of all texts: a text ends at
+SEPARATOR, `\xff`. It takes linear time: whatever a pattern passes over, it takes, or passes over only once more.
 """
 
 import re
 import string
 from collections.abc import Iterable
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final
 
 from contract.text.elements import APART, HIDDEN, HIDDEN_TEXT, INLINE
@@ -32,7 +33,19 @@ def without_escaped_markup(joined: bytes) -> bytes:
     return _replace(joined, _ESCAPED)
 
 
-def _replacement_at(joined: bytes, offset: int, *, markup: re.Pattern[bytes]) -> tuple[bytes, int] | None:
+@dataclass(frozen=True)
+class _Reading:
+    """How markup is read."""
+
+    piece: re.Pattern[bytes]  # a tag, whose name is the first group if it opens an element; or anything not shown
+    hidden_to_the_end: frozenset[bytes]  # names of elements that hide all that follows where they are not closed
+
+
+def _replace(joined: bytes, reading: _Reading) -> bytes:
+    return replace_pieces(joined, b"<", partial(_replacement_at, reading=reading))
+
+
+def _replacement_at(joined: bytes, offset: int, *, reading: _Reading) -> tuple[bytes, int] | None:
     """What a browser shows in place of the piece of markup that begins here, and where the piece ends."""
     if joined[offset + 1] not in _BEGINS_MARKUP:
         return None
@@ -43,13 +56,33 @@ def _replacement_at(joined: bytes, offset: int, *, markup: re.Pattern[bytes]) ->
         end = joined.index(SEPARATOR, offset)
         # A piece of markup that shows nothing, so that what stands on either side makes no new mark.
         rest = joined[offset:end].replace(_CDATA, b"<!>").replace(b"]]>", b"<!>")
-        return _replace(rest + SEPARATOR, markup)[:-1], end
-    found = markup.match(joined, offset)
-    return (_shown(found[0]), found.end()) if found else None
+        return _replace(rest + SEPARATOR, reading)[:-1], end
+    if not (found := reading.piece.match(joined, offset)):
+        return None
+    return _shown(found[0]), _end_of_hidden(joined, found, reading=reading)
 
 
-def _replace(joined: bytes, markup: re.Pattern[bytes]) -> bytes:
-    return replace_pieces(joined, b"<", partial(_replacement_at, markup=markup))
+def _end_of_hidden(joined: bytes, opening: re.Match[bytes], *, reading: _Reading) -> int:
+    """Where the element ends, if it is hidden with all that stands in it; otherwise where its tag ends.
+
+    An element that must be closed is hidden only if none of its name begins in between: so no text is searched twice.
+    """
+    name, end = (opening[1] or b"").lower(), opening.end()
+    if name not in _ALL_HIDDEN or (opening[0].endswith(b"/>") and name not in _HIDDEN_TEXT):
+        return end
+    to_the_end = name in reading.hidden_to_the_end
+    edge = _edge_of(name, closing=to_the_end).search(joined, end)
+    assert edge, "every text ends at a separator"
+    if edge[0] == SEPARATOR:
+        return edge.start() if to_the_end else end
+    closing = reading.piece.match(joined, edge.start()) if edge[0].startswith(b"</") else None
+    return closing.end() if closing else end
+
+
+@cache
+def _edge_of(name: bytes, *, closing: bool) -> re.Pattern[bytes]:
+    """A pattern of the next tag of this name, or of the next closing one, or of the end of the text."""
+    return re.compile(rb"\xff|<%b%b(?=[%b/>])" % (b"/" if closing else b"/?", name, _BLANK), re.IGNORECASE)
 
 
 def _shown(markup: bytes) -> bytes:
@@ -61,6 +94,8 @@ def _shown(markup: bytes) -> bytes:
 _NAME_OF: Final = re.compile(rb"</?([A-Za-z][A-Za-z0-9]*)")
 _CDATA: Final = b"<![CDATA["
 _BEGINS_MARKUP: Final = frozenset(b"/!?" + string.ascii_letters.encode())  # after a `<`
+_HIDDEN_TEXT: Final = frozenset(name.encode() for name in HIDDEN_TEXT)
+_ALL_HIDDEN: Final = _HIDDEN_TEXT | {name.encode() for name in HIDDEN}
 
 # Nearly all tags are among these.
 _PLAIN_TAGS: Final = {
@@ -105,50 +140,34 @@ def _attributes(*, not_in_names: bytes) -> bytes:
     return rb"(?:[%b/]++|%b(?:%b)?+)*+" % (_BLANK, name, value)
 
 
-def _markup_as_written() -> re.Pattern[bytes]:
+def _pieces_as_written() -> re.Pattern[bytes]:
     """A pattern of one piece of markup. Where it has no end, it goes on to the end of the text."""
     attributes, end = _attributes(not_in_names=b""), rb"(?:>|(?=\xff))"
-    hidden_texts = [
-        rb"%b%b%b>(?:[^<\xff]++|<(?!/%b[%b/>]))*+(?:</%b%b%b)?+"
-        % (name, _NAME_ENDS, attributes, name, _BLANK, name, attributes, end)
-        for name in map(_any_case, HIDDEN_TEXT)
-    ]
     return _alternatives(
         rb"!--(?:-?>|(?:[^-\xff]++|-(?!-!?>))*+(?:--!?>)?+)",
         rb"(?:[!?]|/[^A-Za-z\xff])(?:(?<=>)|[^>\xff]*+%b)" % end,
-        *hidden_texts,
-        *_hidden(attributes),
-        rb"/?(?:%b)%b%b" % (_any_of(INLINE | APART), attributes, end),
+        rb"(?:(%b)|/(?:%b))%b%b" % (_NAMES, _NAMES, attributes, end),
     )
 
 
-def _markup_once_escaped() -> re.Pattern[bytes]:
+def _pieces_once_escaped() -> re.Pattern[bytes]:
     """A pattern of one piece of markup that has an end.
 
     No piece but a quoted value passes over a `<` that may begin another one: so a text without ends takes linear time.
     """
-    attributes, names = _attributes(not_in_names=b"<"), _any_of(INLINE | APART)
+    attributes = _attributes(not_in_names=b"<")
     return _alternatives(
         rb"!--(?:-?>|(?:[^<\xff-]++|<(?!!--)|-(?!-!?>))*+--!?>)",
         rb"(?:[!?]|/[^A-Za-z\xff])(?:(?<=>)|[^<>\xff]*+>)",
-        *_hidden(attributes, names=(*HIDDEN_TEXT, *HIDDEN)),
-        rb"/?(?:%b)%b>" % (names, attributes),
-        rb"(?:%b)[%b/]++[^%b/<>=\"'\xff]++=%b(?=\xff)" % (names, _BLANK, _BLANK, attributes),
+        rb"(?:(%b)|/(?:%b))%b>" % (_NAMES, _NAMES, attributes),
+        rb"(?:%b)[%b/]++[^%b/<>=\"'\xff]++=%b(?=\xff)" % (_NAMES, _BLANK, _BLANK, attributes),
     )
-
-
-def _hidden(attributes: bytes, *, names: Iterable[str] = HIDDEN) -> list[bytes]:
-    """Patterns of elements that are hidden with all between their tags, where none of that name begins in between."""
-    return [
-        rb"%b%b%b(?<!/)>(?:[^<\xff]++|<(?!/?%b[%b/>]))*+</%b%b%b>"
-        % (name, _NAME_ENDS, attributes, name, _BLANK, name, _NAME_ENDS, attributes)
-        for name in map(_any_case, names)
-    ]
 
 
 def _alternatives(*patterns: bytes) -> re.Pattern[bytes]:
     return re.compile(b"<(?:" + b"|".join(patterns) + b")")
 
 
-_WRITTEN: Final = _markup_as_written()
-_ESCAPED: Final = _markup_once_escaped()
+_NAMES: Final = _any_of(INLINE | APART)
+_WRITTEN: Final = _Reading(_pieces_as_written(), hidden_to_the_end=_HIDDEN_TEXT)
+_ESCAPED: Final = _Reading(_pieces_once_escaped(), hidden_to_the_end=frozenset())

@@ -20,10 +20,11 @@ from functools import cache
 from typing import Final
 
 from contract.text.clean import clean
+from contract.text.invisible import VANISHING
 from contract.text.profiles import Profile
 from trainer.examples.wordings import AROUND, TITLE, WORDINGS, Language
 
-_INVISIBLE: Final = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_INVISIBLE: Final = re.compile(f"[{VANISHING}]")
 _SINGLE: Final = "'‘’‚‹›`´"
 _DOUBLE: Final = '"“”„«»'
 _LONGEST: Final = 4_000

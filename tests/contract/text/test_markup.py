@@ -37,6 +37,7 @@ def test_made_documents_have_the_words_that_a_parser_finds() -> None:
         ("<p>Oak.</p><p>Ash.</p>", "Oak. Ash."),
         ("micro<wbr>fibre, pre<span class='x'>fix</span>ed", "microfibre, prefixed"),
         ("<h1>Cup</h1>Holds tea", "Cup Holds tea"),
+        ("<svg class=x/>Oak<svg/> stool</svg> x", "Oak stool x"),
         ("Wo<o:p></o:p>rd and cus<my-box>tom</my-box>", "Word and custom"),
     ],
 )

@@ -20,6 +20,7 @@ from spark_jobs.near.candidates import plan_candidates
 from spark_jobs.near.steps import drop_near_duplicates
 from spark_jobs.shards import SECTIONS, STAGED_SCHEMAS_WITH_ORIGIN, StagedBucket, plan_shards
 from spark_jobs.steps import Job, plan_job
+from tests.contract.text.test_cases import CASES
 from tests.spark_jobs import nasty
 from tests.spark_jobs.catalogues import all_records, records, write
 from tests.spark_jobs.conftest import Prepare, SparkHolder
@@ -162,6 +163,12 @@ def test_where_nothing_is_alike_nothing_is_dropped(spark_holder: SparkHolder, tm
     buckets = drop_near_duplicates(spark_holder.get("local[2]"), job, stage(job, rows, 2), threshold=0.5)
     assert read_sections(job, buckets) == expected_sections(rows, 0.5)
     assert all(set(bucket.reasons) == {"duplicate"} for bucket in buckets)
+
+
+def test_texts_without_blanks_lose_their_near_duplicates(run: Prepare, tmp_path: Path) -> None:
+    manifest = run(CASES / "cjk-near.json", tmp_path / "out", near_duplicates=0.7)
+    assert (manifest.rows.kept, manifest.rows.rejected["near_duplicate"]) == (3, 2)
+    assert {row["uid"] for row in all_records(tmp_path / "out")} == {"1", "3", "4"}
 
 
 def test_a_catalogue_with_near_duplicates_has_one_answer(run: Prepare, tmp_path: Path) -> None:
