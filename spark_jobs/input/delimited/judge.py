@@ -33,7 +33,8 @@ class Judge:
         if not line_end and stop == len(data) and not is_last:
             return None
         if not line_end:
-            return Verdict((data.find(b"\n", stop) + 1) or len(data), reason="too_long")
+            is_open = self.dialect.quote is not None and data.count(self.dialect.quote, start, stop) % 2 == 1
+            return Verdict((data.find(b"\n", stop) + 1) or len(data), reason="too_long", is_open=is_open)
         row = self._grammar.row_at(data, start, stop=stop)
         if isinstance(row, Row):
             return self._judge_whole(data, start, row, line_end=line_end)

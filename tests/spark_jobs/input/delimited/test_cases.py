@@ -359,3 +359,25 @@ def test_a_repeated_name_that_is_not_used_does_no_harm(tmp_path: Path) -> None:
 def test_a_rejected_row_has_its_place_and_its_start(tmp_path: Path) -> None:
     path = write(QUOTES["a value that is left open"], tmp_path)
     assert read_file(path).places == [(1, "not_a_record", b'4,"Unclosed Kettle,Boils slowly.')]
+
+
+@pytest.mark.parametrize("tail", ["", '7,"Fir Stool, ""XL""",Plain fir.\n'])
+def test_a_value_left_open_in_a_large_file_costs_its_row(tail: str, tmp_path: Path) -> None:
+    """Farther than a row may be long, and over several chunks, no mark follows; Arrow ended the job there."""
+    num_rows = 400_000
+    rows = "".join(f"{number},Stool {number},Made of solid oak.\n" for number in range(num_rows))
+    path = write(Case(f'uid,title,content\n0,"Open Stool,Boils.\n{rows}{tail}', []), tmp_path)
+    for parallelism in (1, 3):
+        reading = read_file(path, parallelism=parallelism)
+        assert len(reading.kept) == num_rows + bool(tail)
+        assert (reading.rejected, reading.notes) == ({"not_a_record": 1}, {"open_quote": 1})
+
+
+def test_a_row_longer_than_allowed_costs_itself(tmp_path: Path) -> None:
+    long = "x" * 900
+    data = (
+        f"uid,title,content\n1,Oak Stool,Solid oak.\n3,{long},a\n"
+        f'4,b,"{long}\nand so on, and on,\nfor ever"\n2,Pine Stool,Painted pine.\n'
+    )
+    reading = read_file(write(Case(data, []), tmp_path), max_line_bytes=500)
+    assert (reading.kept, reading.rejected) == (STOOLS, {"too_long": 2})
