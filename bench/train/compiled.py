@@ -5,7 +5,7 @@ what each kernel takes against what a program can have there.
 
     python -m bench.train.compiled [--capability 8.0 ...] [--base NAME ...] [--rank 16 ...] [--processes 8] [--out FILE]
 
-It takes some 30 minutes of one core for each capability; `--processes` compiles for several at once.
+A base takes some 5 minutes of one core, more with heads of 256; `--processes` compiles several at once.
 """
 
 import argparse
@@ -71,11 +71,11 @@ def main(arguments: list[str]) -> None:
         for done in as_completed([pool.submit(table, *job) for job in jobs]):
             rows = sorted([*rows, *done.result()], key=lambda row: (float(row["capability"]), row["base"], row["rank"]))
             start = {"machine": machine(), "versions": versions(("torch", "triton"))}
-            lines = ",\n".join(json.dumps(row) for row in rows)
+            lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
             options.out.write_text(
                 f'{{"measured_on": {json.dumps(start)},\n"rows": [\n{lines}\n]}}\n'
             )  # a later job may be ended
-            print(f"{rows[-1]['capability']}, {len(rows)} rows", flush=True)
+            print(f"{done.result()[0]['base']}, {done.result()[0]['capability']}", flush=True)
     print(summary(rows))
 
 
@@ -105,14 +105,11 @@ def compiled(base: str, *, rank: int, capability: tuple[int, int], to_fp8: bool 
                 launch_layer(shape, rank=rank, dtype=dtype, to_fp8=to_fp8)
             except DoesNotFitError as error:
                 row["falls_back"] = str(error)
-        kernels = [
-            [
-                launch.kernel,
-                launch.shared_bytes,
-                {name: launch.constants[name] for name in _TILE if name in launch.constants},
-            ]
+        tiles = [
+            " ".join(f"{name} {launch.constants[name]}" for name in _TILE if name in launch.constants)
             for launch in gpu.launches
         ]
+        kernels = [[each.kernel, each.shared_bytes, tile] for each, tile in zip(gpu.launches, tiles, strict=True)]
         row["kernels"] = [kernel for index, kernel in enumerate(kernels) if kernel not in kernels[:index]]
     return row
 

@@ -33,8 +33,8 @@ def test_kernels_that_do_not_fit_take_smaller_tiles_and_the_others_keep_theirs()
     columns = {}
     for capability in ((8, 0), (8, 9)):
         kernels = compiled("SmolLM2-135M", rank=64, capability=capability)["kernels"]
-        columns[capability] = [tile["BF"] for kernel, _, tile in kernels if kernel == "_swiglu_forward"]
-    assert columns == {(8, 0): [128], (8, 9): [64]}
+        columns[capability] = [tile for kernel, _, tile in kernels if kernel == "_swiglu_forward"]
+    assert columns == {(8, 0): ["BT 64 BF 128 P 64 num_stages 3"], (8, 9): ["BT 64 BF 64 P 64 num_stages 3"]}
 
 
 @pytest.mark.slow
