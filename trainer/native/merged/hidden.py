@@ -5,6 +5,7 @@ Shapes: T tokens, L layers, P values of the adapter in a layer, N columns of que
 queries, C hidden columns, V words, B blocks of queries or keys.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -70,7 +71,10 @@ class MergedHidden:
             after=compiled(after_attention),
         )
         inputs = (adapter_LP.detach().requires_grad_(), ids_T, positions_T, blocks_B3)
-        captured: Any = torch.cuda.make_graphed_callables(function, inputs)
+        with warnings.catch_warnings():
+            # The inputs' gradients are made on other streams than the inputs, which here is no mistake.
+            warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
+            captured: Any = torch.cuda.make_graphed_callables(function, inputs)
         return replace(self, captured=captured, num_tokens=num_tokens)
 
     def _compute(
