@@ -30,7 +30,7 @@ from trainer.parts.manifest import is_in_parts, trained_runs
 from trainer.parts.recalls import joined
 from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.recall import summary
-from trainer.recall.asking import num_wordings, recall_by_wording
+from trainer.recall.asking import asked_wordings, recall_by_wording
 from trainer.recall.measure import Recalled, measure
 from trainer.recall.neutral import neutral_examples, neutral_losses
 from trainer.recall.same_text import comes_back, has_trained_text
@@ -179,7 +179,7 @@ def _report(asked: AskedRecords, engine: Engine, encoder: Encoder, *, run: Path)
     """What the adapter of the run changes in the answers of its base."""
     again = list(islice(asked.seen.records(), _ASKED_AGAIN))
     progress, done = ProgressBar("measuring recall:"), 0
-    total = 2 * (asked.seen.num + asked.unseen.num) + len(again) * num_wordings(encoder)
+    total = 2 * (asked.seen.num + asked.unseen.num) + len(again) * len(asked_wordings(encoder))
 
     def show(num: int) -> None:
         progress.show((done + num) / max(1, total))
