@@ -122,6 +122,10 @@ class TrainConfig:
         changes="nothing",
     )
 
+    optimizer: Literal["muon", "adamw"] | None = setting(
+        None,
+        help="muon remembers with fewer epochs, adamw is what most other programs use (default: as the recipe says)",
+    )
     learning_rate: float | None = setting(None, help="peak learning rate (default: as the recipe says)", above=0)
     warmup_steps: int | None = setting(
         None,
@@ -135,7 +139,7 @@ class TrainConfig:
         least=0,
         below=1,
     )
-    weight_decay: float = setting(0.01, help="AdamW weight decay of the adapter", least=0)
+    weight_decay: float = setting(0.01, help="decoupled weight decay of the adapter", least=0)
     max_grad_norm: float = setting(0.6, help="largest norm of the gradient; a larger gradient is scaled down", above=0)
     lora_rank: int | None = setting(
         None,

@@ -23,6 +23,7 @@ from trainer.recall.measure import asked, recall_of
 from trainer.recipes.recipe import MEASURED_BASE, Machine, Recipe, is_measured_base
 from trainer.runs import names
 from trainer.runs.json_files import write_json
+from trainer.step import make_optimizer
 from trainer.stream.packing import pack
 
 RECORDS: Final = 256
@@ -106,13 +107,7 @@ def write_trials(run: Path, trials: Sequence[RateTrial]) -> None:
 def _train(engine: Engine, examples: Sequence[Example], *, config: TrainConfig, recipe: Recipe) -> bool:
     """Trains the adapter as a run would; whether all gradients were finite. Waits for the GPU at each step."""
     parameters = engine.parameters()
-    optimizer = torch.optim.AdamW(
-        parameters,
-        lr=recipe.learning_rate,
-        betas=(0.9, recipe.adam_beta2),
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    optimizer = make_optimizer(engine, config=config, recipe=recipe)
     steps = _steps(examples, recipe=recipe, seed=config.seed)
     for number, packs in enumerate(steps):
         num_answers = max(1, sum(pack.num_answer_tokens for pack in packs))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainer.config import TrainConfig
 from trainer.engines.engine import Engine
+from trainer.muon import Muon
 from trainer.recipes.recipe import Recipe
 from trainer.runs.checkpoint import LossScale
 from trainer.stream.packs import StepPacks
@@ -89,20 +90,22 @@ def timestamp(device: torch.device) -> DeferredNumbers:
 
 
 def make_train_state(engine: Engine, accelerator: Accelerator, *, config: TrainConfig, recipe: Recipe) -> TrainState:
-    """AdamW on the engine's parameters, and a loss scale if the engine computes in float16."""
+    """The recipe's optimizer on the engine's parameters, and a loss scale if the engine computes in float16."""
     return TrainState(
         engine=engine,
-        optimizer=torch.optim.AdamW(
-            engine.parameters(),
-            lr=recipe.learning_rate,
-            betas=(0.9, recipe.adam_beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        ),
+        optimizer=make_optimizer(engine, config=config, recipe=recipe),
         accelerator=accelerator,
         loss_scale=LossScale(_FIRST_SCALE) if engine.model.dtype == torch.float16 else None,
         has_diverged=torch.zeros((), device=accelerator.device),
     )
+
+
+def make_optimizer(engine: Engine, *, config: TrainConfig, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer on the engine's parameters."""
+    parameters, rate, decay = engine.parameters(), recipe.learning_rate, config.weight_decay
+    if recipe.optimizer == "muon":
+        return Muon(parameters, matrices=engine.matrices, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, recipe.adam_beta2), weight_decay=decay, fused=True)
 
 
 def count_step(

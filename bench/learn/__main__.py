@@ -118,8 +118,10 @@ def _join(options: argparse.Namespace) -> None:
     lines = ",\n".join(json.dumps(_rounded(point)) for point in points)
     options.out.write_text(f'{head},\n "points": [\n{lines}\n]\n}}\n')
     if options.law:
-        recall = found["recall"]
-        document = {"source": str(options.out), "points": len(recall.pop("points"))} | recall
+        document = {
+            optimizer: {"source": str(options.out), "points": len(recall.pop("points"))} | recall
+            for optimizer, recall in found["recall"].items()
+        }
         options.law.write_text(json.dumps(document, indent=1) + "\n")
 
 

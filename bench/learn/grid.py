@@ -30,6 +30,7 @@ class Recipe:
     rate_ratio: float = 1  # the rate of B over that of A (LoRA+, Hayou 2024)
     schedule: str = "linear"  # linear, cosine, constant, late: to zero over the last 30 %
     warmup_steps: int = 5
+    optimizer: str = "adamw"  # or muon
     beta2: float = 0.999
     max_grad_norm: float = 0.6
     sure_probability: float = 2  # tokens that the model gives more count `sure_weight` in the loss (MemFT, Xu 2026)
@@ -61,12 +62,14 @@ class Recipe:
 
 
 def recipes(name: str) -> list[Recipe]:
-    """The points of a grid, or of a file with a list of settings."""
+    """The points of a grid, or of a file: a list of settings, or a result with points that were walked."""
     if name in GRIDS:
         return GRIDS[name]()
     if not name.endswith(".json"):
         raise ValueError(f"grid {name!r}, expected a file.json or one of {', '.join(GRIDS)}")
-    return [_recipe(settings) for settings in json.loads(Path(name).read_text())]
+    document = json.loads(Path(name).read_text())
+    rows = [point["settings"] for point in document["points"]] if isinstance(document, dict) else document
+    return [_recipe(settings) for settings in rows]
 
 
 def _recipe(settings: dict[str, Any]) -> Recipe:

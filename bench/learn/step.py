@@ -15,6 +15,7 @@ from bench.learn.adapter import Adapter, gradients, merge, reset
 from bench.learn.base import Base, Sizes, answer_logits, hidden, layer
 from bench.learn.catalogue import IGNORED, StepShape
 from bench.learn.grid import Recipe
+from trainer.muon import AS_ADAMW, MOMENTUM, orthogonal
 
 _MAX_STEPS: Final = 40_000
 _EPS: Final = 1e-8
@@ -70,8 +71,18 @@ def adam(
 class TrainStep:
     """Trains one adapter of one rank on steps of one shape; `begin` starts a new point with fresh values."""
 
-    def __init__(self, base: Base, adapter: Adapter, shape: StepShape, num_records: int, parts: Functions) -> None:
+    def __init__(
+        self,
+        base: Base,
+        adapter: Adapter,
+        shape: StepShape,
+        num_records: int,
+        parts: Functions,
+        *,
+        is_muon: bool = False,
+    ) -> None:
         device = base.norm_C.device
+        self.is_muon = is_muon
         self.base, self.adapter, self.shape, self.parts = base, adapter, shape, parts
         self.sizes: Sizes = base.sizes(min(shape.tokens, base.cos_PD.shape[0]))
         self.row = torch.zeros(sum(shape.parts), dtype=torch.int32, device=device)
@@ -134,8 +145,25 @@ class TrainStep:
             self.losses.index_copy_(0, place, (loss_A.sum() / _num_answers(targets_A))[None])
             self.is_right.scatter_reduce_(0, owners_A.long(), right_A.float(), "amin", include_self=False)
             self.count += 1
+            if self.is_muon:
+                self._muon(grad_a, grad_b, rate, rate * rate_ratio)
+                return
             self.parts.adam(adapter.flat_a, grad_a, *self.moments[:2], factor, rate, self.count, beta2)
             self.parts.adam(adapter.flat_b, grad_b, *self.moments[2:], factor, rate * rate_ratio, self.count, beta2)
+
+    def _muon(self, grad_a: Tensor, grad_b: Tensor, rate_a: Tensor, rate_b: Tensor) -> None:
+        """As the trainer's optimizer does."""
+        adapter, off = self.adapter, torch.zeros_like(rate_a)
+        ahead, momenta = (grad_a, grad_b), (self.moments[0], self.moments[2])
+        for momentum, grad in zip(momenta, ahead, strict=True):
+            momentum.lerp_(grad, 1 - MOMENTUM)
+        ahead = tuple(grad.lerp(momentum, MOMENTUM) for grad, momentum in zip(ahead, momenta, strict=True))
+        values, ahead = (
+            [*zip(*adapter.views(*flats), strict=True)][3:] for flats in ((adapter.flat_a, adapter.flat_b), ahead)
+        )
+        for stacks, towards, rate in zip(values, ahead, (rate_a, rate_b), strict=True):
+            for value, direction in zip(stacks, orthogonal(towards, is_off=off), strict=True):
+                value.sub_(rate * AS_ADAMW * max(value.shape[1:]) ** 0.5 * direction.float())
 
     def backward(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of the row in place: each answer token's loss, whether it was right, and the gradients of A and B."""

@@ -36,7 +36,7 @@ class Walker:
         self.base, self.shelves = base, shelves
         self.parts: Functions = functions(base.norm_C.device)
         self.prober = Prober(base, StepShape.of(probe_tokens), self.parts)
-        self._steps: dict[tuple[int, int, str], TrainStep] = {}
+        self._steps: dict[tuple[int, int, str, str], TrainStep] = {}
 
     def walk(self, recipe: Recipe) -> tuple[dict[str, Any], Adapter]:
         """The point's settings, curve and last recall, and the adapter as trained (until the next point)."""
@@ -73,13 +73,15 @@ class Walker:
         return self.prober.ask(adapter, catalogue, records, wording)
 
     def _step(self, recipe: Recipe, catalogue: Catalogue) -> TrainStep:
-        key = recipe.rank, recipe.tokens_per_step, recipe.catalogue
+        key = recipe.rank, recipe.tokens_per_step, recipe.catalogue, recipe.optimizer
         if key not in self._steps:
             if len(self._steps) == 4:  # a captured step of 16,384 tokens keeps some 15 GB
                 del self._steps[next(iter(self._steps))]
             adapter = make_adapter(self.base, rank=recipe.rank)
             shape = StepShape.of(recipe.tokens_per_step)
-            self._steps[key] = TrainStep(self.base, adapter, shape, len(catalogue), self.parts)
+            self._steps[key] = TrainStep(
+                self.base, adapter, shape, len(catalogue), self.parts, is_muon=recipe.optimizer == "muon"
+            )
         return self._steps[key]
 
     def _trained(

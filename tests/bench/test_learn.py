@@ -151,14 +151,23 @@ def test_every_grid_has_its_points_in_the_results(name: str) -> None:
         assert settings | {"marks": None} == points[recipe.name] | {"marks": None}
 
 
+def test_a_result_can_be_walked_again() -> None:
+    settings = [point["settings"] for point in _results()["points"]]
+    assert [json.loads(json.dumps(asdict(recipe))) for recipe in recipes("bench/results/learn-h100.json")] == settings
+
+
 def test_the_laws_in_the_results_are_those_of_their_points() -> None:
     results = _results()
 
     found = laws(results["points"])
 
-    for law in ("capacity", "recall"):
-        assert found[law]["coefficients"] == pytest.approx(results["laws"][law]["coefficients"], rel=0.01)
-        assert found[law]["r_squared"] == pytest.approx(results["laws"][law]["r_squared"], abs=1e-3)
+    for law, of_results in ((found["capacity"], results["laws"]["capacity"]), *_recall_laws(found, results["laws"])):
+        assert law["coefficients"] == pytest.approx(of_results["coefficients"], rel=0.01, abs=1e-3)
+        assert law["r_squared"] == pytest.approx(of_results["r_squared"], abs=1e-3)
+
+
+def _recall_laws(*documents: dict[str, Any]) -> list[tuple[dict[str, Any], ...]]:
+    return [tuple(document["recall"][optimizer] for document in documents) for optimizer in ("adamw", "muon")]
 
 
 def _results() -> dict[str, Any]:

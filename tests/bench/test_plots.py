@@ -1,6 +1,7 @@
 """The committed plots are those of the results, any reader can draw them, and a run's folder gives its curve."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -89,3 +90,6 @@ def test_the_readme_has_the_figures_of_the_results(name: str) -> None:
     for run in [*timed, *(soonest(peer["finals"]) for peer in results["peers"])]:
         whole = f"{100 * run['after']['seen']['whole']:.1f} %"
         assert f"| {run['train_s']:.1f} s | {whole} | {run['s_to_90']:.1f} s |" in text
+    for run in results["defaults"]:
+        whole = f"{100 * run['recall']['seen']['whole']['value']:.1f} %"
+        assert re.search(rf"\| {run['train_s_printed']} s \([^|]*\) \| {re.escape(whole)} \|", text)

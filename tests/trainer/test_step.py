@@ -1,6 +1,7 @@
 """A step's update: what it waits for, what it leaves undone, how it stays in the range of float16."""
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from trainer.config import TrainConfig
 from trainer.engines.engine import NativeEngine, PlainEngine
 from trainer.loop import without_long_collections
 from trainer.native import build_native
-from trainer.recipes.recipe import SEED
+from trainer.recipes.recipe import SEED, Recipe
 from trainer.runs.checkpoint import LossScale
 from trainer.runs.metrics import read_metrics
 from trainer.step import StepCounts, TrainState, count_step, make_train_state, train_step
@@ -24,10 +25,10 @@ CONFIG = TrainConfig(data=("-",), run="-", weight_decay=0.0)
 PACKS = tuple(make_packs([[17, 70, 5], [64, 1, 33]]))
 
 
-def make_state(dtype: torch.dtype = torch.float32) -> TrainState:
+def make_state(dtype: torch.dtype = torch.float32, *, recipe: Recipe = SEED) -> TrainState:
     model = make_peft_model("llama").to(dtype)
     engine = NativeEngine(model, build_native(model, precision="bf16"), tokens_per_batch=256, precision="bf16")
-    return make_train_state(engine, Accelerator(cpu=True), config=CONFIG, recipe=SEED)
+    return make_train_state(engine, Accelerator(cpu=True), config=CONFIG, recipe=recipe)
 
 
 def take_step(state: TrainState, *, step: int = 1) -> list[float]:
@@ -52,9 +53,10 @@ def test_counts_are_of_records_and_of_answer_tokens() -> None:
     assert counts == StepCounts(0, 0, 0, 0, 0, skipped_records=7, ranks_over=1, ranks_failed=1)
 
 
-def test_after_a_step_that_is_no_number_nothing_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("recipe", [SEED, replace(SEED, optimizer="muon")])
+def test_after_a_step_that_is_no_number_nothing_is_updated(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by the next step, which is launched before anybody has read of this one."""
-    state = make_state()
+    state = make_state(recipe=recipe)
     take_step(state)
     before = adapter(state)
     monkeypatch.setattr(NativeEngine, "loss", lambda self, _: self.parameters()[0].sum() * torch.nan)

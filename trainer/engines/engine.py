@@ -20,6 +20,7 @@ from trainer.engines.dense import dequantise
 from trainer.engines.scores import scores_of_pack
 from trainer.engines.unsloth_engine import UnslothEngine, load_unsloth, require_unsloth, require_unsloth_installed
 from trainer.examples.encoder import Pack
+from trainer.muon import Matrices, peft_matrices
 from trainer.native import (
     NativeModel,
     Precision,
@@ -57,6 +58,9 @@ class Engine(Protocol):
     def parameters(self) -> list[Parameter]:
         """The tensors that the optimizer updates, float32."""
 
+    def matrices(self, tensors: Sequence[Tensor]) -> Matrices:
+        """The matrices of the adapter as views of tensors that have the shapes of `parameters`."""
+
     def batches(self, packs: Sequence[Pack]) -> list[Any]:
         """The packs as batches of one forward and backward pass each. Called ahead of the step, in a thread."""
 
@@ -85,6 +89,9 @@ class PlainEngine:
 
     def parameters(self) -> list[Parameter]:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def matrices(self, tensors: Sequence[Tensor]) -> Matrices:
+        return peft_matrices(self.model, tensors)
 
     def batches(self, packs: Sequence[Pack]) -> list[Pack]:
         return [pack for pack in packs if pack.num_answer_tokens]
@@ -119,6 +126,10 @@ class NativeEngine:
 
     def parameters(self) -> list[Parameter]:
         return self.native.parameters()
+
+    def matrices(self, tensors: Sequence[Tensor]) -> Matrices:
+        (values_LP,) = tensors
+        return Matrices(*self.native.layout.matrices(values_LP))
 
     def batches(self, packs: Sequence[Pack]) -> list[Any]:
         sizes = {"sizes": 1} if self.native.merged else {}  # a captured step computes batches of one size

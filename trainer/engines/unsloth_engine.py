@@ -29,6 +29,7 @@ from trainer.engines.base import compute_dtype_of, logit_leakage
 from trainer.engines.scores import joined, scores_of_pack
 from trainer.examples.encoder import Example, Pack
 from trainer.examples.tensors import pack_tensors
+from trainer.muon import Matrices, peft_matrices
 from trainer.native import Scores
 from trainer.native.trial import find_fit, measured_bytes, memory_room
 from trainer.recipes.recipe import Recipe
@@ -48,6 +49,9 @@ class UnslothEngine:
 
     def parameters(self) -> list[Parameter]:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def matrices(self, tensors: Sequence[Tensor]) -> Matrices:
+        return peft_matrices(self.model, tensors)
 
     def batches(self, packs: Sequence[Pack]) -> list[Pack]:
         return joined([pack for pack in packs if pack.num_answer_tokens], max_tokens=self.tokens_per_batch)

@@ -52,6 +52,14 @@ class AdapterLayout:
             for projection, down, up in zip(self.shape.projections, parts[::2], parts[1::2], strict=True)
         ]
 
+    def matrices(self, values_LP: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """A (L x R x K) and B (L x N x R) of each linear layer, as views over all layers of the model."""
+        downs, ups = [], []
+        for projection, (down, up) in zip(self.shape.projections, self.split_layers(values_LP), strict=True):
+            downs += down.split(self.rank, 1)
+            ups += up.split(projection.nums_out, 1)
+        return downs, ups
+
     def named(self, values_LP: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Each matrix by its name in a PEFT state, as a view."""
         for layer in range(self.shape.num_layers):

@@ -1,6 +1,6 @@
 """What a run will remember, in words, and what to do where that is not enough."""
 
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final
 
 from trainer.config import TrainConfig
@@ -41,8 +41,12 @@ class Plan:
     _: KW_ONLY
     machine: Machine
     parameters: int  # of the adapter
-    law: Law = field(default_factory=measured_law)
     is_part: bool = False  # of a run in parts, whose number of parts cannot be changed
+
+    @property
+    def law(self) -> Law:
+        """Of the run's optimizer."""
+        return measured_law(self.recipe.optimizer)
 
     def expected(self) -> Expectation:
         """What is expected to come back."""
@@ -61,8 +65,10 @@ class Plan:
             rank=recipe.lora_rank,
             rate=recipe.learning_rate / share_of_rate(self.machine.hidden),
             tokens_per_step=recipe.tokens_per_step,
+            tokens_a_record=catalogue.tokens_a_record,
             exposures=exposures,
             has_wordings=catalogue.has_wordings,
+            optimizer=recipe.optimizer,
         )
 
 
@@ -92,7 +98,7 @@ def _outside_text(training: Training) -> str:
     """The numbers that are outside what was measured, with what was; empty if there are none."""
     found = []
     for name in outside(training):
-        least, most, value = (_shown(each) for each in (*MEASURED[name], getattr(training, name)))
+        least, most, value = (_shown(each) for each in (*MEASURED[training.optimizer][name], getattr(training, name)))
         found.append(f"{_WORDS[name]} {value} (measured: {least} to {most})")
     return ", ".join(found)
 
@@ -116,17 +122,20 @@ def advice(plan: Plan) -> str:
 
 
 def enough_exposures(training: Training, *, law: Law) -> int | None:
-    """The fewest exposures that are enough, at most 100; None where they are not."""
+    """The fewest exposures that are enough, at most 100, with the rate that follows; None where they are not."""
     least = int(training.exposures) + 1
-    return next((each for each in range(least, _MOST_EXPOSURES + 1) if _is_good(training, law, exposures=each)), None)
+    for exposures in range(least, _MOST_EXPOSURES + 1):
+        changed = replace(training, exposures=exposures)
+        if _is_good(replace(changed, rate=training.rate * _rate(changed) / _rate(training)), law=law):
+            return exposures
+    return None
 
 
 def enough_rank(training: Training, *, law: Law) -> int | None:
     """The lowest higher rank that is enough at the same number of exposures; None where none is."""
     for rank in (each for each in _RANKS if each > training.rank):
-        parameters = training.parameters * rank // training.rank
-        rate = rate_to_remember(rank, tokens_per_step=training.tokens_per_step, hidden=MEASURED_HIDDEN)
-        if _is_good(training, law, rank=rank, parameters=parameters, rate=rate):
+        changed = replace(training, rank=rank, parameters=training.parameters * rank // training.rank)
+        if _is_good(replace(changed, rate=_rate(changed)), law=law):
             return rank
     return None
 
@@ -135,12 +144,19 @@ def enough_parts(training: Training, *, law: Law) -> int | None:
     """The fewest equal parts, each with an adapter of its own, that are enough with the recipe to remember."""
     for parts in range(2, _MOST_PARTS + 1):
         records = -(-training.records // parts)
-        exposures = exposures_to_remember(records, rank=training.rank, steps_an_epoch=100)
-        rate = rate_to_remember(training.rank, tokens_per_step=training.tokens_per_step, hidden=MEASURED_HIDDEN)
-        if _is_good(training, law, records=records, exposures=exposures, rate=rate):
+        exposures = exposures_to_remember(records, rank=training.rank, steps_an_epoch=100, optimizer=training.optimizer)
+        changed = replace(training, records=records, exposures=exposures)
+        if _is_good(replace(changed, rate=_rate(changed)), law=law):
             return parts
     return None
 
 
-def _is_good(training: Training, law: Law, **changes: float) -> bool:
-    return whole_share(replace(training, **changes), law=law) >= _GOOD  # type: ignore[arg-type]  # fields of numbers
+def _rate(training: Training) -> float:
+    return rate_to_remember(
+        training.rank, tokens_per_step=training.tokens_per_step, steps=training.steps, hidden=MEASURED_HIDDEN,
+        optimizer=training.optimizer,
+    )  # fmt: skip
+
+
+def _is_good(training: Training, *, law: Law) -> bool:
+    return whole_share(training, law=law) >= _GOOD

@@ -10,9 +10,10 @@ from typing import Final
 
 from contract.errors import UserError
 from trainer.config import TrainConfig
-from trainer.recipes.recipe import MEASURED_HIDDEN, SEED, Catalogue, Machine, Recipe
+from trainer.recipes.recipe import MEASURED_HIDDEN, SEED, Catalogue, Machine, Optimizer, Recipe
 
 _WINDOW: Final = 2_048
+_FEWEST_STEPS: Final = 64
 _FEW: Final = 100  # records, below which a small adapter and small steps are enough
 
 
@@ -22,6 +23,8 @@ def choose_recipe(config: TrainConfig, catalogue: Catalogue, *, machine: Machine
     UserError where the sizes of packs and steps cannot be made to fit.
     """
     require_positions(config, machine)
+    if config.optimizer == "muon" and config.adam_beta2 is not None and not config.resume:
+        raise UserError(f"adam_beta2 = {config.adam_beta2} with optimizer = 'muon', which has no such setting")
     if config.recipe == "seed":
         return seed_recipe(config, machine), "the first version's settings, which remember nothing"
     rank = config.lora_rank or (
@@ -36,9 +39,13 @@ def choose_recipe(config: TrainConfig, catalogue: Catalogue, *, machine: Machine
         most=min(_WINDOW, machine.positions or _WINDOW),
     )
     steps_an_epoch = catalogue.num_records * catalogue.tokens_a_record / tokens
+    optimizer = config.optimizer or optimizer_of(config)
     if config.recipe == "remember":
-        epochs = exposures_to_remember(catalogue.num_records, rank=rank, steps_an_epoch=steps_an_epoch)
-        rate = rate_to_remember(rank, tokens_per_step=tokens, hidden=machine.hidden)
+        epochs = exposures_to_remember(
+            catalogue.num_records, rank=rank, steps_an_epoch=steps_an_epoch, optimizer=optimizer
+        )
+        steps = max(1.0, steps_an_epoch * (config.epochs or epochs))
+        rate = rate_to_remember(rank, tokens_per_step=tokens, steps=steps, hidden=machine.hidden, optimizer=optimizer)
         why = f"to bring {catalogue.num_records:,} descriptions back word for word"
     else:
         epochs, rate = 1, rate_of_style(hidden=machine.hidden)
@@ -47,6 +54,7 @@ def choose_recipe(config: TrainConfig, catalogue: Catalogue, *, machine: Machine
         epochs=config.epochs or epochs,
         max_length=length,
         tokens_per_step=tokens,
+        optimizer=optimizer,
         learning_rate=config.learning_rate or rate,
         warmup_steps=SEED.warmup_steps if config.warmup_steps is None else config.warmup_steps,
         adam_beta2=beta2(rank) if config.adam_beta2 is None else config.adam_beta2,
@@ -92,29 +100,49 @@ def rank_to_remember(num_records: int, *, is_rank_free: bool) -> int:
     return 256 if is_rank_free else 64
 
 
-def exposures_to_remember(num_records: int, *, rank: int, steps_an_epoch: float) -> int:
-    """How often each record is trained: 18 to 40 times, more only where an epoch has hardly a step.
+def optimizer_of(config: TrainConfig) -> Optimizer:
+    """Muon to remember: the grid's 4,000 records come back after 9 exposures (96 % whole), where AdamW needs 12.
 
-    `20 (records / 4,000)^(1/3) (64 / rank)^(1/5)` leaves a margin above the exposures that the law of recall asks for
-    (`expectation`). In one wording 12 were enough for 497 real and 1,000 made-up records (98.8 to 99.6 % whole); in all
-    wordings 1,000 records came back at 87 % after 12, four times 5,000 at 98.3 to 99 % after 16. Above 30 nothing was
-    measured. 24 records on a CPU took 64 steps of 6 records: fewer steps leave the rate no time to rise and to fall.
+    AdamW for one pass of style, which was measured with it, and where the user sets what AdamW alone has.
     """
-    wanted = 20 * (num_records / 4_000) ** (1 / 3) * (64 / rank) ** (1 / 5)
-    return max(math.ceil(64 / max(1.0, steps_an_epoch)), round(min(40.0, max(18.0, wanted))))
+    return "muon" if config.recipe == "remember" and config.adam_beta2 is None else "adamw"
 
 
-def rate_to_remember(rank: int, *, tokens_per_step: int, hidden: int) -> float:
-    """The peak learning rate.
+def exposures_to_remember(num_records: int, *, rank: int, steps_an_epoch: float, optimizer: Optimizer) -> int:
+    """How often each record is trained, more often than this only where an epoch has hardly a step.
 
-    The grid's best rates have rate x rank / tokens a step at about 3e-5: 4e-3 at rank 64 and 1e-3 at rank 256, both
-    with 8,192 tokens; 2e-3 at rank 64 with 4,096. Four times as much made rank 256 forget (11 % whole instead of 67 %).
-    3e-3 is the most that was good in several points. Few records bear more than that product: 1e-3 at rank 256 with
-    4,096 tokens on 497 records, 2e-3 at rank 32 with 6 records a step. On larger bases the rate is assumed to fall with
-    the square root of the hidden size.
+    With Muon `12 (records / 4,000)^(1/5) (256 / rank)^(1/6)`, 12 to 30 times: at rank 256 and in all wordings 12 were
+    enough for 1,000 and 4,000 records (99.5 and 99.4 % whole), and 10 for 97.2 % of 4,000. The law of recall, fitted to
+    as many as 8,000 records, leaves a margin for this many.
+
+    With AdamW `20 (records / 4,000)^(1/3) (64 / rank)^(1/5)`, 18 to 40 times: in all wordings 1,000 records came back
+    at 87 % after 12, four times 5,000 at 98.3 to 99 % after 16. Above 30 nothing was measured. 24 records on a CPU took
+    64 steps of 6 records: fewer steps leave the rate no time to rise and to fall.
     """
-    lowest = 2e-3 * min(1.0, math.sqrt(64 / rank))
-    rate = min(3e-3, max(lowest, 3.05e-5 * tokens_per_step / rank))
+    if optimizer == "muon":
+        wanted = 12 * max(1.0, num_records / 4_000) ** (1 / 5) * max(1.0, 256 / rank) ** (1 / 6)
+        wanted = min(30.0, wanted)
+    else:
+        wanted = min(40.0, max(18.0, 20 * (num_records / 4_000) ** (1 / 3) * (64 / rank) ** (1 / 5)))
+    return max(math.ceil(_FEWEST_STEPS / max(1.0, steps_an_epoch)), round(wanted))
+
+
+def rate_to_remember(rank: int, *, tokens_per_step: int, steps: float, hidden: int, optimizer: Optimizer) -> float:
+    """The peak learning rate of a run of so many steps. On larger bases it is assumed to be lower.
+
+    Muon moves by the rate at each step, whatever the gradient's size, so that few steps bear a higher rate: 1e-3 is the
+    best for 833 steps at rank 256, and half of it or twice as much is worse. 497 records come back for 84 % after 6
+    exposures at 2.5e-3 and for 29 % at 7e-4; 8,000 records after 9 for 87 % at 6.7e-4 and for 62 % at 1e-3.
+
+    AdamW's best rates in the grid have rate x rank / tokens a step at about 3e-5: 4e-3 at rank 64 and 1e-3 at rank 256,
+    both with 8,192 tokens; 2e-3 at rank 64 with 4,096. Four times as much made rank 256 forget (11 % whole instead of
+    67 %). Few records bear more than that product: 1e-3 at rank 256 with 4,096 tokens on 497 records.
+    """
+    if optimizer == "muon":
+        rate = min(4e-3, max(1e-4, 1e-3 * math.sqrt(256 / rank * 833 / steps)))
+    else:
+        lowest = 2e-3 * min(1.0, math.sqrt(64 / rank))
+        rate = min(3e-3, max(lowest, 3.05e-5 * tokens_per_step / rank))
     return _rounded(rate * share_of_rate(hidden))
 
 

@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 from trainer.config import TrainConfig
 
+Optimizer = Literal["muon", "adamw"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -13,6 +15,7 @@ class Recipe:
     epochs: int
     max_length: int
     tokens_per_step: int
+    optimizer: Optimizer
     learning_rate: float
     warmup_steps: int
     adam_beta2: float
@@ -63,6 +66,7 @@ SEED: Final = Recipe(
     epochs=1,
     max_length=2_048,
     tokens_per_step=16_384,
+    optimizer="adamw",
     learning_rate=2e-4,
     warmup_steps=5,
     adam_beta2=0.999,

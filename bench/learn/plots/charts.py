@@ -10,7 +10,10 @@ import numpy as np
 from bench.learn.law import share_held, training_of
 from bench.learn.plots.svg import Axis, Bar, Series, bar_chart, line_chart
 from bench.learn.plots.words import Words
-from trainer.recipes.expectation import Law, whole_share
+from trainer.muon import RATE_OF_UP
+from trainer.recipes.choice import rate_to_remember
+from trainer.recipes.expectation import Law, Training, whole_share
+from trainer.recipes.recipe import MEASURED_HIDDEN
 
 _VOCABULARY: Final = 49_152
 _KNOBS: Final = {
@@ -27,6 +30,12 @@ _KNOBS: Final = {
     "r128 2e-3 8k x10 rest 2": "rank 128, records rest once right",
     "r128 2e-3 8k x10 sure .95/.1": "rank 128, sure tokens count a tenth",
 }
+_EXPOSURES: Final[tuple[tuple[str, int, str], ...]] = (
+    ("muon", 1_000, "Muon"),
+    ("muon", 4_000, "Muon"),
+    ("muon", 8_000, "Muon"),
+    ("adamw", 4_000, "AdamW"),
+)
 _NAMES: Final = {"trl": "TRL", "unsloth": "Unsloth"}
 OURS: Final = "4,000 products"
 _SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -66,22 +75,38 @@ def loss(grid: Document, words: Words) -> str:
 
 
 def exposures(grid: Document, words: Words) -> str:
-    """Whole answers at the end of runs with rank 256 and rate 1e-3; a dot is a run, the lines are the law of recall."""
-    runs = [point for point in grid["points"] if point["settings"]["rank"] == 256 and point["settings"]["rate"] == 1e-3]
-    law = Law(**grid["laws"]["recall"]["coefficients"])
+    """Whole answers at the end of runs with rank 256, by both optimizers; a dot is a run, the lines are the law."""
     series = []
-    for colour, size in enumerate(sorted({point["products"] for point in runs})):
-        of_size = [point for point in runs if point["products"] == size]
-        training = training_of(of_size[0])
-        line = [(at, whole_share(replace(training, exposures=at), law=law)) for at in np.linspace(4, 20, 81).tolist()]
-        dots = [(point["settings"]["exposures"], point["after"]["seen"]["whole"]) for point in of_size]
-        is_real = of_size[0]["settings"]["catalogue"] == "real"
-        label = words("{} real lines" if is_real else "{} products", words.number(size))
+    for colour, (optimizer, size, name) in enumerate(_EXPOSURES):
+        runs = [point for point in grid["points"] if _is_by_the_rule(point, optimizer=optimizer, size=size)]
+        law, first = Law(**grid["laws"]["recall"][optimizer]["coefficients"]), training_of(runs[0])
+        changed = [replace(first, exposures=at) for at in np.linspace(4, 16, 61).tolist()]
+        line = [(each.exposures, whole_share(replace(each, rate=_rate(each)), law=law)) for each in changed]
+        dots = [(point["settings"]["exposures"], point["after"]["seen"]["whole"]) for point in runs]
+        label = f"{words('{} products', words.number(size))}, {name}"
         series.append(Series(label=label, colour=colour, dots=dots, line=line))
-    ticks = tuple(range(4, 21, 2))
+    ticks = tuple(range(4, 17, 2))
     x = Axis(label=words("exposures (lines: the law)"), ticks=ticks, texts=tuple(map(str, ticks)))
     title = words("Whole descriptions that come back, rank 256")
     return line_chart(title, series, x=x, y=_shares(words("whole")))
+
+
+def _is_by_the_rule(point: Document, *, optimizer: str, size: int) -> bool:
+    """Whether a run in one wording has about the rate that the recipe to remember would take."""
+    settings = point["settings"]
+    is_alike = settings["optimizer"] == optimizer and point["products"] == size and settings["catalogue"] == "synth"
+    if not is_alike or settings["rank"] != 256 or settings["tokens_per_step"] != 8_192 or len(settings["wordings"]) > 1:
+        return False
+    if settings["rate_ratio"] != (RATE_OF_UP if optimizer == "muon" else 1):
+        return False
+    return 0.8 < settings["rate"] / _rate(training_of(point)) < 1.25
+
+
+def _rate(training: Training) -> float:
+    return rate_to_remember(
+        training.rank, tokens_per_step=training.tokens_per_step, steps=training.steps, hidden=MEASURED_HIDDEN,
+        optimizer=training.optimizer,
+    )  # fmt: skip
 
 
 def seconds(peers: Document, words: Words) -> str:

@@ -20,7 +20,6 @@ _PORTUGUESE: Final = {
     "Whole descriptions that come back, rank 256": "Descrições inteiras que voltam, rank 256",
     "whole": "inteiras",
     "{} products": "{} produtos",
-    "{} real lines": "{} linhas reais",
     "First 32 tokens that come back, 4,000 products, one H100": (
         "Primeiros 32 tokens que voltam, 4.000 produtos, uma H100"
     ),

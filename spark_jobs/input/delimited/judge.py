@@ -13,7 +13,7 @@ class Verdict:
     end: int  # where reading goes on
     values: list[bytes] | None = None  # None where the row is rejected
     reason: str = "not_a_record"  # where it is
-    doubt: str | None = None  # name of a row in NOTES
+    doubt: str | None = None  # name of a row in DOUBTS
     is_open: bool = False  # lines behind `end` may belong to this row: see `begins_row`
 
 

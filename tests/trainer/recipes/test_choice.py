@@ -9,7 +9,7 @@ import pytest
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.recipes.choice import choose_recipe, exposures_to_remember, rank_to_remember, seed_recipe, sizes
-from trainer.recipes.recipe import SEED, Catalogue, Machine, Recipe
+from trainer.recipes.recipe import SEED, Catalogue, Machine, Optimizer, Recipe
 
 RECORDS = (1, 5, 24, 99, 100, 497, 999, 1_000, 4_000, 20_000, 100_000, 1_390_000)
 BASE = Machine(hidden=576, base_parameters=134_000_000)
@@ -17,6 +17,7 @@ GIVEN: dict[str, Any] = {
     "epochs": 7,
     "max_length": 300,
     "tokens_per_step": 900,
+    "optimizer": "adamw",
     "learning_rate": 0.03,
     "warmup_steps": 0,
     "adam_beta2": 0.5,
@@ -45,19 +46,26 @@ def recipe_of(num_records: int, machine: Machine = BASE, *, tokens: float = 206,
 def test_what_was_measured_to_be_good_is_chosen() -> None:
     free = replace(BASE, is_rank_free=True)
     measured = {
-        (4_000, free): (256, 512, 18, 8_192, 1e-3, 0.99, "auto"),
-        (4_000, BASE): (64, 128, 20, 8_192, 3e-3, 0.999, "auto"),
-        (497, free): (256, 512, 18, 4_096, 1e-3, 0.99, "auto"),
-        (497, BASE): (64, 128, 18, 4_096, 2e-3, 0.999, "auto"),
-        (20_000, free): (256, 512, 26, 8_192, 1e-3, 0.99, "auto"),
+        (4_000, free, "muon"): (256, 512, 12, 8_192, 8.3e-4, "auto"),
+        (4_000, BASE, "muon"): (64, 128, 15, 8_192, 1.5e-3, "auto"),
+        (497, free, "muon"): (256, 512, 12, 4_096, 1.7e-3, "auto"),
+        (20_000, free, "muon"): (256, 512, 17, 8_192, 3.1e-4, "auto"),
+        (4_000, free, "adamw"): (256, 512, 18, 8_192, 1e-3, "auto"),
+        (4_000, BASE, "adamw"): (64, 128, 20, 8_192, 3e-3, "auto"),
+        (497, free, "adamw"): (256, 512, 18, 4_096, 1e-3, "auto"),
+        (20_000, free, "adamw"): (256, 512, 26, 8_192, 1e-3, "auto"),
     }
-    names = ("lora_rank", "lora_alpha", "epochs", "tokens_per_step", "learning_rate", "adam_beta2", "base_precision")
-    for (num_records, machine), expected in measured.items():
-        recipe = asdict(recipe_of(num_records, machine))
+    names = ("lora_rank", "lora_alpha", "epochs", "tokens_per_step", "learning_rate", "base_precision")
+    for (num_records, machine, optimizer), expected in measured.items():
+        recipe = asdict(recipe_of(num_records, machine, optimizer=optimizer))
         assert tuple(recipe[name] for name in names) == expected
 
     small = recipe_of(24, BASE, tokens=81.5)  # on a BASE, with short texts
-    assert (small.lora_rank, small.epochs, small.tokens_per_step, small.learning_rate) == (32, 18, 512, 2e-3)
+    assert (small.lora_rank, small.epochs, small.tokens_per_step, small.learning_rate) == (32, 17, 512, 4e-3)
+    assert recipe_of(4_000).optimizer == "muon"
+    assert recipe_of(4_000, adam_beta2=0.9).optimizer == recipe_of(4_000, recipe="style").optimizer == "adamw"
+    with pytest.raises(UserError, match=r"adam_beta2 = 0\.9 with optimizer = 'muon'"):
+        recipe_of(4_000, adam_beta2=0.9, optimizer="muon")
     assert (small.warmup_steps, small.base_precision) == (5, "auto")
 
 
@@ -72,15 +80,17 @@ def test_more_records_never_get_a_smaller_adapter_or_smaller_steps(machine: Mach
         assert values == sorted(values)
     assert all(first / 2 <= second for first, second in pairwise(updates))  # the step doubles at 1,000 records
     assert min(updates) >= 60
-    assert all(18 <= recipe.epochs <= 64 and 1e-4 <= recipe.learning_rate <= 3e-3 for recipe in recipes)
+    assert all(12 <= recipe.epochs <= 64 and 1e-4 <= recipe.learning_rate <= 4e-3 for recipe in recipes)
     assert all(recipe.epochs <= 40 for recipe, num in zip(recipes, RECORDS, strict=True) if num >= 100)
 
 
 def test_exposures_grow_with_records_and_fall_with_the_rank() -> None:
-    for rank, (few, many) in product((1, 32, 64, 256, 4_096), pairwise(RECORDS)):
-        at_few, at_many = (exposures_to_remember(num, rank=rank, steps_an_epoch=100) for num in (few, many))
+    optimizers: tuple[Optimizer, ...] = ("muon", "adamw")
+    for rank, (few, many), optimizer in product((1, 32, 64, 256, 4_096), pairwise(RECORDS), optimizers):
+        settings: dict[str, Any] = {"steps_an_epoch": 100, "optimizer": optimizer}
+        at_few, at_many = (exposures_to_remember(num, rank=rank, **settings) for num in (few, many))
         assert at_few <= at_many
-        assert exposures_to_remember(many, rank=2 * rank, steps_an_epoch=100) <= at_many
+        assert exposures_to_remember(many, rank=2 * rank, **settings) <= at_many
     assert rank_to_remember(20_000, is_rank_free=False) == 64  # the kernels cannot do more
 
 
@@ -104,7 +114,7 @@ def test_what_follows_from_a_given_value_follows() -> None:
     assert recipe_of(4_000, lora_rank=512).learning_rate < recipe_of(4_000, lora_rank=256).learning_rate
     assert recipe_of(4_000, max_length=100).tokens_per_step == 8_200
     assert recipe_of(4_000, tokens_per_step=1_000).max_length == 1_000
-    assert recipe_of(4_000, replace(BASE, hidden=2_048)).learning_rate == pytest.approx(1.6e-3)
+    assert recipe_of(4_000, replace(BASE, hidden=2_048)).learning_rate == pytest.approx(7.9e-4)
     with pytest.raises(UserError, match="tokens_per_step = 9000, expected a multiple of max_length = 2048"):
         recipe_of(4_000, tokens_per_step=9_000)
 

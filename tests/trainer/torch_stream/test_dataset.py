@@ -277,7 +277,8 @@ def test_the_least_window_learns_something_of_a_short_title(make, tokenizer) -> 
     with pytest.raises(UserError):
         make(max_length=least - 1)
 
-    (example,) = Encoder(tokenizer, max_length=least).encode([Record(0, "a", "steel")])
+    encoder = Encoder(tokenizer, max_length=least)
+    (example,) = encoder.encode_as([Record(0, "a", "steel")], encoder.longest_wording)
     assert len(example.ids) - example.num_prompt == 1
 
 
