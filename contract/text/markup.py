@@ -4,6 +4,7 @@ Tags go, and comments, doctypes, processing instructions, CDATA marks, scripts, 
 inline elements nothing. `<T>`, which is no element of HTML, is text. The rules are those of HTML's tokenizer
 (https://html.spec.whatwg.org/#tokenization), in regular expressions over the bytes of all texts: a text ends at
 SEPARATOR, `\xff`. It takes linear time: whatever a pattern passes over, it takes, or passes over only once more.
+Repeated choices are atomic groups: Python before 3.11.5 fails on possessive ones (python/cpython#106052).
 """
 
 import re
@@ -136,15 +137,15 @@ def _attributes(*, not_in_names: bytes) -> bytes:
     """A pattern of all that may follow a tag's name, up to its `>` or to the end of the text."""
     name = rb"[^%b/>\xff%b][^%b/>=\xff%b]*+" % (_BLANK, not_in_names, _BLANK, not_in_names)
     bare = rb"[^%b>\"'\xff%b][^%b>\xff%b]*+" % (_BLANK, not_in_names, _BLANK, not_in_names)
-    value = rb"[%b]*+=[%b]*+(?:\"[^\"\xff]*+\"?+|'[^'\xff]*+'?+|%b)?+" % (_BLANK, _BLANK, bare)
-    return rb"(?:[%b/]++|%b(?:%b)?+)*+" % (_BLANK, name, value)
+    value = rb"[%b]*+=[%b]*+(?>(?:\"[^\"\xff]*+\"?+|'[^'\xff]*+'?+|%b)?)" % (_BLANK, _BLANK, bare)
+    return rb"(?>(?:[%b/]++|%b(?:%b)?)*)" % (_BLANK, name, value)
 
 
 def _pieces_as_written() -> re.Pattern[bytes]:
     """A pattern of one piece of markup. Where it has no end, it goes on to the end of the text."""
     attributes, end = _attributes(not_in_names=b""), rb"(?:>|(?=\xff))"
     return _alternatives(
-        rb"!--(?:-?>|(?:[^-\xff]++|-(?!-!?>))*+(?:--!?>)?+)",
+        rb"!--(?:-?>|(?>(?:[^-\xff]++|-(?!-!?>))*)(?:--!?>)?+)",
         rb"(?:[!?]|/[^A-Za-z\xff])(?:(?<=>)|[^>\xff]*+%b)" % end,
         rb"(?:(%b)|/(?:%b))%b%b" % (_NAMES, _NAMES, attributes, end),
     )
@@ -157,7 +158,7 @@ def _pieces_once_escaped() -> re.Pattern[bytes]:
     """
     attributes = _attributes(not_in_names=b"<")
     return _alternatives(
-        rb"!--(?:-?>|(?:[^<\xff-]++|<(?!!--)|-(?!-!?>))*+--!?>)",
+        rb"!--(?:-?>|(?>(?:[^<\xff-]++|<(?!!--)|-(?!-!?>))*)--!?>)",
         rb"(?:[!?]|/[^A-Za-z\xff])(?:(?<=>)|[^<>\xff]*+>)",
         rb"(?:(%b)|/(?:%b))%b>" % (_NAMES, _NAMES, attributes),
         rb"(?:%b)[%b/]++[^%b/<>=\"'\xff]++=%b(?=\xff)" % (_NAMES, _BLANK, _BLANK, attributes),

@@ -33,7 +33,7 @@ class Grammar:
         delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote or b"")
         blanks = b" *" if dialect.delimiter == b"\t" else rb"[ \t]*"
         self._opening = re.compile((blanks if dialect.skips_blanks else b"") + quote)
-        self._body = re.compile(b"(?:[^" + quote + b"]++|" + quote * 2 + b")*+" if quote else b"")
+        self._body = re.compile(b"(?>(?:[^" + quote + b"]++|" + quote * 2 + b")*)" if quote else b"")
         self._closing = re.compile(quote + blanks + b"(?:" + delimiter + b"|\r?(\n))")
         self._plain = re.compile(b"([^\n" + delimiter + b"]*+)(?:" + delimiter + b"|(\n))")
         self._late_closing = re.compile(b".*?" + quote + blanks + b"(?:" + delimiter + b"|\r?(\n))")

@@ -20,7 +20,7 @@ _DELIMITERS: Final = (b",", b";", b"\t", b"|")
 _ESCAPE: Final = b"\\"
 _DOUBLED: Final = re.compile(rb'[^\\"\s,;|]""')  # within a value: whoever doubles marks does not escape them
 _SEPARATOR_LINE: Final = re.compile(rb'"?sep=([^\w"\r\n])"?\r?(?:\n|\r)', re.IGNORECASE)  # the first line, of Excel
-_FIRST_LINE_END: Final = re.compile(rb'(?:"[^"]*"|[^"\r\n])*+(\r\n|\n|\r)')  # not within quotation marks
+_FIRST_LINE_END: Final = re.compile(rb'(?>(?:"[^"]*"|[^"\r\n])*)(\r\n|\n|\r)')  # not within quotation marks
 _PRODUCT: Final = re.compile(r"^\d+$|^\S*\d{3}|[.!?]$|\S{3}.{60}")  # an id, a code, a sentence: hardly a column's name
 _MARK: Final = b"\xef\xbb\xbf"
 _NO_HEADER: Final = (
