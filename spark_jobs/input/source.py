@@ -32,8 +32,6 @@ def list_sources(urls: str, *, tell: Tell = lambda _: None) -> tuple[Source, ...
     UserError where there is no such file, or nothing in it.
     """
     paths = _split(urls)
-    for url in paths:
-        storage.require_answer(url)
     by_path = {source.path: source for url in paths for source in _list(url, tell=tell)}
     sources = tuple(by_path[name] for name in sorted(by_path))
     if sum(source.bytes for source in sources) == 0:
@@ -44,11 +42,16 @@ def list_sources(urls: str, *, tell: Tell = lambda _: None) -> tuple[Source, ...
 def _split(urls: str) -> list[str]:
     """The paths between the commas; a file or folder whose own name holds a comma is one path.
 
+    UserError where a storage does not answer.
+
     >>> _split("data/{a,b}.json,c.json")
     ['data/{a,b}.json', 'c.json']
     """
+    parts = [url for url in _COMMA.split(urls) if url]
+    for url in parts:
+        storage.require_answer(url)
     filesystem, path = storage.open_filesystem(urls)
-    return [urls] if filesystem.exists(path) else [url for url in _COMMA.split(urls) if url]
+    return [urls] if len(parts) == 1 or filesystem.exists(path) else parts
 
 
 def _list(url: str, *, tell: Tell) -> list[Source]:
