@@ -184,7 +184,7 @@ def test_a_training_that_is_told_to_stop_writes_a_checkpoint_and_says_how_to_go_
     step = int(last.name.removeprefix("step-"))
     assert step >= 4
     lines = training.text().partition("\nexpected: ")[2].splitlines()
-    assert len(lines) <= 6  # nothing of what the launchers have to say
+    assert len(lines) <= 7  # nothing of what the launchers have to say
     assert [line for line in lines if "stop" in line] == [
         "stopping after the next steps, with a checkpoint; a second signal stops at once",
         f"stopped after step {step}, with a checkpoint; go on with 'vitrine train --run {run} --resume'",

@@ -227,6 +227,10 @@ def test_a_data_set_on_an_object_store_is_verified(data: DataSet, tmp_path: Path
 def test_where_there_is_no_data_set_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder" / "manifest.json").mkdir(parents=True)
-    for name, message in (("none", "no manifest.json in"), ("file", "cannot read"), ("folder", "cannot read")):
+    for name, message in (
+        ("none", "no manifest.json in"),
+        ("file", "is a file, expected a prepared data set"),
+        ("folder", "cannot read"),
+    ):
         with pytest.raises(UserError, match=message):
             verify(str(tmp_path / name))
