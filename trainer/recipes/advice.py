@@ -126,7 +126,7 @@ def enough_exposures(training: Training, *, law: Law) -> int | None:
     least = int(training.exposures) + 1
     for exposures in range(least, _MOST_EXPOSURES + 1):
         changed = replace(training, exposures=exposures)
-        if _is_good(replace(changed, rate=training.rate * _rate(changed) / _rate(training)), law=law):
+        if _is_good(replace(changed, rate=training.rate * rate_of_recipe(changed) / rate_of_recipe(training)), law=law):
             return exposures
     return None
 
@@ -135,7 +135,7 @@ def enough_rank(training: Training, *, law: Law) -> int | None:
     """The lowest higher rank that is enough at the same number of exposures; None where none is."""
     for rank in (each for each in _RANKS if each > training.rank):
         changed = replace(training, rank=rank, parameters=training.parameters * rank // training.rank)
-        if _is_good(replace(changed, rate=_rate(changed)), law=law):
+        if _is_good(replace(changed, rate=rate_of_recipe(changed)), law=law):
             return rank
     return None
 
@@ -146,12 +146,13 @@ def enough_parts(training: Training, *, law: Law) -> int | None:
         records = -(-training.records // parts)
         exposures = exposures_to_remember(records, rank=training.rank, steps_an_epoch=100, optimizer=training.optimizer)
         changed = replace(training, records=records, exposures=exposures)
-        if _is_good(replace(changed, rate=_rate(changed)), law=law):
+        if _is_good(replace(changed, rate=rate_of_recipe(changed)), law=law):
             return parts
     return None
 
 
-def _rate(training: Training) -> float:
+def rate_of_recipe(training: Training) -> float:
+    """The rate that the recipe to remember has for such a training of the measured base."""
     return rate_to_remember(
         training.rank, tokens_per_step=training.tokens_per_step, steps=training.steps, hidden=MEASURED_HIDDEN,
         optimizer=training.optimizer,

@@ -11,9 +11,8 @@ from bench.learn.law import share_held, training_of
 from bench.learn.plots.svg import Axis, Bar, Series, bar_chart, line_chart
 from bench.learn.plots.words import Words
 from trainer.muon import RATE_OF_UP
-from trainer.recipes.choice import rate_to_remember
-from trainer.recipes.expectation import Law, Training, whole_share
-from trainer.recipes.recipe import MEASURED_HIDDEN
+from trainer.recipes.advice import rate_of_recipe
+from trainer.recipes.expectation import Law, whole_share
 
 _VOCABULARY: Final = 49_152
 _KNOBS: Final = {
@@ -81,7 +80,7 @@ def exposures(grid: Document, words: Words) -> str:
         runs = [point for point in grid["points"] if _is_by_the_rule(point, optimizer=optimizer, size=size)]
         law, first = Law(**grid["laws"]["recall"][optimizer]["coefficients"]), training_of(runs[0])
         changed = [replace(first, exposures=at) for at in np.linspace(4, 16, 61).tolist()]
-        line = [(each.exposures, whole_share(replace(each, rate=_rate(each)), law=law)) for each in changed]
+        line = [(each.exposures, whole_share(replace(each, rate=rate_of_recipe(each)), law=law)) for each in changed]
         dots = [(point["settings"]["exposures"], point["after"]["seen"]["whole"]) for point in runs]
         label = f"{words('{} products', words.number(size))}, {name}"
         series.append(Series(label=label, colour=colour, dots=dots, line=line))
@@ -99,14 +98,7 @@ def _is_by_the_rule(point: Document, *, optimizer: str, size: int) -> bool:
         return False
     if settings["rate_ratio"] != (RATE_OF_UP if optimizer == "muon" else 1):
         return False
-    return 0.8 < settings["rate"] / _rate(training_of(point)) < 1.25
-
-
-def _rate(training: Training) -> float:
-    return rate_to_remember(
-        training.rank, tokens_per_step=training.tokens_per_step, steps=training.steps, hidden=MEASURED_HIDDEN,
-        optimizer=training.optimizer,
-    )  # fmt: skip
+    return 0.8 < settings["rate"] / rate_of_recipe(training_of(point)) < 1.25
 
 
 def seconds(peers: Document, words: Words) -> str:
