@@ -70,6 +70,17 @@ def test_an_update_has_the_size_that_adamw_has_and_b_moves_faster() -> None:
     assert up.square().mean().sqrt().item() == pytest.approx(AS_ADAMW * 1e-2 * RATE_OF_UP, rel=0.2)
 
 
+def test_momentum_goes_on_where_a_gradient_is_zero() -> None:
+    matrices = torch.nn.Parameter(torch.zeros(4, 9))
+    optimizer = Muon([matrices], matrices=lambda tensors: Matrices([tensors[0][None]], []), lr=1e-2, weight_decay=0.0)
+    matrices.grad = torch.randn(matrices.shape, generator=torch.Generator().manual_seed(1))
+    optimizer.step()
+    first = matrices.detach().clone()
+    matrices.grad = torch.zeros_like(matrices)
+    optimizer.step()
+    assert torch.allclose(matrices.detach(), 2 * first, rtol=1e-3)
+
+
 def test_all_engines_are_updated_alike() -> None:
     states = {}
     for kind in ("plain", "native"):
