@@ -19,7 +19,8 @@ from launch import demo, heavy, inspection, synthesis, verification
 from launch.processes import require_installed
 from spark_jobs.config import PrepareConfig
 from synth.config import SynthConfig
-from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig
+from trainer.answers.settings import AskConfig, EvaluateConfig
+from trainer.config import RecallConfig, TrainConfig
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from launch.argv import module_argv, train_argv
 from launch.processes import require_installed, run_module
 from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
+from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.bases.source import require_base
-from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig, parse_data
+from trainer.config import RecallConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
 from trainer.runs.settings import load_train_config, require_run, settings_of_run
 

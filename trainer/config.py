@@ -251,39 +251,6 @@ def _problems(name: str, parse: Callable[[str], object], *texts: str) -> list[st
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskConfig:
-    """A question to a trained run."""
-
-    run: str = setting(help="folder of a training run")
-    question: str = setting(help="a question such as 'What is TITLE?', or only the title")
-    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1, most=2**20)
-    as_title: bool = setting(False, help="take the whole text as the title, even if it reads like a question")
-    json: bool = setting(False, help="print the question and the complete answer as one line of JSON")
-
-    def __post_init__(self) -> None:
-        """Checks ranges; raises UserError."""
-        check_settings(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """Titles to ask a trained run about, before and after training."""
-
-    run: str = setting(help="folder of a training run")
-    data: tuple[str, ...] | None = setting(
-        None, help="folders or URLs of the data sets that the run was trained on (default: where they were then)"
-    )
-    seen: int = setting(10, help="number of titles to ask about that the run was trained on", least=0)
-    unseen: int = setting(5, help="number of titles to ask about from the val and test splits", least=0)
-    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1, most=2**20)
-
-    def __post_init__(self) -> None:
-        """Checks ranges; raises UserError."""
-        no_title = self.seen == self.unseen == 0
-        check_settings(self, *["seen = 0 and unseen = 0, expected at least one title"] * no_title)
-
-
-@dataclass(frozen=True, kw_only=True)
 class RecallConfig:
     """A trained run, and how many records to ask it about."""
 

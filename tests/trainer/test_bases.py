@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralConfig, Mix
 from contract.errors import UserError
 from tests.trainer.configs import small_config
 from trainer.answers.answer import ask, load_answerer
-from trainer.config import AskConfig
+from trainer.answers.settings import AskConfig
 from trainer.engines.base import load_base, load_tokenizer
 from trainer.engines.dense import experts_text
 from trainer.runs.folder import frame_of, read_info

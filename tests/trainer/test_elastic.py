@@ -18,7 +18,7 @@ from tests.trainer.audits import damage_shard, ledger_text, losses, rows_by_epoc
 from tests.trainer.launches import KILLS, Training, launch
 from tests.trainer.many_trainings import outcome
 from trainer.answers.evaluate import evaluate
-from trainer.config import EvaluateConfig
+from trainer.answers.settings import EvaluateConfig
 from trainer.runs import names
 from trainer.runs.checkpoint import find_last
 from trainer.runs.metrics import read_metrics

@@ -19,7 +19,7 @@ from tests.trainer.configs import small_config
 from trainer import loop
 from trainer.answers.answer import ask, load_answerer
 from trainer.answers.evaluate import evaluate
-from trainer.config import AskConfig, EvaluateConfig
+from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.loop import learning_rate

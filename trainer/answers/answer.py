@@ -21,7 +21,7 @@ from contract.errors import UserError
 from contract.text.clean import clean
 from contract.text.profiles import Profile, find_profile
 from trainer.answers.adapters import PartAdapters
-from trainer.config import AskConfig
+from trainer.answers.settings import AskConfig
 from trainer.engines.base import end_tokens, load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
 from trainer.examples.questions import Asked, asked_about

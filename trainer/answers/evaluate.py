@@ -12,7 +12,7 @@ from command.progress import ProgressBar
 from trainer.answers.answer import TITLES_AT_ONCE, Answerer, load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, Comparison, mean_rouge_l
 from trainer.answers.rouge import rouge_l
-from trainer.config import EvaluateConfig
+from trainer.answers.settings import EvaluateConfig
 from trainer.examples.encoder import Record
 from trainer.parts.manifest import TrainedRun, trained_runs
 from trainer.plan.data_sets import DataSet, reopen_data

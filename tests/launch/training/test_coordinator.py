@@ -25,7 +25,8 @@ from tests.trainer.launches import Training, launch
 from trainer.answers.answer import ask, load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, read_comparisons
 from trainer.answers.evaluate import evaluate
-from trainer.config import AskConfig, EvaluateConfig, RecallConfig, TrainConfig
+from trainer.answers.settings import AskConfig, EvaluateConfig
+from trainer.config import RecallConfig, TrainConfig
 from trainer.parts.manifest import part_data, read_parts
 from trainer.recall.recall import recall
 from trainer.runs.checkpoint import find_last

@@ -7,7 +7,7 @@ import pytest
 
 from tests.trainer.configs import small_config
 from trainer.answers.answer import Answerer, ask
-from trainer.config import AskConfig
+from trainer.answers.settings import AskConfig
 from trainer.train import train
 
 
