@@ -8,7 +8,7 @@ from typing import Final
 
 from command.caller import STOPPED, is_reported, report, report_crash
 from command.signals import StoppedError
-from command.streams import escape_what_cannot_be_encoded
+from command.terminal import escape_what_cannot_be_encoded
 from contract.errors import UserError
 
 USER_ERROR_CODE: Final = 2

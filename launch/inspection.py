@@ -9,12 +9,12 @@ from typing import Final
 
 from command.quantities import format_bytes
 from command.settings import check_settings, setting
+from command.terminal import WIDTH, columns, cut, printable, wrap
 from contract import storage
 from contract.columns import CONTENT, KEY, SHARD_SCHEMA, TITLE, UID
 from contract.errors import UserError
 from contract.manifest import Manifest, manifest_in, read_text
 from contract.shard import NOT_A_SHARD, FilePart, Shard, read_footer, read_row_group
-from launch.terminal import WIDTH, columns, cut, printable, wrap
 
 _MARGIN: Final = 12  # columns before the text
 _MAX_SOURCES: Final = 8

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 
 from command.progress import ProgressBar
 from command.settings import check_settings, setting
+from command.terminal import printable
 from contract.verify.data_set import Report, verify
 from contract.verify.findings import LAWS, Findings
-from launch.terminal import printable
 
 
 @dataclass(frozen=True, kw_only=True)

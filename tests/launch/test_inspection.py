@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from command.terminal import columns
 from contract.manifest import Manifest, Source, publish, read_manifest, to_json
 from launch import cli
-from launch.terminal import columns
 from tests.contract.data_sets import DataSet, record, sound_data_set
 
 

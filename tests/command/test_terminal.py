@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.terminal import columns, cut, printable, wrap
+from command.terminal import columns, cut, printable, wrap
 
 TEXTS = st.text(st.sampled_from("ab  é茶\u0301\u3000🫖,.") | st.characters(), max_size=60)
 

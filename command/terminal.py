@@ -1,10 +1,15 @@
-"""Texts from the data as a terminal may show them: nothing that it would obey, and no wider than it is."""
+"""Texts as a terminal may show them: nothing that it would obey, no wider than it is, no character that it lacks."""
 
+import codecs
+import io
+import json
+import sys
 import unicodedata
 from typing import Final
 
 WIDTH: Final = 80
 _WIDE: Final = ("W", "F")
+_ESCAPES: Final = "vitrine-escapes"  # the name of an error handler
 
 
 def printable(text: str) -> str:
@@ -67,3 +72,23 @@ def _fitting(text: str, width: int) -> int:
         if taken > width:
             return position
     return len(text)
+
+
+def escape_what_cannot_be_encoded() -> None:
+    r"""From now on, what is printed never fails for a character: `é` becomes `\u00e9` in ASCII.
+
+    The escapes are those of JSON, in which they mean the same characters. So a line of JSON stays one. In UTF-8, only
+    bytes of a file's name that are no text are escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPES)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_ESCAPES, _escaped)
