@@ -4,7 +4,7 @@ import json
 
 from markupsafe import Markup
 
-from command.pages import render, visible
+from command.pages.render import render, visible
 from spark_jobs.card.changes import changes
 from spark_jobs.card.plots import plot_of
 from spark_jobs.card.schema import Card

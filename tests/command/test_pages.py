@@ -9,8 +9,8 @@ import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
-from command import pages
-from command.pages import outside, render
+from command.pages import render as rendering
+from command.pages.render import outside, render
 
 HOSTILE = """</p><script>alert('1')</script>" onclick="alert(1)"""
 
@@ -49,5 +49,5 @@ def test_a_character_that_cannot_be_seen_is_shown_as_its_code_point(character: s
 
 
 def test_docstrings_tell_the_truth() -> None:
-    result = doctest.testmod(pages)
+    result = doctest.testmod(rendering)
     assert (result.failed, result.attempted > 0) == (0, True)

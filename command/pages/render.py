@@ -1,13 +1,13 @@
 """HTML pages from Jinja2 templates, in which every value is escaped unless it is HTML already.
 
-Import this only where a page is made: jinja2 comes with the extra `spark`, and executors do not have it.
+Import this only where a page is made: jinja2 comes with the extras `spark` and `train`, and executors do not have it.
 """
 
 import unicodedata
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from command.quantities import format_bytes
@@ -20,10 +20,11 @@ _INVISIBLE: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def render(package: str, template: str, **values: Any) -> str:
     """The page that a template makes of these values. The template lies in the folder of this Python package.
 
+    It can include the files of that folder, and `theme.css`: colours, type, sections and tables of all pages.
     Values are escaped whatever the template's name ends in; a name that has no value is an error.
     """
     environment = Environment(
-        loader=PackageLoader(package, ""),
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader(__package__, "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
