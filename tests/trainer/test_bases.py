@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MixtralConfig, Mix
 
 from contract.errors import UserError
 from tests.trainer.configs import small_config
-from trainer.answers.answer import ask, load_answerer
+from trainer.answers.answer import ask
+from trainer.answers.answerer import load_answerer
 from trainer.answers.settings import AskConfig
 from trainer.engines.base import load_base, load_tokenizer
 from trainer.engines.dense import experts_text
@@ -108,8 +109,7 @@ def test_an_answer_ends_at_any_end_token_of_tokenizer_and_base(
         *answerer.answers(["Red Kettle"], max_new_tokens=12),
     ):
         assert each == expected
-    with answerer.model.disable_adapter():  # "before" ends there as well
-        before = answerer.answer("Red Kettle", max_new_tokens=60)
+    before = answerer.answer("Red Kettle", max_new_tokens=60, is_before=True)  # "before" ends there as well
     assert other not in answerer.tokenizer(before, add_special_tokens=False)["input_ids"]
     capsys.readouterr()
     ask(AskConfig(run=str(run), question="Red Kettle", max_new_tokens=12))

@@ -11,7 +11,7 @@ import pytest
 
 from contract.errors import UserError
 from tests.trainer.configs import small_config
-from trainer.answers.answer import load_answerer
+from trainer.answers.answerer import load_answerer
 from trainer.config import TrainConfig
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.runs.ledger import read_ledger

@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM
 from contract.errors import UserError
 from tests.trainer.configs import small_config
 from trainer import loop
-from trainer.answers.answer import ask, load_answerer
+from trainer.answers.answer import ask
+from trainer.answers.answerer import load_answerer
 from trainer.answers.evaluate import evaluate
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.engines.engine import PlainEngine

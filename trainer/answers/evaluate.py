@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from command.entry import exit_code
 from command.options import parse_settings
 from command.progress import ProgressBar
-from trainer.answers.answer import TITLES_AT_ONCE, Answerer, load_answerer
+from trainer.answers.answerer import Answerer, load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, Comparison, mean_rouge_l
 from trainer.answers.rouge import rouge_l
 from trainer.answers.settings import EvaluateConfig
 from trainer.examples.encoder import Record
+from trainer.generation.generate import as_finished
 from trainer.parts.manifest import TrainedRun, trained_runs
 from trainer.plan.data_sets import DataSet, reopen_data
 from trainer.plan.order import num_lanes, rows_of_epoch
@@ -71,17 +72,20 @@ def _seen(data: Sequence[DataSet], limit: int, settings: Mapping[str, Any]) -> l
 
 def compare(answerer: Answerer, asked: Sequence[tuple[str, Record]], *, max_new_tokens: int) -> Iterator[Comparison]:
     """One comparison for each title, in order. Prompt, base and decoding are the same before and after."""
-    progress = ProgressBar("asking:")
-    for first in range(0, len(asked), TITLES_AT_ONCE):
-        batch = asked[first : first + TITLES_AT_ONCE]
-        titles = [record.title for _, record in batch]
-        with answerer.model.disable_adapter():
-            before = answerer.answers(titles, max_new_tokens=max_new_tokens)
-        after = answerer.answers(titles, max_new_tokens=max_new_tokens)
-        for (split, record), earlier, later in zip(batch, before, after, strict=True):
-            scores = rouge_l(earlier, record.content), rouge_l(later, record.content)
-            yield Comparison(split, record.title, record.content, earlier, later, *scores)
-        progress.show((first + len(batch)) / len(asked))
+    progress, titles = ProgressBar("asking:"), [record.title for _, record in asked]
+    requests = [
+        answerer.request(title, max_new_tokens=max_new_tokens, is_before=is_before)
+        for is_before in (True, False)
+        for title in titles
+    ]
+    texts: dict[int, str] = {}
+    for number, answer in as_finished(answerer.batch(), requests):
+        texts[number] = answer.text.strip()
+        progress.show(len(texts) / len(requests))
+    for number, (split, record) in enumerate(asked):
+        earlier, later = texts[number], texts[len(asked) + number]
+        scores = rouge_l(earlier, record.content), rouge_l(later, record.content)
+        yield Comparison(split, record.title, record.content, earlier, later, *scores)
     progress.done(f"{len(asked)} titles, before and after training,")
 
 

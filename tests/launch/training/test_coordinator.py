@@ -22,7 +22,8 @@ from tests.conftest import made_up_pairs
 from tests.spark_jobs.processes import IS_LINUX
 from tests.trainer.audits import rows_by_epoch
 from tests.trainer.launches import Training, launch
-from trainer.answers.answer import ask, load_answerer
+from trainer.answers.answer import ask
+from trainer.answers.answerer import load_answerer
 from trainer.answers.comparison import SEEN, UNSEEN, read_comparisons
 from trainer.answers.evaluate import evaluate
 from trainer.answers.settings import AskConfig, EvaluateConfig

@@ -11,7 +11,7 @@ from contract.errors import UserError
 from contract.keys import part_of
 from contract.text.profiles import find_profile
 from trainer.answers.adapters import PartAdapters
-from trainer.answers.answer import Answerer
+from trainer.answers.answerer import Answerer
 from trainer.engines.base import load_adapter, load_base
 from trainer.examples.encoder import Encoder
 from trainer.runs import names
@@ -71,8 +71,7 @@ def test_each_title_gets_the_answer_of_its_own_adapter(
 
 def test_without_adapters_all_parts_answer_as_the_base(run: Path, micro_base: Path, alone: list[str]) -> None:
     asked = in_parts(run, micro_base, most=2)
-    with asked.model.disable_adapter():
-        before = asked.answers(TITLES, max_new_tokens=8)
+    before = asked.answers(TITLES, max_new_tokens=8, is_before=True)
 
     model = load_adapter(str(micro_base), str(run / "part-000" / names.ADAPTER), device=CPU)
     with model.disable_adapter():
@@ -86,4 +85,4 @@ def test_a_part_without_an_adapter_is_named(run: Path, micro_base: Path) -> None
     title = next(title for title in TITLES if part_of(title, PARTS) == 3)
 
     with pytest.raises(UserError, match=r"no adapter could be loaded from .*nowhere/part-003/adapter"):
-        adapters.load([title])
+        adapters.load(adapters.name_of(title))

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoTokenizer
 
 from contract.text.profiles import find_profile
-from trainer.answers.answer import Answerer
+from trainer.answers.answerer import Answerer
 from trainer.config import TrainConfig
 from trainer.engines.base import add_lora, load_base
 from trainer.engines.dense import dequantise
@@ -38,8 +38,9 @@ def test_answers_of_a_batch_are_those_that_each_title_gets_alone(answerer: Answe
     assert together == [answerer.answer(title, max_new_tokens=16) for title in TITLES]
     assert len(set(together)) == len(TITLES)
 
+    before = answerer.answers(TITLES, max_new_tokens=16, is_before=True)
     with answerer.model.disable_adapter():
-        before = answerer.answers(TITLES, max_new_tokens=16)
+        assert before == answerer.answers(TITLES, max_new_tokens=16)
     assert before != together
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.configs import small_config
-from trainer.answers.answer import Answerer, ask
+from trainer.answers.answer import ask
+from trainer.answers.answerer import Answerer
 from trainer.answers.settings import AskConfig
+from trainer.generation.request import Request
 from trainer.train import train
 
 
@@ -38,13 +40,13 @@ def test_the_title_is_printed_beside_the_answer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = []
-    generate = Answerer._generate
+    request = Answerer.request
 
-    def recorded(answerer: Answerer, titles, **options) -> list[str]:
-        asked.append((*titles, options["wording"]))
-        return generate(answerer, titles, **options)
+    def recorded(answerer: Answerer, title: str, **options) -> Request:
+        asked.append((title, options["wording"]))
+        return request(answerer, title, **options)
 
-    monkeypatch.setattr(Answerer, "_generate", recorded)
+    monkeypatch.setattr(Answerer, "request", recorded)
     config = {"run": str(run), "question": question, "as_title": as_title, "max_new_tokens": 3}
 
     ask(AskConfig(**config))

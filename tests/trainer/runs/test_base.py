@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from contract.errors import UserError
 from tests.trainer.bases.files import small_llama, write_gguf
 from tests.trainer.configs import small_config
-from trainer.answers.answer import load_answerer
+from trainer.answers.answerer import load_answerer
 from trainer.train import train
 
 
