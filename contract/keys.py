@@ -50,12 +50,16 @@ def split_of(title: str, *, val_share: float, test_share: float, seed: int) -> s
 def parts_of(titles: pa.StringArray, *, parts: int) -> np.ndarray:
     """The part, from 0 to below `parts` (int64), of all records with each of these cleaned titles.
 
-    The first 8 bytes of the SHA-256 of the title in UTF-8, as a big-endian number, modulo `parts`: a rule that any
-    program can follow. It shares nothing with the rule of the splits, so each part has its share of every split.
+    The title's key modulo `parts`: a rule that any program can follow. It shares nothing with the rule of the splits,
+    so each part has its share of every split.
     """
+    return (title_keys(titles) % np.uint64(parts)).astype(np.int64)
+
+
+def title_keys(titles: pa.StringArray) -> np.ndarray:
+    """The first 8 bytes of the SHA-256 of each title in UTF-8, as a number whose first byte counts most (uint64)."""
     texts = titles.view(pa.binary()).to_pylist()
-    digests = b"".join([sha256(text).digest()[:8] for text in texts])
-    return (np.frombuffer(digests, ">u8") % np.uint64(parts)).astype(np.int64)
+    return np.frombuffer(b"".join([sha256(text).digest()[:8] for text in texts]), ">u8").astype(np.uint64)
 
 
 def part_of(title: str, parts: int) -> int:
