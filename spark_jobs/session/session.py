@@ -106,6 +106,8 @@ def open_session(
 def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:
     # pyspark 4.3 warns of pandas 3, and asks for pandas where only Arrow is used.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    # It prints this beside our own message where Java was killed while a job ended.
+    warnings.filterwarnings("ignore", "Unable to cleanly shutdown Spark JVM process", RuntimeWarning)
     builder = SparkSession.builder.appName("vitrine prepare").master(master)
     for name, value in _SETTINGS.items():
         builder = builder.config(name, value)
