@@ -21,6 +21,7 @@ from spark_jobs.config import PrepareConfig
 from synth.config import SynthConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
+from trainer.serving.settings import ServeConfig
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,13 @@ COMMANDS: Final = {
         "ask a trained model about a product",
         "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'",
         positional="question",
+        launch=heavy.Launch,
+    ),
+    "serve": Command(
+        ServeConfig,
+        heavy.serve,
+        "answer over HTTP: OpenAI's chat API for programs, and a page for people",
+        "  vitrine serve --run runs/first\n  vitrine serve --run runs/first --host 0.0.0.0 --api-key-file key.txt",
         launch=heavy.Launch,
     ),
     "recall": Command(

@@ -1,5 +1,6 @@
 """The commands whose work is done by heavy modules, in processes of their own: all that need Spark or PyTorch."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from command.settings import check_settings, given_settings, setting
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch.argv import module_argv, train_argv
-from launch.processes import require_installed, run_module
+from launch.processes import become_module, require_installed, run_module
 from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
@@ -19,6 +20,7 @@ from trainer.bases.source import require_base
 from trainer.config import RecallConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
 from trainer.runs.settings import load_train_config, require_run, settings_of_run
+from trainer.serving.settings import ServeConfig
 
 _TRAIN: Final = ("torch", "train")
 _RESUME: Final = "; --resume goes on from the last checkpoint"
@@ -88,6 +90,18 @@ def ask(config: AskConfig, launch: Launch) -> int:
     _require_run(Path(config.run))
     argv = module_argv("trainer.answers.answer", config)
     return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
+
+
+def serve(config: ServeConfig, launch: Launch) -> int:
+    """Answers over HTTP. The server takes the place of this process: signals reach it, and its exit code counts."""
+    _require_run(Path(config.run))
+    argv = module_argv("trainer.serving.server", config)
+    if launch.dry_run:
+        print(shlex.join(argv))
+        return 0
+    for package, extra in (_TRAIN, ("fastapi", "serve"), ("uvicorn", "serve"), ("prometheus_client", "serve")):
+        require_installed(package, extra)
+    return become_module(argv)
 
 
 def recall(config: RecallConfig, launch: Launch) -> int:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from signal import SIGKILL, SIGTERM
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 from command.caller import CALLER, STOPPED, calling, is_crash_reported, is_explained, report, reported_code
 from command.entry import USER_ERROR_CODE
@@ -46,6 +46,13 @@ def run_module(
     return run_explaining(
         run_passing_signals, in_one_line(argv), command=command, environment=environment or {}, advice=advice
     )
+
+
+def become_module(argv: list[str]) -> NoReturn:
+    """Runs a module in place of this process, which keeps its number."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(argv[0], argv, {**_DEFAULTS, **os.environ})
 
 
 def run_explaining(
