@@ -87,7 +87,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 USER 10001
 RUN vitrine --version \
     && vitrine train --help > /dev/null \
-    && python -c 'import trainer.train, trainer.answers.evaluate, trainer.answers.answer' \
+    && python -c 'import trainer.train, trainer.evaluation.evaluate, trainer.answers.answer' \
     && python -c 'import importlib.util as util; assert not util.find_spec("pyspark"), "Spark is in this image"' \
     && gcc -shared -fPIC -include /usr/include/python3.11/Python.h -x c -o /tmp/check.so /dev/null \
     && rm -rf /tmp/* ~/.cache

@@ -179,8 +179,8 @@ COMMANDS: Final = {
     "evaluate": Command(
         EvaluateConfig,
         heavy.evaluate,
-        "compare answers before and after training with the true descriptions",
-        "  vitrine evaluate --run runs/first --seen 10 --unseen 5",
+        "compare answers before and after training with the true descriptions: scores, a verdict, a page",
+        "  vitrine evaluate --run runs/first\n  vitrine evaluate --run runs/first --seen 500 --unseen 200 --json",
         launch=heavy.Launch,
     ),
     "demo": Command(

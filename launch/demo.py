@@ -12,7 +12,7 @@ from typing import Final
 
 from command.settings import setting
 from contract.errors import UserError
-from trainer.answers.comparison import SEEN, UNSEEN, mean_rouge_l, read_comparisons
+from trainer.evaluation.schema import Group, read_evaluation
 from trainer.runs import names
 
 CATALOGUE: Final = files("launch") / "demo_catalogue.json"
@@ -58,9 +58,9 @@ def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
 
 def judge(run: Path) -> tuple[list[str], str]:
     """The bounds that the run's evaluation does not keep, and a sentence with the verdict."""
-    comparisons = read_comparisons(run)
-    num_seen, before, after = mean_rouge_l(comparisons, split=SEEN)
-    num_unseen, unseen_before, unseen_after = mean_rouge_l(comparisons, split=UNSEEN)
+    evaluation = read_evaluation(run)
+    num_seen, before, after = _rouge_l(evaluation.seen)
+    num_unseen, unseen_before, unseen_after = _rouge_l(evaluation.unseen)
     if not (num_seen and num_unseen):
         raise UserError(f"{run} was evaluated on {num_seen} seen and {num_unseen} unseen titles, expected some of both")
     rise = unseen_after - unseen_before
@@ -78,6 +78,11 @@ def judge(run: Path) -> tuple[list[str], str]:
     return failures, f"The model learned the catalogue: ROUGE-L of {', '.join(text for _, text in bounds)}"
 
 
+def _rouge_l(group: Group | None) -> tuple[int, float, float]:
+    """The number of titles, and their mean ROUGE-L before and after training."""
+    return (group.titles, group.scores["rouge_l"].before, group.scores["rouge_l"].after) if group else (0, 0.0, 0.0)
+
+
 def _results(data: str, trained: str) -> str:
     results = {
         f"{data}/manifest.json": "what the data set holds, and where each line went",
@@ -85,7 +90,8 @@ def _results(data: str, trained: str) -> str:
         f"{data}/rejected/": "the lines that did not get through, with the reason",
         f"{trained}/{names.ADAPTER}/": "the LoRA adapter, for PEFT and whatever reads its format",
         f"{trained}/{names.METRICS}": "every step of the training",
-        f"{trained}/{names.EVALUATION}": "the table above",
+        f"{trained}/{names.EVALUATION_PAGE}": "all answers beside the truth, with the verdict: open it in a browser",
+        f"{trained}/{names.EVALUATION}": "the same for programs",
     }
     width = max(map(len, results))
     return "\n".join(f"  {path:<{width}}  {text}" for path, text in results.items())
@@ -97,4 +103,4 @@ def _command() -> str:
 
 
 def _a_title(run: Path) -> str:
-    return read_comparisons(run)[0].title
+    return read_evaluation(run).titles[0].title

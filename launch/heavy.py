@@ -112,9 +112,9 @@ def recall(config: RecallConfig, launch: Launch) -> int:
 
 
 def evaluate(config: EvaluateConfig, launch: Launch) -> int:
-    """Compares answers before and after training with the truth."""
+    """Compares answers before and after training with the truth, and makes a page of it."""
     _require_run(Path(config.run))
-    argv = module_argv("trainer.answers.evaluate", config)
+    argv = module_argv("trainer.evaluation.evaluate", config)
     return run_module(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)
 
 

@@ -126,10 +126,12 @@ def test_a_question_is_answered(run: Path, data: Path) -> None:
 def test_before_and_after_are_compared(run: Path) -> None:
     table = vitrine("evaluate", "--run", str(run), "--seen", "2", "--unseen", "1", "--max-new-tokens", "8")
 
-    assert "mean ROUGE-L of 2 seen titles" in table
-    assert "mean ROUGE-L of 1 unseen titles" in table
-    comparisons = json.loads((run / "evaluation.json").read_text())
-    assert Counter(comparison["split"] for comparison in comparisons) == {"train": 2, "unseen": 1}
+    assert "2 seen titles" in table
+    assert "1 unseen title " in table
+    assert str(run / "evaluation.html") in table
+    titles = json.loads((run / "evaluation.json").read_text())["titles"]
+    assert Counter(title["kind"] for title in titles) == {"seen": 2, "unseen": 1}
+    assert "<script" in (run / "evaluation.html").read_text()
 
 
 @pytest.mark.skipif(not REAL_SAMPLE, reason="VITRINE_REAL_SAMPLE does not name the sample of real lines")

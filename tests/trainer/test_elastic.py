@@ -1,6 +1,5 @@
 """Real ranks under `accelerate launch`: what they learn when they are killed, resumed on other numbers, or misled."""
 
-import json
 import os
 import random
 import shutil
@@ -17,8 +16,9 @@ from tests.spark_jobs.processes import IS_LINUX
 from tests.trainer.audits import damage_shard, ledger_text, losses, rows_by_epoch
 from tests.trainer.launches import KILLS, Training, launch
 from tests.trainer.many_trainings import outcome
-from trainer.answers.evaluate import evaluate
 from trainer.answers.settings import EvaluateConfig
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.schema import read_evaluation
 from trainer.runs import names
 from trainer.runs.checkpoint import find_last
 from trainer.runs.metrics import read_metrics
@@ -234,7 +234,7 @@ def test_a_mixture_is_learnt_by_weight_and_evaluated(
     assert {over_both[row] for row in range(300, 320)} == {2}
 
     evaluate(EvaluateConfig(run=str(run), seen=1_000, unseen=1, max_new_tokens=1))
-    assert "of 66 seen titles" in capsys.readouterr().out
+    assert "66 seen titles" in capsys.readouterr().out
     titles = [title for title, _ in (*made_up_pairs(312)[:300], *made_up_pairs(20))]
-    asked = [each["title"] for each in json.loads((run / "evaluation.json").read_text()) if each["split"] == "train"]
+    asked = [each.title for each in read_evaluation(run).titles if each.kind == "seen"]
     assert sorted(asked) == sorted(titles[row] for row in learnt[0])

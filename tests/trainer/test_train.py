@@ -19,10 +19,10 @@ from tests.trainer.configs import small_config
 from trainer import loop
 from trainer.answers.answer import ask
 from trainer.answers.answerer import load_answerer
-from trainer.answers.evaluate import evaluate
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
+from trainer.evaluation.evaluate import evaluate
 from trainer.loop import learning_rate
 from trainer.recipes.recipe import SEED
 from trainer.runs.folder import temporary_base
@@ -200,7 +200,7 @@ def test_only_what_was_learnt_counts_as_seen(
     finished: Path, other_prepared, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate(EvaluateConfig(run=str(finished), seen=100, unseen=1, max_new_tokens=1))
-    assert "of 60 seen titles" in capsys.readouterr().out  # the run was limited to as many
+    assert "60 seen titles" in capsys.readouterr().out  # the run was limited to as many
 
     with pytest.raises(UserError, match="but this run was trained on"):
         evaluate(EvaluateConfig(run=str(finished), data=(other_prepared.root,)))

@@ -28,9 +28,23 @@ class EvaluateConfig:
     data: tuple[str, ...] | None = setting(
         None, help="folders or URLs of the data sets that the run was trained on (default: where they were then)"
     )
-    seen: int = setting(10, help="number of titles to ask about that the run was trained on", least=0)
-    unseen: int = setting(5, help="number of titles to ask about from the val and test splits", least=0)
-    max_new_tokens: int = setting(128, help="largest length of an answer, in tokens", least=1, most=2**20)
+    seen: int | None = setting(
+        None,
+        help="number of titles to ask about that the run was trained on (default: 200 with a GPU, 20 without one)",
+        least=0,
+    )
+    unseen: int | None = setting(
+        None,
+        help="number of titles to ask about from the val and test splits (default: 100 with a GPU, 10 without one)",
+        least=0,
+    )
+    max_new_tokens: int | None = setting(
+        None,
+        help="largest length of an answer, in tokens (default: 256 with a GPU, 128 without one)",
+        least=1,
+        most=2**20,
+    )
+    json: bool = setting(False, help="print the verdict and the means as one line of JSON")
 
     def __post_init__(self) -> None:
         """Checks ranges; raises UserError."""

@@ -113,7 +113,7 @@ def measure(
         for batched in made:
             parts.append(recall_of(engine, batched))
             on_done(sum(map(len, parts)))
-    return gathered(_joined(parts), world=rank.world)
+    return gathered(concatenated(parts), world=rank.world)
 
 
 def gathered(mine: Recalled, *, world: int) -> Recalled:
@@ -124,7 +124,7 @@ def gathered(mine: Recalled, *, world: int) -> Recalled:
 def interleaved(parts: Sequence[Recalled]) -> Recalled:
     """The parts in the order of all records, of which part r of W holds records r, r + W, r + 2 W, …"""
     order = np.argsort(np.concatenate([np.arange(len(part)) * len(parts) + rank for rank, part in enumerate(parts)]))
-    return _joined(parts).take(order)
+    return concatenated(parts).take(order)
 
 
 def _asked(engine: Engine, records: Iterator[Record], encode: Encode) -> Iterator[Asked]:
@@ -154,7 +154,7 @@ def _by_record(batched: Asked, scores: Sequence[Scores]) -> Recalled:
     )
 
 
-def _joined(parts: Sequence[Recalled]) -> Recalled:
+def concatenated(parts: Sequence[Recalled]) -> Recalled:
     """The records of all parts, one part after the other."""
     return Recalled(
         tuple(title for part in parts for title in part.titles),

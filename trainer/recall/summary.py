@@ -54,7 +54,7 @@ def share(is_right_N: NDArray[np.bool_], titles: tuple[str, ...]) -> Share:
     num_titles = len(num_records)
     value = float(is_right_N.mean()) if num_titles else 0.0
     if len({right / num for right, num in kinds}) < 2:
-        return Share(value, *_wilson(value, num_titles))
+        return Share(value, *wilson(value, num_titles))
     right_K, records_K = np.array(list(kinds)).T
     shares_K = np.array(list(kinds.values())) / num_titles
     drawn_DK = np.random.default_rng(0).multinomial(num_titles, shares_K, size=_NUM_DRAWS)
@@ -62,7 +62,7 @@ def share(is_right_N: NDArray[np.bool_], titles: tuple[str, ...]) -> Share:
     return Share(value, float(min(low, value)), float(max(high, value)))
 
 
-def _wilson(value: float, num: int) -> tuple[float, float]:
+def wilson(value: float, num: int) -> tuple[float, float]:
     """The ends of Wilson's 95 % interval of a share among `num`."""
     if not num:
         return 0.0, 1.0

@@ -13,11 +13,24 @@ METRICS: Final = "metrics.jsonl"
 EXPECTATION: Final = "expectation.json"
 RATES: Final = "rates.json"
 EVALUATION: Final = "evaluation.json"
+EVALUATION_PAGE: Final = "evaluation.html"
 RECALL: Final = "recall.json"
 PROMPT: Final = "prompt.json"  # beside an adapter
 
 # In the order of deletion: first what a resume would start from.
-ALL: Final = (CHECKPOINTS, ADAPTER, BASE, METRICS, EXPECTATION, RATES, LEDGER, EVALUATION, RECALL, CONFIG)
+ALL: Final = (
+    CHECKPOINTS,
+    ADAPTER,
+    BASE,
+    METRICS,
+    EXPECTATION,
+    RATES,
+    LEDGER,
+    EVALUATION,
+    EVALUATION_PAGE,
+    RECALL,
+    CONFIG,
+)
 
 # Of a run in parts: what it knows of all parts, and their data sets. Each part has the folder of a run below it.
 PARTS: Final = "parts.json"

@@ -24,10 +24,10 @@ from tests.trainer.audits import rows_by_epoch
 from tests.trainer.launches import Training, launch
 from trainer.answers.answer import ask
 from trainer.answers.answerer import load_answerer
-from trainer.answers.comparison import SEEN, UNSEEN, read_comparisons
-from trainer.answers.evaluate import evaluate
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.schema import read_evaluation
 from trainer.parts.manifest import part_data, read_parts
 from trainer.recall.recall import recall
 from trainer.runs.checkpoint import find_last
@@ -132,19 +132,19 @@ def test_what_the_parts_remember_is_joined(
 
 def test_each_part_is_asked_and_evaluated_by_its_own_adapter(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate(EvaluateConfig(run=str(whole), seen=5, unseen=4, max_new_tokens=4))
-    comparisons = read_comparisons(whole)
+    asked = read_evaluation(whole).titles
     titles = [title for title, _ in made_up_pairs(312)]
-    assert "mean ROUGE-L of 5 seen titles" in capsys.readouterr().out
-    assert {each.title for each in comparisons if each.split == SEEN} <= set(titles[:300])
-    assert {each.title for each in comparisons if each.split == UNSEEN} <= set(titles[300:])
-    assert [sum(each.split == split for each in comparisons) for split in (SEEN, UNSEEN)] == [5, 4]
-    assert {part_of(each.title, 2) for each in comparisons if each.split == SEEN} == {0, 1}
+    assert "5 seen titles" in capsys.readouterr().out
+    assert {each.title for each in asked if each.kind == "seen"} <= set(titles[:300])
+    assert {each.title for each in asked if each.kind == "unseen"} <= set(titles[300:])
+    assert [sum(each.kind == kind for each in asked) for kind in ("seen", "unseen")] == [5, 4]
+    assert {part_of(each.title, 2) for each in asked if each.kind == "seen"} == {0, 1}
 
     of_parts = [load_answerer(whole / run.folder) for run in read_parts(whole).runs]
-    asked = comparisons[0]
-    assert of_parts[part_of(asked.title, 2)].answer(asked.title, max_new_tokens=4) == asked.after
-    ask(AskConfig(run=str(whole), question=asked.title, as_title=True, json=True, max_new_tokens=4))
-    assert json.loads(capsys.readouterr().out)["answer"] == asked.after
+    for each in asked:
+        assert of_parts[part_of(each.title, 2)].answer(each.title, max_new_tokens=4) == each.after.text
+    ask(AskConfig(run=str(whole), question=asked[0].title, as_title=True, json=True, max_new_tokens=4))
+    assert json.loads(capsys.readouterr().out)["answer"] == asked[0].after.text
 
     with pytest.raises(UserError, match="is a run in parts, and the data set of each part lies in"):
         evaluate(EvaluateConfig(run=str(whole), data=("elsewhere",)))
