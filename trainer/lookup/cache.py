@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ from typing import Final
 
 from contract import storage
 from contract.errors import UserError
-from trainer.lookup.index import VERSION, TitleIndex, open_index
+from trainer.lookup.index import ABOUT, VERSION, TitleIndex, open_index
 
 _TEMPORARY: Final = ".tmp"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -73,11 +74,24 @@ def _made(folder: Path, dataset_id: str, make: Make) -> TitleIndex:
                 if folder.exists():  # broken
                     shutil.rmtree(folder)
                 os.rename(temporary, folder)
+                _delete_outdated(folder)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
             index = open_index(folder, dataset_id=dataset_id)
     assert index is not None, "an index that was just made is whole"
     return index
+
+
+def _delete_outdated(folder: Path) -> None:
+    """Deletes other indexes of the same path, whose data set was replaced. Who has one open can go on to read it."""
+    for other in folder.parent.glob("*/"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if other != folder and _data_of(other) == _data_of(folder):
+                shutil.rmtree(other)
+
+
+def _data_of(folder: Path) -> object:
+    return json.loads((folder / ABOUT).read_text())["data"]
 
 
 @contextmanager

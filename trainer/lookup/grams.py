@@ -17,6 +17,7 @@ SEGMENT_TITLES: Final = 2**16
 _NUM_GRAMS: Final = 2**16
 _MOST_POSTINGS: Final = 400_000  # that a question looks at, those of its rarest trigrams; some 2 ms
 _LEAST_GRAMS: Final = 6
+_LEAST_ALIKE: Final = 0.1  # of 0.5, which a title has with itself
 
 # Accents of Latin, Greek and Cyrillic letters, and vowel points of Hebrew and Arabic: people leave them out.
 _ACCENTS: Final = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670]")
@@ -90,34 +91,31 @@ class Grams:
     norms: np.ndarray  # float32 [titles]
 
     def most_alike(self, folded: str, *, num: int) -> np.ndarray:
-        """The numbers of up to `num` titles, the most alike first: by twice what they share, of what both have."""
+        """The numbers of up to `num` titles, the most alike first: by what they share, of what both have."""
         grams = np.unique(_grams(folded)[0]).astype(np.int64)
         norm = self.weights[grams].sum()
         firsts, lasts = self.offsets[:, grams].astype(np.int64), self.offsets[:, grams + 1].astype(np.int64)
         order = self._rarest((lasts - firsts).sum(axis=0))
-        weights = self.weights[grams[order]].tolist()
+        weights, firsts, lasts = self.weights[grams[order]].tolist(), firsts[:, order], lasts[:, order]
         found_titles, found_scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        least, shared = _LEAST_ALIKE, np.empty(SEGMENT_TITLES, np.float32)
         for segment, start in enumerate(self.starts[:-1].tolist()):
-            scores = np.zeros(SEGMENT_TITLES, np.float32)
-            bounds = zip(
-                (start + firsts[segment, order]).tolist(),
-                (start + lasts[segment, order]).tolist(),
-                weights,
-                strict=True,
-            )
+            shared.fill(0)
+            bounds = zip((start + firsts[segment]).tolist(), (start + lasts[segment]).tolist(), weights, strict=True)
             for first, last, weight in bounds:
-                if first < last:
-                    scores[self.postings[first:last]] += weight
-            base = segment * SEGMENT_TITLES
-            norms = self.norms[base : base + SEGMENT_TITLES]
-            scores = scores[: len(norms)] / (norm + norms)
-            least = found_scores.min() if len(found_scores) >= num else 0
-            titles = np.flatnonzero(scores > least)
-            found_titles = np.append(found_titles, titles + base)
-            found_scores = np.append(found_scores, scores[titles])
+                if first < last:  # NumPy adds to places given as intp twice as fast as to those given as uint16
+                    shared[self.postings[first:last].astype(np.intp)] += weight
+            # A title has at least what it shares, so few titles need a closer look.
+            base, enough = segment * SEGMENT_TITLES, norm * least / (1 - least)
+            titles = np.flatnonzero(shared[: len(self.norms) - base] > enough)
+            scores = shared[titles] / (norm + self.norms[base + titles])
+            is_near = scores > least
+            found_titles = np.concatenate([found_titles, titles[is_near] + base])
+            found_scores = np.concatenate([found_scores, scores[is_near]])
             if len(found_scores) > num:
                 best = np.argpartition(-found_scores, num)[:num]
                 found_titles, found_scores = found_titles[best], found_scores[best]
+                least = float(found_scores.min())
         return found_titles[np.argsort(-found_scores, kind="stable")]
 
     @staticmethod

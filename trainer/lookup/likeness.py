@@ -10,6 +10,7 @@ with five words or more. A word that only the question has is no slip: then it m
 Where several titles have as few slips, the question means none of them: nobody can tell which.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,6 +24,7 @@ _FEW_WORDS: Final = 4  # of a title; below, one slip is the most
 _LEAST_TO_LOSE: Final = 3  # words of a title that may lose one
 _LEAST_TO_LOSE_A_NUMBER: Final = 5
 _LEAST_LETTERS: Final = 3
+_DIGIT: Final = re.compile(r"\d")
 
 
 def likeness(asked: str, title: str) -> float:
@@ -54,7 +56,7 @@ def _num_slips(words: Sequence[str], expected: Sequence[str], *, most: int) -> i
     num += _remove_joined(extra, missing) + _remove_joined(missing, extra) + _remove_doubled(extra, words)
     if extra or len(missing) > 1:
         return None
-    if missing and len(expected) < (_LEAST_TO_LOSE_A_NUMBER if _has_digit(missing[0]) else _LEAST_TO_LOSE):
+    if missing and len(expected) < (_LEAST_TO_LOSE_A_NUMBER if _DIGIT.search(missing[0]) else _LEAST_TO_LOSE):
         return None
     return num + len(missing)
 
@@ -62,7 +64,7 @@ def _num_slips(words: Sequence[str], expected: Sequence[str], *, most: int) -> i
 def is_slip(word: str, expected: str) -> bool:
     """Whether a word is another with one slip of a letter."""
     shorter, longer = sorted((len(word), len(expected)))
-    if shorter < _LEAST_LETTERS - 1 or _has_digit(word + expected):
+    if shorter < _LEAST_LETTERS - 1 or longer - shorter > 1 or _DIGIT.search(word + expected):
         return False
     if longer < _LEAST_LETTERS:
         return word == expected[::-1]
@@ -105,7 +107,3 @@ def _remove_doubled(extra: list[str], words: Sequence[str]) -> int:
     for word in doubled:
         extra.remove(word)
     return len(doubled)
-
-
-def _has_digit(text: str) -> bool:
-    return any(character.isdigit() for character in text)

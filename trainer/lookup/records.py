@@ -8,7 +8,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from command.progress import ProgressBar
 from contract.columns import CONTENT, ROW_GROUP_ROWS, SPLITS, TITLE, UID
 from contract.manifest import Manifest
 from trainer.plan.data_sets import DataSet
@@ -63,8 +62,6 @@ def all_titles(root: str, manifest: Manifest) -> Iterator[pa.StringArray]:
     DamagedShardError where a shard is damaged.
     """
     data = [DataSet(root, manifest, split) for split in SPLITS if manifest.num_rows(split)]
-    progress, num_done = ProgressBar("indexing the catalogue's titles, once:"), 0
-    num_rows = sum(each.rows.num for each in data)
     groups = RowGroups(data, columns=(TITLE,))
     try:
         units = [unit for source, each in enumerate(data) for unit in units_of(each.rows, source)]
@@ -72,7 +69,5 @@ def all_titles(root: str, manifest: Manifest) -> Iterator[pa.StringArray]:
             for following in units[number : number + _AHEAD]:
                 groups.announce(following)
             yield groups.read(unit)[TITLE].combine_chunks()
-            num_done += unit.rows
-            progress.show(num_done / num_rows, f"{num_done:,} records")
     finally:
         groups.close()
