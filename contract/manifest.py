@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from contract import storage
+from contract.appends import Append, StatisticsFile, contradictions, starts_of
 from contract.columns import REJECTED, SHARD_SCHEMA, SPLITS
 from contract.errors import UserError
 from contract.names import MANIFEST_NAME
@@ -51,6 +52,8 @@ class Manifest:
     schema: Mapping[str, str] = field(
         default_factory=lambda: {column.name: str(column.type) for column in SHARD_SCHEMA}
     )
+    appended: tuple[Append, ...] = ()  # in order; the last files of `source` are theirs
+    statistics: StatisticsFile | None = None  # None in data sets of versions that did not write it
 
     @property
     def dataset_id(self) -> str:
@@ -70,7 +73,14 @@ class Manifest:
     def files(self) -> Iterator[str]:
         """Every file of the data set, the manifest included."""
         yield MANIFEST_NAME
+        if self.statistics:
+            yield self.statistics.path
         yield from (shard.path for shard in self.shards())
+
+    def starts(self, section: str) -> tuple[int, ...]:
+        """The numbers of the rows of a section at which appended ones begin; keys ascend between them."""
+        shards = self.rejected if section == REJECTED else self.splits.get(section, ())
+        return starts_of(self.appended, section, num_rows=_num_rows(shards))
 
     def shards(self) -> Iterator[Shard]:
         """Every shard of the splits and of the rejected lines."""
@@ -97,7 +107,8 @@ class Manifest:
             for shard in self.shards()
             if not shard.is_covered()
         ]
-        return found
+        rows = sums | {REJECTED: _num_rows(self.rejected)}
+        return found + contradictions(self.appended, num_sources=len(self.source), num_lines=self.rows.input, rows=rows)
 
 
 def _require_none(problems: list[str]) -> None:
@@ -114,8 +125,8 @@ class _Section(msgspec.Struct, frozen=True):
     shards: tuple[Shard, ...]
 
 
-class _Document(msgspec.Struct, frozen=True):
-    """manifest.json without its first line."""
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """manifest.json without its first line. Fields with a default are left out where they hold nothing else."""
 
     format: str
     dataset_id: str
@@ -127,6 +138,8 @@ class _Document(msgspec.Struct, frozen=True):
     rows: RowCounts
     splits: dict[str, _Section]
     rejected: _Section
+    appended: tuple[Append, ...] = ()
+    statistics: StatisticsFile | None = None
 
 
 def to_json(manifest: Manifest) -> bytes:
@@ -143,6 +156,8 @@ def to_json(manifest: Manifest) -> bytes:
         rows=manifest.rows,
         splits=splits,
         rejected=_Section(_num_rows(manifest.rejected), manifest.rejected),
+        appended=manifest.appended,
+        statistics=manifest.statistics,
     )
     return with_digest(msgspec.to_builtins(document))
 
@@ -184,6 +199,8 @@ def parse_json(text: bytes) -> tuple[Manifest, list[str]]:
         created_at=document.created_at,
         format=document.format,
         schema=document.schema,
+        appended=document.appended,
+        statistics=document.statistics,
     )
     return manifest, manifest.contradictions() + _wrong_statements(manifest, document)
 

@@ -13,9 +13,11 @@ STAGING_PREFIX: Final = ".staging-"
 SECTIONS: Final = (*SPLITS, REJECTED)
 
 _SHARD: Final = r"part-\d{5,}-[0-9a-f]{8}\.parquet"
+_STATISTICS: Final = r"statistics-[0-9a-f]{8}\.json"
 _LEFT_BEHIND: Final = re.compile(
     rf"{re.escape(STAGING_PREFIX)}[0-9a-f]+/.+"
     rf"|({'|'.join(SECTIONS)})/({_SHARD}|\.{_SHARD}\..*\.tmp)"
+    rf"|\.?{_STATISTICS}(\..*\.tmp)?"
     rf"|\.({'|'.join(map(re.escape, (MANIFEST_NAME, CARD_HTML, CARD_JSON)))})\..*\.tmp"
 )
 
@@ -27,6 +29,11 @@ def shard_path(section: str, *, number: int, sha256: str) -> str:
     'train/part-00007-1f2e3d4c.parquet'
     """
     return f"{section}/part-{number:05d}-{sha256[:8]}.parquet"
+
+
+def statistics_path(sha256: str) -> str:
+    """The path of the counts behind the data card."""
+    return f"statistics-{sha256[:8]}.json"
 
 
 def is_work_of_a_preparation(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Whether a data set keeps every law of the contract: every file is read again, nothing is changed."""
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -15,14 +16,15 @@ from threading import Thread
 from typing import Any, Final
 
 from contract import storage
-from contract.columns import REJECTED
-from contract.errors import UserError
+from contract.appends import StatisticsFile
+from contract.columns import REJECTED, SPLITS
+from contract.errors import UserError, first_line
 from contract.manifest import Manifest, parse_json, read_text
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
 from contract.shard import Shard
-from contract.verify.file import check_file
+from contract.verify.file import check_file, find_keys
 from contract.verify.findings import Discrepancy, Findings, quote
-from contract.verify.manifest import check_shards, check_statements, rules_of, sections_of
+from contract.verify.manifest import check_shards, check_statements, rules_of, sections_of, starts_in_files
 from contract.verify.rows import Checked, VerifyRules
 
 _BYTES_WORTH_A_PROCESS: Final = 4 * 2**20  # one starts in about a second
@@ -67,6 +69,8 @@ def verify(root: str, *, num_processes: int = 1, on_progress: OnProgress = lambd
     add(check_shards(manifest))
     if CARD_JSON in listed:
         add(_check_card(root, manifest))
+    if manifest.statistics:
+        add(_check_statistics(root, manifest.statistics))
     report.notes += _notes(manifest, sorted(listed))
 
     named = [(section, shard) for section, shards in sections_of(manifest).items() for shard in shards]
@@ -76,6 +80,7 @@ def verify(root: str, *, num_processes: int = 1, on_progress: OnProgress = lambd
     for checked in found.values():
         report.findings.merge(checked.findings)
     add(_check_seams(manifest, found))
+    add(_check_appended(root, manifest, found))
     add(_check_reasons(manifest, found))
     report.num_files = len(found)
     report.num_records = sum(found[shard.path].num_rows for section, shard in present if section != REJECTED)
@@ -90,6 +95,17 @@ def _check_card(root: str, manifest: Manifest) -> Iterator[Discrepancy]:
         found = f"{error!r}"
     if found != manifest.dataset_id:
         yield Discrepancy("card", CARD_JSON, f"dataset_id {found!r}", manifest.dataset_id)
+
+
+def _check_statistics(root: str, stated: StatisticsFile) -> Iterator[Discrepancy]:
+    try:
+        data = storage.read_bytes(storage.join(root, stated.path))
+        found = f"{len(data)} bytes of sha256 {hashlib.sha256(data).hexdigest()[:16]}…"
+    except storage.read_errors() as error:
+        found = quote(first_line(error))
+    expected = f"{stated.bytes} bytes of sha256 {stated.sha256[:16]}…"
+    if found != expected:
+        yield Discrepancy("file", stated.path, found, expected)
 
 
 def _notes(manifest: Manifest, listed: Sequence[str]) -> list[str]:
@@ -117,11 +133,11 @@ def _check_files(
     """What each file was found to hold, by path."""
     total = sum(shard.bytes for _, shard in present) or 1
     num_processes = min(num_processes, len(present), -(-total // _BYTES_WORTH_A_PROCESS))
-    rules = rules_of(manifest)
+    rules, starts = rules_of(manifest), starts_in_files(manifest)
     found: dict[str, Checked] = {}
     done_bytes = num_rows = 0
     with _mapping(num_processes) as map_files:
-        tasks = map_files(partial(_check, root, rules), present)
+        tasks = map_files(partial(_check, root, rules, starts), present)
         for (_, shard), checked in zip(present, tasks, strict=True):
             found[shard.path] = checked
             done_bytes, num_rows = done_bytes + shard.bytes, num_rows + checked.num_rows
@@ -129,9 +145,9 @@ def _check_files(
     return found
 
 
-def _check(root: str, rules: VerifyRules, task: tuple[str, Shard]) -> Checked:
+def _check(root: str, rules: VerifyRules, starts: Mapping[str, tuple[int, ...]], task: tuple[str, Shard]) -> Checked:
     section, shard = task
-    return check_file(root, shard, section=section, rules=rules)
+    return check_file(root, shard, section=section, rules=rules, starts=starts[shard.path])
 
 
 @contextmanager
@@ -172,19 +188,20 @@ def _end_with_the_parent() -> None:
 
 
 def _check_seams(manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[Discrepancy]:
-    """The order of keys from file to file.
+    """The order of keys from file to file, but where appended rows begin.
 
     With strict order in each split, and the right key and split of every record, no key is in two splits either: its
     record's title would have to be in both.
     """
     for section, shards in sections_of(manifest).items():
         last: bytes | None = None
+        run = 0
         for shard in shards:
             checked = found.get(shard.path)
             if checked is None or not checked.is_read:
                 last = None  # nothing can be said across a gap
                 continue
-            if last and checked.first_key and checked.first_key <= last:
+            if last and checked.first_key and checked.first_run == run and checked.first_key <= last:
                 order = "rejected order" if section == REJECTED else "order"
                 yield Discrepancy(
                     "unique" if checked.first_key == last else order,
@@ -192,7 +209,22 @@ def _check_seams(manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[D
                     quote(checked.first_key),
                     f"more than {quote(last)}, the last of the shard before",
                 )
-            last = checked.last_key or last
+            if checked.last_key:
+                last, run = checked.last_key, checked.last_run
+
+
+def _check_appended(root: str, manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[Discrepancy]:
+    """Whether appended keys occur once. Their order alone does not show it: it begins anew with each append."""
+    wanted = frozenset(key for checked in found.values() for key in checked.appended_keys)
+    if not wanted:
+        return
+    counted: Counter[bytes] = Counter()
+    for shard in (shard for split in SPLITS for shard in manifest.splits.get(split, ())):
+        if (checked := found.get(shard.path)) and checked.is_read:
+            counted.update(find_keys(root, shard, wanted))
+    for key, count in counted.items():
+        if count > 1:
+            yield Discrepancy("unique", MANIFEST_NAME, f"{quote(key)} in {count} records", "one record of each key")
 
 
 def _check_reasons(manifest: Manifest, found: Mapping[str, Checked]) -> Iterator[Discrepancy]:

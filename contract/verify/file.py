@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contract import storage
-from contract.columns import REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA
+from contract.columns import KEY, REJECTED, REJECTED_SCHEMA, ROW_GROUP_ROWS, SHARD_SCHEMA
 from contract.errors import first_line
 from contract.shard import Shard, parts_of
 from contract.verify.findings import Discrepancy, quote
@@ -24,9 +24,12 @@ _MAGIC: Final = b"PAR1"
 _COPY_BYTES: Final = 2**20  # at a time
 
 
-def check_file(root: str, shard: Shard, *, section: str, rules: VerifyRules) -> Checked:
-    """What is wrong with one file. The rows of a file are read only if it has the size and sha256 of the manifest."""
-    checked = Checked(shard.path)
+def check_file(root: str, shard: Shard, *, section: str, rules: VerifyRules, starts: tuple[int, ...] = ()) -> Checked:
+    """What is wrong with one file. The rows of a file are read only if it has the size and sha256 of the manifest.
+
+    `starts` are the rows, counted from the file's first one, at which appended rows begin.
+    """
+    checked = Checked(shard.path, starts)
     try:
         with _open(storage.join(root, shard.path)) as file:
             digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
@@ -40,6 +43,14 @@ def check_file(root: str, shard: Shard, *, section: str, rules: VerifyRules) -> 
         found = quote(first_line(error))
         checked.findings.add([Discrepancy("file", shard.path, found, "a file that can be read")])
     return checked
+
+
+def find_keys(root: str, shard: Shard, wanted: frozenset[bytes]) -> list[bytes]:
+    """The keys in this file that are wanted, each as often as it occurs; only for files that were found sound."""
+    with _open(storage.join(root, shard.path)) as file:
+        parquet = pq.ParquetFile(file)
+        batches = parquet.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[KEY])
+        return [key for batch in batches for key in batch[KEY].to_pylist() if key in wanted]
 
 
 @contextmanager

@@ -21,11 +21,11 @@ LAWS: Final = {
     "alphabet": "texts are not empty, hold only the profile's characters, and single blanks between them",
     "clean": "cleaning a text again changes nothing",
     "key": "a record's key is the hash of its title and content",
-    "order": "keys ascend over a whole split",
+    "order": "keys ascend over a whole split, those of each append for themselves",
     "unique": "no key occurs twice",
     "split": "a record lies in the split that its title gives",
     "rejected": "a rejected line has a known reason, its source and offset, and what the reason refers to",
-    "rejected order": "rejected lines lie in the order of their keys",
+    "rejected order": "rejected lines lie in the order of their keys, those of each append for themselves",
     "reasons": "as many lines are rejected for each reason as the manifest says",
     "card": "the data card beside the data set is its own",
 }

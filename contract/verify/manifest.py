@@ -75,6 +75,17 @@ def sections_of(manifest: Manifest) -> dict[str, tuple[Shard, ...]]:
     return {**manifest.splits, REJECTED: manifest.rejected}
 
 
+def starts_in_files(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """By path: the rows of each file at which appended ones begin, counted from its first row; others lie outside."""
+    found = {}
+    for section, shards in sections_of(manifest).items():
+        first = 0
+        for shard in shards:
+            found[shard.path] = tuple(start - first for start in manifest.starts(section))
+            first += shard.rows
+    return found
+
+
 def check_shards(manifest: Manifest) -> Iterator[Discrepancy]:
     """Names and numbers of rows of all shards."""
     shard_rows = manifest.config.get("shard_rows")

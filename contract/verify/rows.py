@@ -37,12 +37,20 @@ class Checked:
     """What one file holds, as far as it has been read."""
 
     path: str
+    starts: tuple[int, ...] = ()  # rows of this file at which a run begins within which keys ascend; may lie outside it
     findings: Findings = field(default_factory=Findings)
     is_read: bool = False  # to its end
     num_rows: int = 0
     first_key: bytes | None = None
     last_key: bytes | None = None
+    first_run: int = 0  # of the row with the first key
+    last_run: int = 0
+    appended_keys: list[bytes] = field(default_factory=list)  # of all records but those of the first run
     reasons: Counter[str] = field(default_factory=Counter)  # of rejected lines
+
+    def runs(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the run to which each of these rows of the present batch belongs: one more after each start."""
+        return np.searchsorted(self.starts, rows + self.num_rows, side="right")
 
     def report(
         self,
@@ -77,7 +85,8 @@ def check_records(batch: pa.RecordBatch, *, section: str, rules: VerifyRules, ch
         pc.not_equal(keys, expected),
         lambda row: (quote(keys[row].as_py()), f"{quote(expected[row].as_py())} of its title and content"),
     )
-    _check_order(keys, "order", checked=checked)
+    runs = _check_order(keys, "order", checked=checked)
+    checked.appended_keys += keys.filter(pa.array(runs > 0)).to_pylist()
     if rules.splits_of:
         splits = np.array(SPLITS)[rules.splits_of(titles)]
         checked.report(
@@ -134,19 +143,27 @@ def _forbidden_in(text: str, profile: Profile) -> str:
     return f"with {quote(match['found'])}: {quote(text)}"
 
 
-def _check_order(keys: pa.BinaryArray, law: str, *, checked: Checked, rows: np.ndarray | None = None) -> None:
-    """Strictly ascending keys, over the batches of a file: equal ones are neighbours then."""
+def _check_order(keys: pa.BinaryArray, law: str, *, checked: Checked, rows: np.ndarray | None = None) -> np.ndarray:
+    """Strictly ascending keys in each run, over the batches of a file: equal ones are neighbours then.
+
+    Returns the number of each key's run.
+    """
+    runs = checked.runs(np.arange(len(keys)) if rows is None else rows)
     if not len(keys):
-        return
+        return runs
     before = pa.concat_arrays([pa.array([checked.last_key], keys.type), keys[:-1]])
+    is_first = np.diff(runs, prepend=checked.last_run) > 0
+    before = pc.if_else(pa.array(is_first), None, before)
 
     def describe(position: int) -> tuple[object, object]:
         return quote(keys[position].as_py()), f"more than {quote(before[position].as_py())} before it"
 
     checked.report("unique", pc.equal(keys, before), describe, rows=rows)
     checked.report(law, pc.less(keys, before), describe, rows=rows)
-    checked.first_key = keys[0].as_py() if checked.first_key is None else checked.first_key
-    checked.last_key = keys[-1].as_py()
+    if checked.first_key is None:
+        checked.first_key, checked.first_run = keys[0].as_py(), int(runs[0])
+    checked.last_key, checked.last_run = keys[-1].as_py(), int(runs[-1])
+    return runs
 
 
 def check_rejected(batch: pa.RecordBatch, *, rules: VerifyRules, checked: Checked) -> None:
