@@ -17,7 +17,7 @@ from command.settings import load_settings
 from command.signals import raising_on_signals
 from launch import demo, heavy, inspection, synthesis, verification
 from launch.processes import require_installed
-from spark_jobs.config import PrepareConfig
+from spark_jobs.config import PrepareConfig, load_prepare
 from synth.config import SynthConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
@@ -123,8 +123,10 @@ COMMANDS: Final = {
         heavy.prepare,
         "clean a catalogue and write it as shards with a manifest, on Spark",
         "  vitrine prepare --input trn.json.gz --output data\n"
+        "  vitrine prepare --append new.json.gz --output data\n"
         "  vitrine prepare --input 's3://bucket/raw/*.json' --output s3://bucket/data --on spark://host:7077",
         launch=heavy.Launch,
+        load=load_prepare,
     ),
     "inspect": Command(
         inspection.InspectConfig,

@@ -2,11 +2,13 @@
 
 import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
-from command.settings import check_settings, setting
+from command.settings import check_settings, given_settings, load_settings, setting, settings_of_result
 from contract.errors import UserError
+from contract.manifest import Manifest, read_manifest
 from contract.text.profiles import PROFILES, find_profile
 from spark_jobs.filters import Filters
 from spark_jobs.input.encodings import require_encoding
@@ -125,6 +127,14 @@ class PrepareConfig:
         help="replace a finished data set; it stays readable until the new one is whole",
         changes="nothing",
     )
+    append: str | None = setting(
+        None,
+        help="in place of input: new files whose lines are added to the finished data set in the output folder, with"
+        " its settings; the old lines are not read again",
+        changes="nothing",
+        matching="(?s).+",
+        expected="the path of new files",
+    )
     master: str = setting(
         "local[*]",
         help="Spark master: local[N], spark://HOST:PORT, yarn, k8s://URL",
@@ -178,6 +188,10 @@ class PrepareConfig:
             least, most = getattr(self, f"min_{kind}_chars"), getattr(self, f"max_{kind}_chars")
             if None not in (least, most) and least > most:
                 problems.append(f"min_{kind}_chars = {least!r}, expected at most max_{kind}_chars = {most!r}")
+        if self.append is not None and self.input != self.append:
+            problems.append(f"input = {self.input!r} and append = {self.append!r}, expected one of the two")
+        if self.append is not None and self.overwrite:
+            problems.append("append and overwrite, expected one of the two: an append keeps what is there")
         if self.val_share + self.test_share >= 1:
             problems.append(
                 f"val_share + test_share = {self.val_share + self.test_share}, expected a sum below 1, or nothing is"
@@ -216,3 +230,32 @@ class PrepareConfig:
         settings = {field.name: getattr(self, field.name) for field in fields(Filters)}
         given = {name: value for name, value in settings.items() if value is not None}
         return Filters(**{**find_profile(self.text_profile).filters, **given})
+
+
+def load_prepare(*, file: str | None, overrides: Mapping[str, Any]) -> PrepareConfig:
+    """The settings of a preparation. Those of an append are the data set's own; UserError where others are given."""
+    given = given_settings(file=file, overrides=overrides)
+    match given:
+        case {"append": str(append), "output": str(output)}:
+            manifest = read_manifest(output)
+            of_data_set = {name: value for name, value in manifest.config.items() if value is not None}
+            earlier = {"input": append} | of_data_set
+            config = load_settings(PrepareConfig, file=file, overrides=overrides, earlier=earlier)
+            require_same_settings(config, manifest)
+            return config
+        case {"append": str(append)}:
+            return load_settings(PrepareConfig, file=file, overrides=overrides, earlier={"input": append})
+    return load_settings(PrepareConfig, file=file, overrides=overrides)
+
+
+def require_same_settings(config: PrepareConfig, manifest: Manifest) -> None:
+    """UserError that says which settings of an append are not those of the data set."""
+    asked, found = settings_of_result(config), manifest.config
+    changes = [
+        f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
+    ]
+    if changes:
+        raise UserError(
+            f"{config.output} was prepared otherwise, and appended lines need the same settings: {'; '.join(changes)};"
+            " leave these settings out, or prepare all lines again, with --overwrite"
+        )

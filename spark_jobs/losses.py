@@ -20,14 +20,14 @@ _MOST_FILES: Final = 3  # named
 
 
 def require_records(job: Job, reasons: Counter[str], *, num_kept: int, read: ReadStatistics) -> None:
-    """UserError where no line is kept, or more lines than `max_unreadable` allows cannot be read.
+    """UserError where no line holds a record, or more lines than `max_unreadable` allows cannot be read.
 
     Prints a warning where one reason takes more than half of the lines, and for files that hardly have a line that
     can be read.
     """
     lost = Counter({name: count for name, count in reasons.items() if not REASONS[name].is_duplicate})
     counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common() if count)
-    if not num_kept:
+    if not num_kept and lost.total() == sum(reasons.values()):
         raise UserError(
             f"nothing to train on in {job.config.input}: {sum(reasons.values())} line(s) read, none kept, rejected:"
             f" {counts}; {_advice(job, lost)}"

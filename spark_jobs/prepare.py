@@ -18,6 +18,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -34,10 +35,13 @@ from contract.manifest import Manifest, RowCounts, Source, find_manifest
 from contract.names import CARD_HTML, CARD_JSON, SECTIONS
 from contract.reasons import REASONS
 from contract.shard import Shard
+from spark_jobs.append.old import find_old, new_sources
+from spark_jobs.append.run import append_lines
 from spark_jobs.card.content import card_json, make_card
 from spark_jobs.card.page import card_html
-from spark_jobs.config import PrepareConfig
+from spark_jobs.config import PrepareConfig, load_prepare
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
+from spark_jobs.counts.stored import Statistics, tokenizer_digest, write_statistics
 from spark_jobs.filters import languages_of, require_languages
 from spark_jobs.input.source import list_sources
 from spark_jobs.losses import require_records
@@ -75,33 +79,30 @@ def prepare(config: PrepareConfig) -> Manifest:
     """
     if languages := languages_of(config.filters()):
         require_languages(languages)
-    sources = list_sources(config.input, tell=partial(print, file=sys.stderr))
+    tell = partial(print, file=sys.stderr)
+    old = find_old(config) if config.append is not None else None
+    sources = list_sources(config.input, tell=tell)
     _require_output(config, sources)
-    found = find_manifest(config.output)
-    if found and not config.overwrite:
-        if not is_up_to_date(found, config, sources=sources):
-            refuse_to_replace(found, config, sources=sources)
-        print(f"nothing to do: {config.output} already holds this data set ({found.dataset_id})", file=sys.stderr)
-        if not has_card(found, config.output):
-            print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): --overwrite makes it again", file=sys.stderr)
-        with user_errors_of_writing(config.output):
-            sweep(found, output=config.output)
-        return found
+    found = old.manifest if old else find_manifest(config.output)
+    if old:
+        sources = new_sources(sources, old, tell=tell)
+        is_done = not sources
+    else:
+        is_done = bool(found) and not config.overwrite
+    if found and is_done:
+        return _found_done(found, config, sources=sources)
 
     progress = ProgressBar("prepare")
-    command = ["vitrine", "prepare", *to_argv(config)]
-    session = open_session(config.master, conf=config.spark_conf(), environment=config.environment)
-    with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
-        job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
-        tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
-        manifest, kept, read = _run(job, spark)
+    manifest, statistics = append_lines(config, old, sources) if old else _prepare_all(config, sources)
     with user_errors_of_writing(config.output):
+        manifest = replace(manifest, statistics=write_statistics(statistics, output=config.output))
         publish_over(found, manifest, output=config.output)
         num_swept = sweep(manifest, output=config.output)
-        card = make_card(manifest, read=read, kept=kept, command=command)
+        command = ["vitrine", "prepare", *to_argv(config)]
+        card = make_card(manifest, read=statistics.read, kept=statistics.kept, command=command)
         for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
             storage.write_bytes(storage.join(config.output, name), text.encode())
-    progress.done(f"{manifest.rows.kept} of {manifest.rows.input} records kept, data set {manifest.dataset_id},")
+    progress.done(f"{_what(manifest)}, data set {manifest.dataset_id},")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows.rejected.items() if count)
     print(f"rejected: {reasons or 'none'}; see {storage.join(config.output, CARD_HTML)}", file=sys.stderr)
     for note in card.notes:
@@ -109,6 +110,39 @@ def prepare(config: PrepareConfig) -> Manifest:
     if num_swept:
         print(f"swept {num_swept} file(s) that earlier preparations left in {config.output}", file=sys.stderr)
     return manifest
+
+
+def _found_done(found: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> Manifest:
+    """The data set that is there, where nothing is to be done; UserError where it is another one."""
+    if config.append is None and not is_up_to_date(found, config, sources=sources):
+        refuse_to_replace(found, config, sources=sources)
+    holds = "holds the lines of these files already" if found.appended else "already holds this data set"
+    print(f"nothing to do: {config.output} {holds} ({found.dataset_id})", file=sys.stderr)
+    if not has_card(found, config.output):
+        print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): --overwrite makes it again", file=sys.stderr)
+    with user_errors_of_writing(config.output):
+        sweep(found, output=config.output)
+    return found
+
+
+def _what(manifest: Manifest) -> str:
+    """What was kept, in words."""
+    kept = f"{manifest.rows.kept} of {manifest.rows.input} records kept"
+    if not manifest.appended:
+        return kept
+    rows = manifest.appended[-1].rows
+    added = sum(rows.get(split, 0) for split in SPLITS)
+    return f"{added} of {manifest.appended[-1].lines} new records added, {kept}"
+
+
+def _prepare_all(config: PrepareConfig, sources: tuple[Source, ...]) -> tuple[Manifest, Statistics]:
+    session = open_session(config.master, conf=config.spark_conf(), environment=config.environment)
+    with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
+        job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
+        tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
+        manifest, kept, read = _run(job, spark)
+    digest = tokenizer_digest(job.tokens.tokenizer)
+    return manifest, Statistics(read, kept, one_in=job.tokens.one_in, tokenizer=digest)
 
 
 def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
@@ -195,7 +229,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> None:
-    prepare(parse_settings(PrepareConfig, argv, prog="spark_jobs.prepare", description=__doc__ or ""))
+    prepare(
+        parse_settings(PrepareConfig, argv, prog="spark_jobs.prepare", description=__doc__ or "", load=load_prepare)
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ copies of a task do no harm: the driver gets the result of one attempt, and the 
 import io
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -137,7 +138,9 @@ def stage_bucket(
         reasons={REASON_NAMES[code]: int(count) for code, count in zip(codes, counts, strict=True)},
         files=staged,
         read=read,
-        kept=_count(SHARD_SCHEMA.empty_table(), duplicate_keys=rejected[KEY].filter(is_duplicate).combine_chunks()),
+        kept=count_records(
+            SHARD_SCHEMA.empty_table(), duplicate_keys=rejected[KEY].filter(is_duplicate).combine_chunks()
+        ),
     )
 
 
@@ -170,13 +173,18 @@ def write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
     return StagedFile(name, rows.num_rows)
 
 
-def plan_shards(buckets: Sequence[StagedBucket], *, shard_rows: int) -> list[ShardPlan]:
-    """Shards of exactly `shard_rows` rows, from the counts alone; the last shard of a section holds the remainder."""
+def plan_shards(
+    buckets: Sequence[StagedBucket], *, shard_rows: int, first_numbers: Mapping[str, int] | None = None
+) -> list[ShardPlan]:
+    """Shards of exactly `shard_rows` rows, from the counts alone; the last shard of a section holds the remainder.
+
+    `first_numbers` are the numbers of the first shards by section, 0 where none is given.
+    """
     plans = []
     for section in SECTIONS:
         slices: list[Slice] = []
         room = shard_rows
-        numbers = iter(range(10**9))
+        numbers = count((first_numbers or {}).get(section, 0))
         for bucket in sorted(buckets, key=lambda bucket: bucket.bucket):
             staged = bucket.files.get(section)
             first = 0
@@ -192,16 +200,16 @@ def plan_shards(buckets: Sequence[StagedBucket], *, shard_rows: int) -> list[Sha
     return plans
 
 
-def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSampling) -> WrittenShard:
-    """Assembles one shard and writes it, whole or not at all."""
+def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSampling | None) -> WrittenShard:
+    """Assembles one shard and writes it, whole or not at all. Without `tokens` its records are not counted."""
     schema = FINAL_SCHEMAS[plan.section]
     sink = io.BytesIO()
     kept = []
     with open_writer(sink, schema) as writer:
         for group in row_groups_of(read_slices(plan.slices, staging), schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-            if plan.section in SPLITS:
-                kept.append(_count(group, tokens=tokens))
+            if plan.section in SPLITS and tokens is not None:
+                kept.append(count_records(group, tokens=tokens))
     data = sink.getvalue()
     num_rows = sum(part.num_rows for part in plan.slices)
     shard = shard_of(data, section=plan.section, number=plan.number, rows=num_rows)
@@ -210,9 +218,10 @@ def write_shard(plan: ShardPlan, *, output: str, staging: str, tokens: TokenSamp
     return WrittenShard(shard, merge_kept(kept))
 
 
-def _count(
+def count_records(
     records: pa.Table, *, duplicate_keys: pa.Array = _NO_KEYS, tokens: TokenSampling = _NO_TOKENS
 ) -> KeptStatistics:
+    """The statistics of these records in SHARD_SCHEMA, and of duplicates with these keys."""
     return count_kept(
         titles=records[TITLE].combine_chunks(),
         contents=records[CONTENT].combine_chunks(),
@@ -234,3 +243,8 @@ def read_slices(slices: Sequence[Slice], staging: str) -> Iterator[pa.RecordBatc
                 batch = reader.get_batch(number).slice(skipped, end - position)
                 yield batch
                 position += batch.num_rows
+
+
+def read_staged(file: StagedFile, staging: str) -> pa.Table:
+    """All rows of a staged file."""
+    return pa.Table.from_batches(read_slices([Slice(file.name, 0, file.num_rows)], staging))

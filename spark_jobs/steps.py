@@ -1,7 +1,7 @@
 """The steps of a preparation, DataFrame to DataFrame. One row is a task, a piece, or a result; never a record."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final, TypeVar
@@ -26,6 +26,7 @@ from spark_jobs.shards import (
     FINAL_SCHEMAS,
     STAGED_SCHEMAS_WITH_ORIGIN,
     ShardPlan,
+    StagedBucket,
     TokenSampling,
     stage_bucket,
     write_shard,
@@ -108,18 +109,11 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
 
     Needs ID, the index of a part; one row is a part before, a piece after, with the columns of PIECE_SCHEMA only.
     """
-    options, rules = job.config.read_options(), job.rules
-
-    def rows_of_part(part: Part) -> Iterator[tuple[pa.RecordBatch, ReadStatistics]]:
-        source = job.sources[part.source]
-        for fields in read_part(source, part, options=options):
-            yield rows_of_fields(fields, source=part.source, rules=rules)
-            lines.add(len(fields.offsets))
 
     def send(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
             yield from pieces_of_rows(
-                rows_of_part(job.parts[number]),
+                rows_of_part(job, number, count=lines.add),
                 num_buckets=job.num_buckets,
                 first_bucket=number % job.num_buckets,
             )
@@ -127,13 +121,23 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
     return tasks.mapInArrow(send, PIECE_COLUMNS)
 
 
+def rows_of_part(
+    job: Job, number: int, *, count: Callable[[int], object]
+) -> Iterator[tuple[pa.RecordBatch, ReadStatistics]]:
+    """The rows of ROW_SCHEMA of one part, some thousand at a time, and their statistics; `count` gets their number."""
+    part = job.parts[number]
+    for fields in read_part(job.sources[part.source], part, options=job.config.read_options()):
+        yield rows_of_fields(fields, source=part.source, rules=job.rules)
+        count(len(fields.offsets))
+
+
 def bring_together(pieces: DataFrame, job: Job) -> DataFrame:
     """The one wide shuffle: all pieces of a bucket in one partition. Needs BUCKET; columns and grain stay the same."""
     return pieces.repartitionById(job.num_buckets, BUCKET)
 
 
-def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
-    """Sorts and de-duplicates each bucket and stages its rows.
+def stage_buckets(pieces: DataFrame, job: Job, *, stage_rows: Callable[..., StagedBucket] | None = None) -> DataFrame:
+    """Sorts and de-duplicates each bucket and stages its rows, by `stage_bucket` or a function with its parameters.
 
     Needs the columns of PIECE_SCHEMA, a bucket in one partition; one row is a piece before, a bucket after, with RESULT
     only, a StagedBucket. A bucket without pieces has no row.
@@ -146,7 +150,7 @@ def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
         if first is None:
             return
         rows, read = rows_of_pieces(chain([first], batches))
-        staged = stage_bucket(
+        staged = (stage_rows or stage_bucket)(
             rows,
             bucket=first[BUCKET][0].as_py(),
             read=read,
@@ -159,15 +163,19 @@ def stage_buckets(pieces: DataFrame, job: Job) -> DataFrame:
     return pieces.mapInArrow(stage, RESULT_COLUMNS)
 
 
-def assemble_shards(tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan], rows: Accumulator[int]) -> DataFrame:
-    """Writes each shard, and counts its rows in `rows`.
+def assemble_shards(
+    tasks: DataFrame, job: Job, *, plans: Sequence[ShardPlan], rows: Accumulator[int], are_counted: bool = True
+) -> DataFrame:
+    """Writes each shard, and counts its rows in `rows` and, where `are_counted`, for the data card.
 
     Needs ID, the index of a plan; one row is a shard before and after, then with RESULT only, a WrittenShard.
     """
 
+    tokens = job.tokens if are_counted else None
+
     def assemble(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number in task_numbers(batches):
-            shard = write_shard(plans[number], output=job.config.output, staging=job.staging, tokens=job.tokens)
+            shard = write_shard(plans[number], output=job.config.output, staging=job.staging, tokens=tokens)
             rows.add(shard.shard.rows)
             yield result_of(shard)
 

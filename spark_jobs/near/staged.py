@@ -17,10 +17,9 @@ from contract.reasons import REASON_CODE
 from spark_jobs.shards import (
     FINAL_SCHEMAS,
     STAGED_SCHEMAS_WITH_ORIGIN,
-    Slice,
     StagedBucket,
     StagedFile,
-    read_slices,
+    read_staged,
     rejected_table,
     write_staged,
 )
@@ -72,11 +71,6 @@ def number_records(buckets: Sequence[StagedBucket]) -> list[NumberedBucket]:
                 found.files.append(NumberedFile(split, staged, first=number))
                 number += staged.num_rows
     return numbered
-
-
-def read_staged(file: StagedFile, staging: str) -> pa.Table:
-    """All rows of a staged file."""
-    return pa.Table.from_batches(read_slices([Slice(file.name, 0, file.num_rows)], staging))
 
 
 def stage_survivors(bucket: NumberedBucket, *, dropped: np.ndarray, staging: str, sources: Sequence[str]) -> Survivors:

@@ -21,13 +21,12 @@ from spark_jobs.near.staged import (
     NumberedBucket,
     Survivors,
     number_records,
-    read_staged,
     stage_survivors,
     with_survivors,
 )
 from spark_jobs.session.failures import user_errors_of_tasks
 from spark_jobs.session.watch import watch_tasks
-from spark_jobs.shards import StagedBucket
+from spark_jobs.shards import StagedBucket, read_staged
 from spark_jobs.steps import RESULT, RESULT_COLUMNS, Job, collect, result_of, task_numbers, tasks_of
 
 ENTRIES_PER_PARTITION: Final = 2**21  # an entry is a band of a record, 16 bytes; a task sorts them in about 100 MB

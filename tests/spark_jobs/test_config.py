@@ -30,7 +30,7 @@ def test_only_settings_that_change_the_data_are_told_in_the_manifest() -> None:
     assert settings_of_result(one) == settings_of_result(other)
     settings = {field.name for field in dataclasses.fields(PrepareConfig)}
     of_the_way = {"input", "output", "overwrite", "master", "conf", "environment", "partitions", "tokenizer"}
-    of_the_way.add("max_unreadable")
+    of_the_way |= {"max_unreadable", "append"}
     assert settings - set(settings_of_result(one)) == of_the_way
 
 
