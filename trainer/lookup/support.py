@@ -26,10 +26,11 @@ _MOST_CELLS: Final = 2**22  # of one alignment: 16 MB of scores
 
 # Scripts without blanks between words: there each letter with its marks is a word.
 _UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_LETTER: Final = rf"(?:[^\W{_UNSPACED}][\u0300-\u036f\u0900-\u0dff\u200c\u200d]*)"  # with its marks
 _WORD: Final = re.compile(
     rf"\d+(?:[.,:/]\d+)*[^\W{_UNSPACED}]*"  # a number as one word, with its unit if that follows at once
     rf"|[{_UNSPACED}]"
-    rf"|(?:[^\W{_UNSPACED}][\u0300-\u036f\u0900-\u0dff\u200c\u200d]*)+"
+    rf"|{_LETTER}+(?:['’-]{_LETTER}+)*"
     r"|[^\w\s.,;:!?'\"()\[\]{}`´‘’“”„«»‹›…。，、；：！？¿¡-]"  # any other sign
     r"|(?<![^\W_])-(?=\d)"  # of a negative number
 )

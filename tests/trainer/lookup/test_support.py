@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.lookup.changed_facts import KINDS, Answer, changed
+from bench.lookup.changed_facts import KINDS, changed, mistakes
 from contract.text.clean import clean
 from contract.text.profiles import NATURAL, SEED
 from trainer.lookup.support import supported_spans
@@ -100,24 +100,10 @@ def contents() -> list[str]:
     return [text for each in texts for profile in (SEED, NATURAL) if len((text := clean(each, profile)).split()) >= 8]
 
 
-def wrong(answer: Answer, text: str) -> list[str]:
-    """Changed words that are marked, and others that are not."""
-    is_marked = [False] * len(answer.text)
-    for start, stop in supported_spans(answer.text, text):
-        is_marked[start:stop] = [True] * (stop - start)
-    problems, place = [], 0
-    for word, is_changed in zip(answer.words, answer.is_changed, strict=True):
-        letters = [is_marked[place + index] for index, character in enumerate(word) if character.isalnum()]
-        if letters and (any(letters) if is_changed else not all(letters)):
-            problems.append(f"{'marked' if is_changed else 'not marked'}: {word}")
-        place += len(word) + 1
-    return problems
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_changed_facts_are_not_marked_and_all_else_is(kind: str) -> None:
     draw = random.Random(kind)
     pairs = [(answer, text) for text in contents() for _ in range(4) if (answer := changed(text, kind, draw))]
 
     assert len(pairs) >= 20
-    assert [(answer.text, text, found) for answer, text in pairs if (found := wrong(answer, text))] == []
+    assert [(answer.text, text, found) for answer, text in pairs if (found := mistakes(answer, text))] == []
