@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", choices=("ours", "peers"), help="variants to measure (default: all)")
     parser.add_argument("--steps", type=int, default=100, help="measured steps of ours in bf16")
     parser.add_argument("--parity-steps", type=int, default=300, help="measured steps of ours in nf4 and fp8")
-    parser.add_argument("--out", type=Path, default=RESULTS / "train-h200.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train" / "h200.json")
     options = parser.parse_args(arguments)
 
     num_gpus = torch.cuda.device_count()

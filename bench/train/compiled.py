@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--base", choices=BASES, nargs="*", default=list(BASES))
     parser.add_argument("--rank", type=int, nargs="*", default=RANKS)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULTS / "kernels-compiled.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train" / "kernels-compiled.json")
     options = parser.parse_args(arguments)
 
     jobs = [(names[name], base, options.rank) for base in options.base for name in options.capability]

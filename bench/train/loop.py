@@ -50,11 +50,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="results file (default: bench/results/train-loop-h200.json, or train-engines-h200.json)",
+        help="results file (default: bench/results/train/loop-h200.json, or engines-h200.json)",
     )
     options = parser.parse_args(arguments)
     steps = options.steps or (12 if options.engines else 105)
-    out = options.out or RESULTS / f"train-{'engines' if options.engines else 'loop'}-h200.json"
+    out = options.out or RESULTS / "train" / f"{'engines' if options.engines else 'loop'}-h200.json"
 
     num_gpus = torch.cuda.device_count()
     with tempfile.TemporaryDirectory() as folder:

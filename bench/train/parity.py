@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=RESULTS / "train-parity-h200.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train" / "parity-h200.json")
     options = parser.parse_args(arguments)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     """Trains both shapes, each in a process of its own, and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
-    parser.add_argument("--out", type=Path, default=RESULTS / "train-t4-h200.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train" / "t4-h200.json")
     options = parser.parse_args(arguments)
 
     report: dict[str, Any] = {**measured_on(matrix_peak()), "results": []}

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     """Measures, writes the results and prints them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="folder of TinyLlama's tokenizer")
-    parser.add_argument("--out", type=Path, default=RESULTS / "train-unsloth-h200.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "train" / "unsloth-h200.json")
     options = parser.parse_args(arguments)
 
     with tempfile.TemporaryDirectory() as folder:
