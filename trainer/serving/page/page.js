@@ -67,7 +67,7 @@ function headers() {
   return { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
 }
 
-async function answer(state, question, { asTitle, signal }) {
+async function answer(on, state, question, { asTitle, signal }) {
   const begun = performance.now();
   const body = {
     model: state.model, stream: true, messages: [{ role: "user", content: question }], vitrine: { as_title: asTitle },
@@ -76,8 +76,9 @@ async function answer(state, question, { asTitle, signal }) {
   if (!response.ok) throw await problemOf(response);
   for await (const event of events(response)) {
     if (event.error) throw new Error(event.error.message);
-    if (event.vitrine) Object.assign(shown.found ??= {}, state.model === "vitrine" || !shown.found.title ? event.vitrine : {});
-    if (event.vitrine?.supported) Object.assign(state, { spans: event.vitrine.supported[0] });
+    const found = event.vitrine;
+    if (found) on.found ??= found;
+    if (found?.supported) [state.spans, state.quoted] = [found.supported[0], found.quoted[0] ?? []];
     for (const choice of event.choices) {
       state.text += choice.delta.content ?? "";
       state.reason = choice.finish_reason ?? state.reason;
@@ -107,11 +108,12 @@ async function ask(question, { asTitle = false } = {}) {
   const mine = (asking = new AbortController());
   const show = new FormData(find("ask")).get("show");
   const models = show === "both" ? ["vitrine-before", "vitrine"] : [show];
-  shown = { found: null, answers: models.map((model) => ({ model, text: "", spans: null, reason: null, busy: true })) };
+  const page = { found: null, answers: models.map((model) => ({ model, text: "", spans: null, reason: null, busy: true })) };
+  shown = page;
   find("stop").hidden = false;
   drawSoon();
   try {
-    await Promise.all(shown.answers.map((state) => answer(state, question, { asTitle, signal: mine.signal })));
+    await Promise.all(page.answers.map((state) => answer(page, state, question, { asTitle, signal: mine.signal })));
   } catch (error) {
     mine.abort();
     if (asking === mine) complain(error.name === "AbortError" ? word("stopped") : error instanceof TypeError ? word("unreachable") : error.message);
@@ -119,7 +121,7 @@ async function ask(question, { asTitle = false } = {}) {
   if (asking !== mine) return;
   asking = null;
   find("stop").hidden = true;
-  for (const state of shown.answers) state.busy = false;
+  for (const state of page.answers) state.busy = false;
   drawSoon();
 }
 
@@ -150,8 +152,7 @@ function draw() {
     answers.replaceChildren(...shown.answers.map(() => element("section", { className: "sheet" }, element("h2"), text(), element("p", { className: "note" }))));
   answers.dataset.of = shown.answers.map((each) => each.model).join();
   shown.answers.forEach((state, index) => drawAnswer(answers.children[index], state));
-  const notes = (shown.found?.notes ?? []).join("; ");
-  drawCatalogue(find("catalogue"), shown.found, notes);
+  drawCatalogue(find("catalogue"), shown.found, shown.answers.at(-1).quoted ?? []);
 }
 
 // While an answer comes it is busy: a screen reader reads it once it is complete.
@@ -174,8 +175,8 @@ function drawAnswer(sheet, state) {
   note.textContent = parts.join(" ");
 }
 
-function drawCatalogue(aside, found, notes) {
-  const drawn = JSON.stringify([found, notes, language]);
+function drawCatalogue(aside, found, quoted) {
+  const drawn = JSON.stringify([found, quoted, language]);
   if (aside.dataset.drawn === drawn) return;
   aside.dataset.drawn = drawn;
   aside.replaceChildren();
@@ -185,13 +186,12 @@ function drawCatalogue(aside, found, notes) {
   const name = !found.in_catalogue ? "notInCatalogue" : found.exact ? "inCatalogue" : "alike";
   aside.append(element("p", { className: found.in_catalogue ? "label" : "label absent", text: word(name) }));
   if (found.num_sources > 1) aside.append(element("p", { className: "note", text: word("records", found.num_sources.toLocaleString(language)) }));
-  found.sources.forEach((source, index) => aside.append(sourceSheet(source, index === 0 ? found.quoted ?? [] : [], found)));
+  found.sources.forEach((source, index) => aside.append(sourceSheet(source, index === 0 ? quoted : [], found)));
   if (!found.in_catalogue) {
     aside.append(element("p", { className: "note", text: word("invented") }));
     aside.append(element("h3", { text: word(found.nearest.length ? "nearest" : "noNearest") }));
     aside.append(choices(found.nearest.map((source) => source.title)));
   }
-  if (notes) aside.append(element("p", { className: "note", text: notes, lang: "en" }));
 }
 
 function sourceSheet(source, spans, found) {
