@@ -1,78 +1,28 @@
 """Requests that join and leave a batch at different times get the answers that each gets alone."""
 
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import AutoTokenizer
 
 from contract.errors import UserError
-from trainer.engines.base import load_base
-from trainer.engines.dense import dequantise
-from trainer.generation.batch import Batch
+from tests.trainer.generation.batches import (
+    ADAPTERS,
+    alone,
+    batch_of,
+    joined_at_random,
+    mixed_requests,
+    with_adapters,
+)
 from trainer.generation.generate import as_finished, finished, generate
-from trainer.generation.request import Event, Finished, Request, Sampling
-
-CPU = torch.device("cpu")
-ADAPTERS = (None, "first", "second")
-RULES = (Sampling(), Sampling(temperature=0.8, top_p=0.9, seed=3), Sampling(repetition_penalty=1.3))
-
-
-def with_adapters(base: str, *, std: float, in_4_bit: bool = False) -> PeftModel:
-    """The base in float32 with two adapters of different ranks, each of which says something else."""
-    model = load_base(base, device=CPU)
-    if not in_4_bit:
-        dequantise(model)
-    torch.manual_seed(0)
-    lora = {"lora_alpha": 16, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-    adapted = get_peft_model(model, LoraConfig(r=8, **lora), adapter_name="first")
-    adapted.add_adapter("second", LoraConfig(r=4, **lora))
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=std)
-    return adapted.eval()
+from trainer.generation.request import Event, Request, Sampling
 
 
 @pytest.fixture(name="micro", scope="module", params=[False, True], ids=["dense", "4 bit"])
 def _micro(micro_base: Path, request: pytest.FixtureRequest) -> tuple[PeftModel, object]:
     return with_adapters(str(micro_base), std=0.3, in_4_bit=request.param), AutoTokenizer.from_pretrained(micro_base)
-
-
-def batch_of(micro: tuple, **options) -> Batch:
-    model, tokenizer = micro
-    return Batch(model, tokenizer, **{"ends": [tokenizer.eos_token_id], "num_slots": 4, **options})
-
-
-def mixed_requests(tokenizer, num: int, *, longest: int = 40, seed: int = 0, rules=RULES) -> list[Request]:
-    random, vocabulary = Random(seed), len(tokenizer)
-    return [
-        Request(
-            prompt_ids=tuple(random.randrange(5, vocabulary) for _ in range(random.randint(1, longest))),
-            adapter=ADAPTERS[number % 3],
-            max_new_tokens=random.randint(1, 24),
-            sampling=rules[number // 3 % len(rules)],
-        )
-        for number in range(num)
-    ]
-
-
-def alone(micro: tuple, request: Request) -> Finished:
-    return generate(batch_of(micro), [request])[0]
-
-
-def joined_at_random(batch: Batch, requests: list[Request], *, seed: int) -> list[Finished]:
-    """Each request is added after a random number of steps."""
-    random, events, handles = Random(seed), {}, {}
-    left = list(enumerate(requests))
-    while left or not batch.is_idle:
-        while left and random.random() < 0.4:
-            number, request = left.pop(0)
-            handles[batch.add(request)] = number
-        for handle, event in batch.step():
-            events.setdefault(handles[handle], []).append(event)
-    return [finished(events[number]) for number in range(len(requests))]
 
 
 @pytest.mark.parametrize("seed", range(3))
