@@ -50,7 +50,8 @@ def add_options(parser: argparse.ArgumentParser, cls: type, *, positional: str =
     types_of = typing.get_type_hints(cls)
     for field in settings_fields(cls):
         if field.name == positional:
-            parser.add_argument(field.name, help=_help(field))
+            is_required = field.default is dataclasses.MISSING
+            parser.add_argument(field.name, nargs=None if is_required else "?", help=_help(field))
             continue
         option = "--" + field.name.replace("_", "-")
         text = _help(field)

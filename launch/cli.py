@@ -159,8 +159,11 @@ COMMANDS: Final = {
     "ask": Command(
         AskConfig,
         heavy.ask,
-        "ask a trained model about a product",
-        "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'",
+        "ask a trained model about a product, or about many",
+        "  vitrine ask --run runs/first 'What is Girls Ballet Tutu Neon Blue?'\n"
+        "  vitrine ask --run runs/first --before 'What is Girls Ballet Tutu Neon Blue?'\n"
+        "  vitrine ask --run runs/first --questions titles.txt --output answers.jsonl\n"
+        "  vitrine ask --run runs/first        (then one question a line)",
         positional="question",
         launch=heavy.Launch,
     ),

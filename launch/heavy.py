@@ -86,7 +86,7 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
 
 
 def ask(config: AskConfig, launch: Launch) -> int:
-    """Asks a trained model one question."""
+    """Asks a trained model a question, or many."""
     _require_run(Path(config.run))
     argv = module_argv("trainer.answers.answer", config)
     return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)

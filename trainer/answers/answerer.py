@@ -95,6 +95,11 @@ def require_room(num_tokens: int, *, window: int) -> None:
         )
 
 
+def profile_of(run: Path) -> Profile:
+    """The profile that cleaned the titles of a run, and so cleans those of questions; UserError if there is no run."""
+    return find_profile(read_parts(run).text_profile if is_in_parts(run) else read_info(run).text_profile)
+
+
 def load_answerer(run: Path) -> Answerer:
     """The run's base and adapter, or adapters; UserError if its training did not finish."""
     if not is_in_parts(run):
