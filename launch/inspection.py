@@ -104,6 +104,9 @@ def _sources(manifest: Manifest) -> Iterator[str]:
     others = manifest.source[_MAX_SOURCES:]
     if others:
         yield _row(f"  … and {len(others):,} more", format_bytes(sum(source.bytes for source in others)))
+    if appended := manifest.appended:
+        files, lines = sum(each.sources for each in appended), sum(each.lines for each in appended)
+        yield _row(f"  the last {files:,} appended, in {len(appended):,} additions", f"{lines:,} lines")
 
 
 def _funnel(manifest: Manifest) -> Iterator[str]:

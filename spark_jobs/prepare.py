@@ -39,9 +39,10 @@ from spark_jobs.append.old import find_old, new_sources
 from spark_jobs.append.run import append_lines
 from spark_jobs.card.content import card_json, make_card
 from spark_jobs.card.page import card_html
+from spark_jobs.card.schema import Card
 from spark_jobs.config import PrepareConfig, load_prepare
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
-from spark_jobs.counts.stored import Statistics, tokenizer_digest, write_statistics
+from spark_jobs.counts.stored import Statistics, read_statistics, tokenizer_digest, write_statistics
 from spark_jobs.filters import languages_of, require_languages
 from spark_jobs.input.source import list_sources
 from spark_jobs.losses import require_records
@@ -98,10 +99,7 @@ def prepare(config: PrepareConfig) -> Manifest:
         manifest = replace(manifest, statistics=write_statistics(statistics, output=config.output))
         publish_over(found, manifest, output=config.output)
         num_swept = sweep(manifest, output=config.output)
-        command = ["vitrine", "prepare", *to_argv(config)]
-        card = make_card(manifest, read=statistics.read, kept=statistics.kept, command=command)
-        for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
-            storage.write_bytes(storage.join(config.output, name), text.encode())
+        card = _write_card(manifest, statistics, config)
     progress.done(f"{_what(manifest)}, data set {manifest.dataset_id},")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows.rejected.items() if count)
     print(f"rejected: {reasons or 'none'}; see {storage.join(config.output, CARD_HTML)}", file=sys.stderr)
@@ -118,11 +116,24 @@ def _found_done(found: Manifest, config: PrepareConfig, *, sources: tuple[Source
         refuse_to_replace(found, config, sources=sources)
     holds = "holds the lines of these files already" if found.appended else "already holds this data set"
     print(f"nothing to do: {config.output} {holds} ({found.dataset_id})", file=sys.stderr)
-    if not has_card(found, config.output):
-        print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): --overwrite makes it again", file=sys.stderr)
+    is_missing = not has_card(found, config.output)
     with user_errors_of_writing(config.output):
+        if is_missing and found.statistics:
+            _write_card(found, read_statistics(found.statistics, output=config.output), config)
         sweep(found, output=config.output)
+    if is_missing:
+        made = "it is made" if found.statistics else "--overwrite makes it"
+        print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): {made} again", file=sys.stderr)
     return found
+
+
+def _write_card(manifest: Manifest, statistics: Statistics, config: PrepareConfig) -> Card:
+    """The data card, written beside the data set."""
+    command = ["vitrine", "prepare", *to_argv(config)]
+    card = make_card(manifest, read=statistics.read, kept=statistics.kept, command=command)
+    for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
+        storage.write_bytes(storage.join(config.output, name), text.encode())
+    return card
 
 
 def _what(manifest: Manifest) -> str:

@@ -45,7 +45,9 @@ def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tup
     changes = [
         f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
     ]
-    if manifest.source != sources:
+    if manifest.appended and manifest.source[: len(sources)] == sources != manifest.source:
+        changes.append(f"{len(manifest.source) - len(sources)} file(s) were appended since")
+    elif manifest.source != sources:
         changes.append("the input is another one or has changed")
     raise UserError(
         f"{config.output} holds a finished data set of {manifest.rows.kept} records made on {manifest.created_at},"

@@ -186,3 +186,16 @@ def test_an_id_that_is_the_hash_of_the_text_and_other_formats(run: Prepare, tmp_
     manifest = run(table, tmp_path / "out", append=str(table), **_SETTINGS)
     assert (manifest.rows.input, manifest.rows.kept) == (3, 2)
     assert all(record[UID] == record[KEY].hex() for record in all_records(tmp_path / "out"))
+
+
+def test_a_data_card_that_is_lost_is_made_again_without_the_old_lines(
+    run: Prepare, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    append_all(run, tmp_path, [catalogue(50), catalogue(80)], **_SETTINGS)
+    card = json.loads((tmp_path / "out" / CARD_JSON).read_text())
+    (tmp_path / "out" / CARD_JSON).unlink()
+    (tmp_path / "000.json").unlink()
+    new = tmp_path / "001.json"
+    run(new, tmp_path / "out", append=str(new), **_SETTINGS)
+    assert "its data card is missing (card.html, card.json): it is made again" in capfd.readouterr().err
+    assert json.loads((tmp_path / "out" / CARD_JSON).read_text()) == card

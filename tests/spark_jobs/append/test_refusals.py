@@ -118,6 +118,13 @@ def test_lines_of_no_use(run: Prepare, output: Path, tmp_path: Path, lines: list
     assert re.search(said, refusal(run, write(tmp_path / "new.json", lines), output))
 
 
+def test_the_first_preparation_again_after_an_append(run: Prepare, output: Path, tmp_path: Path) -> None:
+    new = write(tmp_path / "new.json", catalogue(400))
+    run(new, output, append=str(new), **_SETTINGS)
+    with pytest.raises(UserError, match=r"and 1 file\(s\) were appended since; choose another output"):
+        run(tmp_path / "old.json", output, **_SETTINGS)
+
+
 def test_a_file_that_was_changed_since(run: Prepare, output: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "old.json", catalogue(301))
     assert "1 file(s) have changed since" in refusal(run, source, output)
