@@ -24,7 +24,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt deploy/requirements.py ./
 
 FROM builder AS prepare-packages
-ARG PREPARE_EXTRAS="spark languages s3"
+ARG PREPARE_EXTRAS="driver languages s3"
 RUN python3 requirements.py $PREPARE_EXTRAS > requirements.txt \
     && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt
 

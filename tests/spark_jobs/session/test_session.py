@@ -1,4 +1,4 @@
-"""Java is looked at before Spark is started, and what is wrong with it is said."""
+"""What is wrong with a cluster or with Java is reported in a line, before Spark waits for it."""
 
 import os
 import shutil
@@ -11,49 +11,7 @@ import pytest
 
 from contract.errors import UserError
 from spark_jobs.session.cluster import require_master, settings_of_environment
-from spark_jobs.session.java import check_java, find_java
-
-
-def fake_java(folder: Path, output: str, code: int = 0) -> str:
-    """A `java` that lists these modules."""
-    path = folder / "bin" / "java"
-    path.parent.mkdir(parents=True)
-    path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\nexit {code}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-def test_java_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    java = fake_java(tmp_path, "")
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert find_java() == java
-
-
-@pytest.mark.parametrize("home", [None, "/no/such/java"])
-def test_no_java_is_the_users_error(home: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    if home:
-        monkeypatch.setenv("JAVA_HOME", home)
-    with pytest.raises(UserError, match=r"needs Java 17 or later, and there is none in JAVA_HOME.*install one"):
-        find_java()
-
-
-def test_a_java_that_will_do_passes(tmp_path: Path) -> None:
-    check_java(fake_java(tmp_path, "java.base@21.0.1\njdk.incubator.vector@21.0.1"))
-
-
-@pytest.mark.parametrize(
-    ("output", "code", "message"),
-    [
-        ("java.base@11.0.2\njdk.incubator.vector@11", 0, "is Java 11"),
-        ("Unrecognized option: --list-modules", 1, "8 or earlier"),
-        ("java.base@17.0.2\njava.sql@17.0.2", 0, r"trimmed Java without the module jdk\.incubator\.vector"),
-    ],
-)
-def test_a_java_that_will_not_do_is_told(tmp_path: Path, output: str, code: int, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        check_java(fake_java(tmp_path, output, code))
+from tests.spark_jobs.session.javas import fake_java
 
 
 def test_a_java_that_dies_is_the_users_error_with_its_last_words(tmp_path: Path) -> None:
@@ -77,13 +35,6 @@ def test_a_java_that_dies_is_the_users_error_with_its_last_words(tmp_path: Path)
     assert "Spark did not start" in done.stdout
     assert "no memory left" in done.stdout
     assert done.stderr == ""
-
-
-def test_a_java_that_is_no_program_is_the_users_error(tmp_path: Path) -> None:
-    java = Path(fake_java(tmp_path, ""))
-    java.write_bytes(b"\x00\x01")
-    with pytest.raises(UserError, match=r"bin/java cannot be run: Exec format error; install one"):
-        check_java(str(java))
 
 
 def test_yarn_without_its_configuration_is_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
