@@ -20,7 +20,8 @@ from launch.processes import require_installed
 from spark_jobs.config import PrepareConfig, load_prepare
 from synth.config import SynthConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
-from trainer.config import RecallConfig, TrainConfig
+from trainer.bases.source import require_base
+from trainer.config import SMOLLM2_BASE, RecallConfig, TrainConfig
 from trainer.serving.settings import ServeConfig
 
 
@@ -108,6 +109,7 @@ def _version() -> str:
 def _demo(config: demo.DemoConfig) -> int:
     require_installed("pyspark", "spark")
     require_installed("torch", "train")  # reported before half of the work is done
+    require_base(SMOLLM2_BASE)
     return demo.run(config, main)
 
 

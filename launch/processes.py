@@ -15,6 +15,7 @@ from command.caller import CALLER, STOPPED, calling, is_crash_reported, is_expla
 from command.entry import USER_ERROR_CODE
 from command.signals import handling_signals
 from contract.errors import UserError
+from contract.installation import install_text
 from launch.argv import in_one_line
 
 _DEFAULTS: Final = {
@@ -80,7 +81,7 @@ def run_explaining(
 def require_installed(package: str, extra: str) -> None:
     """Raises UserError where a package is not installed."""
     if importlib.util.find_spec(package) is None:
-        raise UserError(f"{package} is not installed; from the project's folder: pip install '.[{extra}]'")
+        raise UserError(f"{package} is not installed; {install_text(extra)}")
 
 
 def run_passing_signals(argv: list[str], environment: Mapping[str, str]) -> int:

