@@ -42,6 +42,7 @@ COPY launch launch
 COPY spark_jobs spark_jobs
 COPY synth synth
 COPY trainer trainer
+COPY vitrine vitrine
 RUN /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir --no-deps --prefix /project .
 
 FROM python AS prepare

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """Says what was found, what was expected and what to do; the command line prints it and exits with code 2."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"error: {self}"]
+
 
 def unknown_name(kind: str, found: str, known: Iterable[str]) -> UserError:
     """An error that names the nearest known spelling of a mistyped key, profile or the like."""
