@@ -9,7 +9,7 @@ from trainer.evaluation.schema import SCORES, Evaluation, Group, Kind
 from trainer.evaluation.sentences import evidence, headline, interval, number, percent
 
 SHARES: Final = ("whole", "first_32", "first_8", "ends", "repetition")
-DIGITS: Final = {"rouge_l": 2, "chrf": 2, "perplexity": 1, "loss": 2, "tokens": 1}
+_DIGITS: Final = {"rouge_l": 2, "chrf": 2, "loss": 2}
 _NAMES: Final = {
     "whole": "whole text back",
     "first_32": "first 32 tokens back",
@@ -38,6 +38,11 @@ def table(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def digits_of(name: str, *values: float) -> int:
+    """The decimals with which values of a score are shown."""
+    return 0 if max(map(abs, values)) >= 100 else _DIGITS.get(name, 1)
+
+
 def _means(kind: str, of: Group) -> Iterator[str]:
     num = f"{of.titles:,} {kind} title{'' if of.titles == 1 else 's'}"
     yield f"\n{num:<24}{'before':>9}{'after':>9}  difference (95% interval)"
@@ -45,10 +50,10 @@ def _means(kind: str, of: Group) -> Iterator[str]:
         if score := of.scores.get(name):
             is_share = name in SHARES
             before, after = (
-                percent(value, "en") if is_share else number(value, DIGITS[name], "en")
+                percent(value, "en") if is_share else number(value, digits_of(name, value), "en")
                 for value in (score.before, score.after)
             )
-            change = interval(score, "en", digits=1 if is_share else DIGITS[name], is_share=is_share)
+            change = interval(score, "en", digits=digits_of(name, score.difference), is_share=is_share)
             yield f"  {_NAMES[name]:<22}{before:>9}{after:>9}  {change}"
 
 

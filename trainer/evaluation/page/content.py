@@ -15,7 +15,8 @@ from command.terminal import printable
 from trainer.evaluation.schema import SCORES, Evaluation, Group, Title
 from trainer.evaluation.sentences import LANGUAGES, evidence, headline, interval, number, percent
 from trainer.evaluation.summary import comes_back
-from trainer.evaluation.table import DIGITS, SHARES
+from trainer.evaluation.table import SHARES, digits_of
+from trainer.lookup.support import supported_spans
 
 _TAGS: Final = {"en": "en", "pt": "pt-BR"}  # of languages, as HTML writes them
 
@@ -37,7 +38,7 @@ def page(evaluation: Evaluation) -> str:
         percent=_percent,
         pairs=zip,
         marked=marked,
-        supported=lambda *_: [],
+        supported=supported_spans,
         comes_back=comes_back,
         script=Markup(script),  # our own file
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -90,9 +91,10 @@ def _scores(group: Group) -> list[tuple[str, Markup, Markup, Markup, Markup | No
         if not (score := group.scores.get(name)):
             continue
         is_share = name in SHARES
-        digits = 1 if is_share else DIGITS[name]
+        digits = digits_of(name, score.difference)
         before, after = (
-            _percent(value) if is_share else _number(value, digits) for value in (score.before, score.after)
+            _percent(value) if is_share else _number(value, digits_of(name, value))
+            for value in (score.before, score.after)
         )
         texts = [interval(score, each, digits=digits, is_share=is_share) for each in LANGUAGES]
         heads, _, _ = zip(*(text.partition(" (") for text in texts), strict=True)
