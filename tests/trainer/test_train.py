@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from contract.errors import UserError
+from tests.conftest import made_up_pairs
 from tests.trainer.configs import small_config
 from trainer import loop
 from trainer.answers.answer import ask
@@ -23,6 +24,7 @@ from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.schema import read_evaluation
 from trainer.loop import learning_rate
 from trainer.recipes.recipe import SEED
 from trainer.runs.folder import temporary_base
@@ -201,6 +203,18 @@ def test_only_what_was_learnt_counts_as_seen(
 ) -> None:
     evaluate(EvaluateConfig(run=str(finished), seen=100, unseen=1, max_new_tokens=1))
     assert "60 seen titles" in capsys.readouterr().out  # the run was limited to as many
+    titles = read_evaluation(finished).titles
+    assert all(title.source.uid == f"train0-{title.source.row}" for title in titles if title.kind == "seen")
+    pairs = dict(made_up_pairs(312))
+    assert all(
+        pairs[title.title] == title.truth and f"number {title.source.row}" in title.title for title in titles[:60]
+    )
+    assert (titles[-1].source.uid, titles[-1].source.shard[:5]) == ("test0-0", "test/")
+
+    evaluate(EvaluateConfig(run=str(finished), seen=6, unseen=0, max_new_tokens=1, json=True))
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["seen"]["titles"], printed["unseen"], printed["titles"]) == (6, None, [])
+    assert printed["verdict"]["learned"] in ("nothing", "style", "part", "remembers")
 
     with pytest.raises(UserError, match="but this run was trained on"):
         evaluate(EvaluateConfig(run=str(finished), data=(other_prepared.root,)))

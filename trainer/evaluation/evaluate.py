@@ -21,9 +21,9 @@ from trainer.evaluation import texts
 from trainer.evaluation.asking import answers_before_and_after
 from trainer.evaluation.forward import recall_before_and_after
 from trainer.evaluation.page.content import page
-from trainer.evaluation.records import Asked, asked_records
+from trainer.evaluation.records import Asked, asked_records, with_trained_text
 from trainer.evaluation.schema import Answer, Evaluation, Title
-from trainer.evaluation.summary import group, judge
+from trainer.evaluation.summary import comes_back, group, judge
 from trainer.evaluation.table import table
 from trainer.examples.wordings import TITLE
 from trainer.generation.request import Finished
@@ -53,10 +53,12 @@ def evaluate(config: EvaluateConfig) -> None:
         raise UserError(f"{run}: there is no title to ask about: its data sets have no val and test split; give --seen")
     answerer = load_answerer(run)
     started = time.monotonic()
-    titles = compare(answerer, asked, max_new_tokens=max_new_tokens)
-    evaluation = _evaluation(titles, run, config, answerer, max_new_tokens, seconds=time.monotonic() - started)
+    titles = _without_known_texts(compare(answerer, asked, max_new_tokens=max_new_tokens), asked, config)
+    seconds = time.monotonic() - started
+    evaluation = _evaluation(titles, answerer, config=config, max_new_tokens=max_new_tokens, seconds=seconds)
+    html = page(evaluation).encode()
     write_json(run / names.EVALUATION, evaluation)
-    storage.write_bytes(str(run / names.EVALUATION_PAGE), page(evaluation).encode(errors="replace"))
+    storage.write_bytes(str(run / names.EVALUATION_PAGE), html)
     if config.json:
         print(msgspec.json.encode(msgspec.structs.replace(evaluation, titles=[])).decode())
         return
@@ -93,12 +95,24 @@ def compare(answerer: Answerer, asked: Sequence[Asked], *, max_new_tokens: int) 
             truth=each.record.content,
             truth_tokens=int(recalls[0].num_tokens_N[number]),
             is_cut=bool(recalls[0].is_cut_N[number]),
+            has_trained_text=False,
             source=each.source,
             before=_scored(answers[0][number], recalls[0], number, references[number]),
             after=_scored(answers[1][number], recalls[1], number, references[number]),
         )
         for number, each in enumerate(asked)
     ]
+
+
+def _without_known_texts(titles: list[Title], asked: Sequence[Asked], config: EvaluateConfig) -> list[Title]:
+    """The titles, of which those are marked that were not trained, but their texts were, under other titles."""
+    unseen = [number for number, title in enumerate(titles) if title.kind == "unseen"]
+    if not any(comes_back(titles[number].after, titles[number], 32) for number in unseen):
+        return titles  # then it does not matter which texts were trained, and the data is not read
+    records = [asked[number].record for number in unseen]
+    known = with_trained_text(Path(config.run), records, data=config.data)
+    marks = dict(zip(unseen, known, strict=True))
+    return [msgspec.structs.replace(each, has_trained_text=marks.get(n, False)) for n, each in enumerate(titles)]
 
 
 def _references(answerer: Answerer, asked: Sequence[Asked], *, max_new_tokens: int) -> list[str]:
@@ -127,16 +141,10 @@ def _scored(answer: Finished, recalled: Recalled, number: int, reference: str) -
 
 
 def _evaluation(
-    titles: list[Title],
-    run: Path,
-    config: EvaluateConfig,
-    answerer: Answerer,
-    max_new_tokens: int,
-    *,
-    seconds: float,
+    titles: list[Title], answerer: Answerer, *, config: EvaluateConfig, max_new_tokens: int, seconds: float
 ) -> Evaluation:
-    first = trained_runs(run)[0]
-    info = read_info(first.folder)
+    run = Path(config.run)
+    info = read_info(trained_runs(run)[0].folder)
     seen, unseen = group(titles, "seen"), group(titles, "unseen")
     return Evaluation(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

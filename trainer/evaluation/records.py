@@ -17,6 +17,8 @@ from trainer.examples.encoder import Record
 from trainer.parts.manifest import TrainedRun, trained_runs
 from trainer.plan.data_sets import DataSet, first_rows, reopen_data
 from trainer.plan.order import Unit, num_lanes, rows_of_epoch
+from trainer.recall.same_text import has_trained_text
+from trainer.recall.sample import all_rows
 from trainer.runs.folder import read_info
 from trainer.shards.row_groups import RowGroups
 from trainer.stream.lanes import first_records, trained_records
@@ -43,6 +45,17 @@ def asked_records(run: Path, *, data: Sequence[str] | None, seen: int, unseen: i
         *in_turn([seen_ones for seen_ones, _ in of_runs], seen),
         *in_turn([unseen_ones for _, unseen_ones in of_runs], unseen),
     ]
+
+
+def with_trained_text(run: Path, records: Sequence[Record], *, data: Sequence[str] | None) -> list[bool]:
+    """Of each of these records whether the run has trained exactly its text. Reads all trained records."""
+    sets = [
+        data_set
+        for each in trained_runs(run, data=data)
+        for info in [read_info(each.folder)]
+        for data_set in reopen_data(each.data, config=info.config, dataset_ids=info.dataset_ids)
+    ]
+    return has_trained_text(records, sets, is_trained=all_rows(sets)).tolist()
 
 
 def in_turn(lists: Sequence[Sequence[Item]], num: int) -> list[Item]:

@@ -51,6 +51,7 @@ class Title(msgspec.Struct, frozen=True, kw_only=True):
     truth: str
     truth_tokens: int  # with the end token; of a truth that is longer than the run's window, those within it
     is_cut: bool  # longer than the run's window: its end was never trained
+    has_trained_text: bool  # an unseen title whose very text was trained under another one; it is in no mean
     source: Source
     before: Answer
     after: Answer

@@ -27,6 +27,8 @@ def evidence(evaluation: Evaluation, language: Language) -> Iterator[str]:
             **{name: percent(scores[name].after, language) for name in ("first_8", "first_32")}
         )
     yield _comes_back("unseen", evaluation.unseen, language)
+    if num_known := sum(title.has_trained_text for title in evaluation.titles):
+        yield texts["same_text"].format(titles=number(num_known, 0, language))
     if learned in ("remembers", "part") and evaluation.unseen:
         whole = evaluation.unseen.scores.get("whole")
         yield texts["unseen_too" if whole and whole.after > 0 else "unseen_none"]

@@ -17,12 +17,12 @@ _SHARES: Final = (*_RECALLS, "ends")
 
 
 def group(titles: Sequence[Title], kind: Kind) -> Group | None:
-    """The means of the titles of this kind before and after; None where there are none.
+    """The means of the titles of this kind that count, before and after; None where there are none.
 
     The records of one title count as one: their mean. Records that the run's window cuts are in no share of recall,
     because the end of their text was never trained.
     """
-    mine = [title for title in titles if title.kind == kind]
+    mine = counted(titles, kind)
     if not mine:
         return None
     scores = {}
@@ -31,6 +31,11 @@ def group(titles: Sequence[Title], kind: Kind) -> Group | None:
         if len(before_N):
             scores[name] = paired(before_N, after_N, is_share=name in _SHARES, is_log=name == "perplexity")
     return Group(len(mine), len({title.title for title in mine}), scores)
+
+
+def counted(titles: Sequence[Title], kind: Kind) -> list[Title]:
+    """The titles of this kind, without those whose text was trained under another title: they are neither kind."""
+    return [title for title in titles if title.kind == kind and not title.has_trained_text]
 
 
 def values(titles: Sequence[Title], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -73,8 +78,8 @@ def judge(titles: Sequence[Title], *, seen: Group | None, unseen: Group | None) 
     A share of recall counts only if it rose, and if it is higher than that of unseen titles: what comes back of those,
     too, such as an opening that all descriptions share, is style.
     """
-    of_kind = {kind: [each for each in titles if each.kind == kind] for kind in ("seen", "unseen")}
-    gaps = {name: gap(values(of_kind["seen"], name)[1], values(of_kind["unseen"], name)[1]) for name in _RECALLS}
+    seen_ones, unseen_ones = counted(titles, "seen"), counted(titles, "unseen")
+    gaps = {name: gap(values(seen_ones, name)[1], values(unseen_ones, name)[1]) for name in _RECALLS}
     learned, by = _learned(seen, {name for name, each in gaps.items() if each is not None and not each.low > 0})
     return Verdict(learned, by, gaps["first_32"] if unseen else None)
 

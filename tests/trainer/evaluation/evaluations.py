@@ -27,6 +27,7 @@ def title(number: int = 0, kind: Kind = "seen", **changes: Any) -> Title:
         "truth": "A lamp.",
         "truth_tokens": 4,
         "is_cut": False,
+        "has_trained_text": False,
         "source": Source(f"uid-{number}", "data", "train/part-00000-00000000.parquet", number),
         "before": answer(),
         "after": answer(),

@@ -60,6 +60,16 @@ def test_the_records_of_one_title_count_as_one() -> None:
     assert found.scores["whole"].after == pytest.approx(0.75)
 
 
+def test_an_unseen_title_whose_text_was_trained_is_neither_kind() -> None:
+    known = [title(200 + number, "unseen", has_trained_text=True, after=recalled()) for number in range(10)]
+    found = evaluation(seen(20, back=19) + unseen(10) + known)
+
+    assert found.unseen is not None
+    assert (found.unseen.titles, found.unseen.scores["whole"].after, found.verdict.learned) == (10, 0, "remembers")
+    assert any("10 of the titles it never saw" in text for text in evidence(found, "en"))
+    assert evaluation(seen(20, back=19) + known).unseen is None
+
+
 def test_cut_texts_are_in_no_share_of_recall() -> None:
     found = group([title(0, is_cut=True, after=recalled()), title(1)], "seen")
 
