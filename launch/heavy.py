@@ -17,12 +17,16 @@ from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.bases.source import require_base
-from trainer.config import RecallConfig, TrainConfig, parse_data
+from trainer.config import SMOLLM2_BASE, TINY_BASE, RecallConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
 from trainer.runs.settings import load_train_config, require_run, settings_of_run
 from trainer.serving.settings import ServeConfig
 
 _TRAIN: Final = ("torch", "train")
+_NO_GPU: Final = (
+    "no GPU is visible, so {base} is trained on the CPU, which is slow: --base smollm2 is small enough for that; in a"
+    " notebook service, choose a GPU for the runtime and begin again"
+)
 _RESUME: Final = "; --resume goes on from the last checkpoint"
 
 
@@ -68,6 +72,9 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
         read_manifest(parse_data(text)[0])  # a missing data set is reported before anything heavy is loaded
     require_base(config.base)
     num_gpus = 0 if launch.cpu else count_gpus()
+    is_small = config.base in (SMOLLM2_BASE, TINY_BASE) or Path(config.base).exists()  # or nobody knows how large
+    if not (num_gpus or launch.cpu or launch.dry_run or is_small):
+        print(_NO_GPU.format(base=config.base), file=sys.stderr)
     if warning := crowd_text(launch.num_processes or 1, gpus=num_gpus):
         print(f"warning: {warning}", file=sys.stderr)
     num_processes = launch.num_processes or max(1, num_gpus)

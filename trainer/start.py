@@ -1,5 +1,6 @@
 """What stands before the first step: the base, the engine, the stream, and the state that a run goes on from."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from transformers import PreTrainedTokenizerBase
 
+from command.machine import count_gpus
 from command.settings import settings_of_result
-from contract.errors import UserError
+from contract.errors import UserError, first_line
 from trainer.bases.digest import weights_digest
 from trainer.config import TINY_BASE, TrainConfig
 from trainer.engines.dense import experts_text
@@ -36,6 +39,22 @@ from trainer.stream.lanes import first_records
 from trainer.stream.packs import PackStream
 
 _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
+
+
+def check_gpus() -> None:
+    """Raises UserError where PyTorch cannot use the GPUs of this machine: training would go to the CPU in silence."""
+    is_for_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    if is_for_cpu or not (num_gpus := count_gpus()) or torch.cuda.is_available():
+        return
+    try:
+        torch.cuda.init()  # which says why
+        reason = "it sees none"
+    except (RuntimeError, AssertionError) as error:  # no driver, or one too old; a PyTorch for CPUs
+        reason = first_line(error)
+    raise UserError(
+        f"this machine has {num_gpus} GPU(s) that PyTorch {torch.__version__} cannot use: {reason}; update the driver,"
+        """Raises UserError where PyTorch cannot use the GPUs of this machine: it would train on the CPU in silence."""
+    )
 
 
 def check_strategy(accelerator: Accelerator) -> None:

@@ -41,7 +41,7 @@ from trainer.runs.ownership import RunLock
 from trainer.runs.recalls import Report, report_text
 from trainer.runs.settings import load_train_config
 from trainer.shards.cache import open_cache
-from trainer.start import base_for, build, check_strategy, first_state, frame_for, with_tried_rate
+from trainer.start import base_for, build, check_gpus, check_strategy, first_state, frame_for, with_tried_rate
 from trainer.step import TrainState
 from trainer.stream.packs import PackStream
 
@@ -72,6 +72,7 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     check_engine(config)
     find_wordings(config.wording)  # an unknown name is reported before a base is made
     open_cache(config, data)  # a cache that cannot be used is reported before a base is made
+    check_gpus()
     accelerator = Accelerator()
     check_strategy(accelerator)
     transformers.utils.logging.disable_progress_bar()

