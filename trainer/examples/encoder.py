@@ -6,6 +6,8 @@ Record (title, content) -> Example (ids of prompt + answer + end token) -> Pack 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
@@ -15,6 +17,8 @@ from trainer.config import DEFAULT_WORDING, is_at_least
 from trainer.examples.prompt import Frame, prompt_form, read_frame
 from trainer.examples.tokens import PromptEncoder, text_encoder
 from trainer.examples.wordings import WORDINGS, Language, Wording, draw, find_wordings
+
+_SEAMS: Final = 16  # tokens by which a prompt's frame may differ beside another question
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,23 @@ class Encoder:
         self._numbers = {name: number for number, name in enumerate(known)}
         self._texts = text_encoder(tokenizer)
         self._prompts = PromptEncoder(tokenizer, forms, self._texts)
-        lengths = {wording.name: len(self.prompt_ids("a", wording=wording.name)) for wording in wordings}
-        self.longest_wording = max(lengths, key=lengths.__getitem__)
-        least = lengths[self.longest_wording] + 1
+        # The prompts differ in their questions, which have at most a token a byte: mostly no other needs to be encoded.
+        longest_question = max(len(wording.question.encode()) for wording in wordings)
+        most = self._num_tokens(self.wordings[0].name) + longest_question + _SEAMS
+        if not is_at_least(most, max_length):
+            self._require_window()
+
+    @cached_property
+    def longest_wording(self) -> str:
+        """The name of the trained wording with the most tokens."""
+        return max((wording.name for wording in self.wordings), key=self._num_tokens)
+
+    def _num_tokens(self, wording: str) -> int:
+        """Tokens of the prompt for the shortest title."""
+        return len(self.prompt_ids("a", wording=wording))
+
+    def _require_window(self) -> None:
+        least, max_length = self._num_tokens(self.longest_wording) + 1, self.max_length
         if not is_at_least(least, max_length):
             raise UserError(
                 f"max_length = {max_length!r}, expected an integer of at least {least}: the tokens of this base's"

@@ -62,12 +62,31 @@ class PromptEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Sequence[PromptForm], texts: TextEncoder) -> None:
         self._texts = texts
         self._cased = [form.cased for form in forms]
-        self._forms = [_in_parts(tokenizer, form, texts) or _WholePrompt(tokenizer, form) for form in forms]
+        self._tokenizer: PreTrainedTokenizerBase | None = tokenizer
+        self._of_text = forms
+        self._forms: dict[int, _PromptInParts | _WholePrompt] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All forms, and no tokenizer of transformers, which another process would need torch for."""
+        self.all_forms()
+        return self.__dict__ | {"_tokenizer": None}
+
+    def all_forms(self) -> "list[_PromptInParts | _WholePrompt]":
+        """How each form is encoded."""
+        return [self._form(number) for number in range(len(self._of_text))]
+
+    def _form(self, number: int) -> "_PromptInParts | _WholePrompt":
+        """A form as it is encoded; found out when it is first used, which takes some 10 ms."""
+        if number not in self._forms:
+            tokenizer, form = self._tokenizer, self._of_text[number]
+            assert tokenizer is not None
+            self._forms[number] = _in_parts(tokenizer, form, self._texts) or _WholePrompt(tokenizer, form)
+        return self._forms[number]
 
     def encode(self, titles: Sequence[str], numbers: Iterable[int]) -> list[Ids]:
         """The ids of the prompt for each title, in the form of that number."""
         numbers = list(numbers)
-        forms = [self._forms[number] for number in numbers]
+        forms = [self._form(number) for number in numbers]
         titles = [self._cased[number](title) for number, title in zip(numbers, titles, strict=True)]
         middles = self._texts.encode_behind([form.middle(title) for form, title in zip(forms, titles, strict=True)])
         return [form.prompt(title, middle) for form, title, middle in zip(forms, titles, middles, strict=True)]

@@ -133,7 +133,7 @@ def test_a_prompt_in_parts_has_the_ids_of_the_whole(form: str, template: str | N
     tokenizer.chat_template = template
     encoder = Encoder(tokenizer, max_length=512)
 
-    assert {type(form) for form in encoder._prompts._forms} == {_PromptInParts}
+    assert {type(form) for form in encoder._prompts.all_forms()} == {_PromptInParts}
     for name, wording in WORDINGS.items():
         form = prompt_form(tokenizer, wording)
         for title in titles():
