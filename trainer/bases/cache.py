@@ -23,8 +23,8 @@ from trainer.bases.tokenizer import make_tokenizer
 from trainer.bases.weights import make_config, open_weights
 
 _CONVERSION: Final = 1  # to be raised when the files of a conversion change
-_DIGESTS: Final = "digests.json"
-_TEMPORARY: Final = ".tmp"
+DIGESTS: Final = "digests.json"
+TEMPORARY: Final = ".tmp"
 _SHARD_BYTES: Final = 4 * 2**30
 
 
@@ -42,12 +42,12 @@ def folder_of(base: str) -> str:
         folder = _cache() / f"{digest_of(source)}-{_CONVERSION}"
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror}") from error
-    if _is_intact(folder):
+    if is_intact(folder):
         return str(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent):
-            if not _is_intact(folder):  # another process may have made it
+        with locked(folder.parent):
+            if not is_intact(folder):  # another process may have made it
                 _convert(read_gguf(source), folder)
     except OSError as error:
         raise UserError(
@@ -60,23 +60,28 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vitrine" / "bases"
 
 
-def _is_intact(folder: Path) -> bool:
+def is_conversion(folder: Path) -> bool:
+    """Whether this folder is one of the cache, where a GGUF file was converted."""
+    return folder.parent == _cache() and (folder / DIGESTS).is_file()
+
+
+def is_intact(folder: Path) -> bool:
     """Whether a folder holds the files that were written, and no others."""
     try:
-        digests = json.loads((folder / _DIGESTS).read_text())
-        found = {path.name: digest_of(path) for path in folder.iterdir() if path.name != _DIGESTS}
+        digests = json.loads((folder / DIGESTS).read_text())
+        found = {path.name: digest_of(path) for path in folder.iterdir() if path.name != DIGESTS}
     except (OSError, ValueError):
         return False
     return bool(digests == found)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Holds the folder for this process alone, and deletes what a process that was killed left half written."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        for left_over in folder.glob(f"*{_TEMPORARY}"):
+        for left_over in folder.glob(f"*{TEMPORARY}"):
             shutil.rmtree(left_over)
         yield
     finally:
@@ -84,12 +89,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _convert(file: GgufFile, folder: Path) -> None:
-    temporary, replaced = (folder.with_name(f".{folder.name}{end}{_TEMPORARY}") for end in ("", ".old"))
+    temporary, replaced = (folder.with_name(f".{folder.name}{end}{TEMPORARY}") for end in ("", ".old"))
     try:
         temporary.mkdir()
         _write(file, temporary)
         digests = {path.name: digest_of(path) for path in sorted(temporary.iterdir())}
-        (temporary / _DIGESTS).write_text(json.dumps(digests, indent=1))
+        (temporary / DIGESTS).write_text(json.dumps(digests, indent=1))
         for path in (*temporary.iterdir(), temporary):
             storage.flush(path)
         if folder.exists():  # damaged

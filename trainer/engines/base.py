@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from bitsandbytes.nn import Linear4bit
@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from contract.errors import UserError
+from trainer.bases.dense import keep_dense, kept_dense
 from trainer.config import TrainConfig
 from trainer.engines.dense import dequantise, is_in_nf4
 from trainer.engines.existence import no_such_base, require_architecture, require_hub
@@ -61,20 +62,10 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
         stored = AutoConfig.from_pretrained(base, trust_remote_code=False)
         # Passed only where it is needed: with `quantization_config=None`, transformers 5.17 ignores the stored one.
         is_quantized = getattr(stored, "quantization_config", None) is not None
-        model, report = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype=dtype,
-            device_map={"": device},
-            attn_implementation="sdpa",
-            trust_remote_code=False,
-            output_loading_info=True,
-            **({} if is_quantized else {"quantization_config": quantization}),
-        )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         raise no_such_base(base, error) from error
-    if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
-        raise UserError(f"base {base!r} lacks weights, or has weights of another shape: {', '.join(unusable[:5])}")
-    model.requires_grad_(False)
+    passed = {} if is_quantized else {"quantization_config": quantization}
+    model = _loaded(base, dtype=dtype, device=device, **passed)
     for module in model.modules():
         if isinstance(module, Linear4bit):
             # A base stored in 4 bit names a compute type of its own, or none, which means float32.
@@ -82,6 +73,26 @@ def load_base(base: str, *, device: torch.device, compute_type: str = "auto") ->
             # bitsandbytes 0.50 repacks weights in place in an eval forward on CPUs with AVX512-BF16, and a later
             # training forward then gives its input no gradient.
             module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def _loaded(base: str, *, dtype: torch.dtype, device: torch.device, **options: Any) -> PreTrainedModel:
+    """The frozen model in this folder or of this name; UserError where it cannot be loaded, or lacks weights."""
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            base,
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise no_such_base(base, error) from error
+    if unusable := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
+        raise UserError(f"base {base!r} lacks weights, or has weights of another shape: {', '.join(unusable[:5])}")
+    model.requires_grad_(False)
     return model
 
 
@@ -136,15 +147,25 @@ def name_base(model: PeftModel, base: str) -> None:
 def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "default") -> PeftModel:
     """The base, dequantised once where memory allows it, with a trained adapter of this name, in evaluation mode."""
     require_adapter(adapter)
-    model = load_base(base, device=device)
-    held = dequantise(model)
-    if is_in_nf4(model):
-        print(held, file=sys.stderr, flush=True)
+    model = _dense_base(base, device=device)
     decode_greedily(model)
     try:
         return PeftModel.from_pretrained(model, adapter, adapter_name=name).eval()
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
+
+
+def _dense_base(base: str, *, device: torch.device) -> PreTrainedModel:
+    """The base, dequantised where memory allows it; on a CPU as it was kept the first time, which is the same base."""
+    if device.type == "cpu" and (kept := kept_dense(base)):
+        return _loaded(str(kept), dtype=compute_dtype(device), device=device)
+    model = load_base(base, device=device)
+    held = dequantise(model)
+    if is_in_nf4(model):
+        print(held, file=sys.stderr, flush=True)
+    elif device.type == "cpu":
+        keep_dense(base, model.state_dict())
+    return model
 
 
 def decode_greedily(model: PreTrainedModel) -> None:
