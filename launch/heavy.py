@@ -96,7 +96,9 @@ def ask(config: AskConfig, launch: Launch) -> int:
     """Asks a trained model a question, or many."""
     _require_run(Path(config.run))
     argv = module_argv("trainer.answers.answer", config)
-    return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN)
+    # bitsandbytes 0.50 asks torch to compile four functions when it is imported, which takes a second for nothing.
+    environment = {"TORCHDYNAMO_DISABLE": "1"}
+    return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN, environment=environment)
 
 
 def serve(config: ServeConfig, launch: Launch) -> int:
