@@ -38,7 +38,7 @@ def test_greedy_answers_of_a_batch_are_those_of_each_question_alone_token_for_to
 
     assert generate(batch_of(real, num_slots=8), requests) == expected
     assert joined_at_random(batch_of(real, num_slots=5), requests, seed=0) == expected
-    assert len({each.token_ids for each in expected}) == len(requests)
+    assert len({each.token_ids for each in expected}) > len(TITLES)  # adapters say something else
     for request, answer in list(zip(requests, expected, strict=True))[:4]:
         prompt = torch.tensor([request.prompt_ids])
         options = {"max_new_tokens": request.max_new_tokens, "do_sample": False}
