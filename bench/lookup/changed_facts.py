@@ -96,7 +96,7 @@ def _negation(answer: Answer, draw: random.Random) -> None:
     places = [
         place
         for place, word in enumerate(answer.words[1:-1], 1)
-        if word.lower() in NEGATIONS and _is_free(answer, place)
+        if word.lower() in NEGATIONS and _is_free(answer, place) and _is_free(answer, place + 1)
     ]
     if places:
         place = draw.choice(places)

@@ -36,7 +36,7 @@ def cached_index(dataset_id: str, make: Make) -> TitleIndex:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise UserError(
-                f"the disk of {folder.parent} is full: the index of the catalogue's titles needs about 300 bytes a"
+                f"the disk of {folder.parent} is full: the index of the catalogue's titles needs about 200 bytes a"
                 " record; make room there, or set XDG_CACHE_HOME to another folder"
             ) from error
         print(

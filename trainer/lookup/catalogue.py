@@ -153,5 +153,7 @@ def open_catalogue(data: Sequence[str]) -> Catalogue:
                 f"{root} was cleaned by profile {manifest.text_profile!r}, {opened[0].root} by"
                 f" {opened[0].manifest.text_profile!r}: a title can be cleaned by one profile only"
             )
+        if not manifest.rows.kept:
+            raise UserError(f"{root} holds no records: no title can be looked up in it")
         opened.append(open_data_set(root, manifest))
     return Catalogue(opened)

@@ -7,7 +7,7 @@ Records are numbered through the data set: its splits in the order of SPLITS, in
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -78,9 +78,9 @@ def write_index(folder: Path, titles: Iterable[pa.StringArray], *, num_records: 
         num_read += len(chunk)
         progress.show(num_read / num_records / 2, f"{num_read:,} records read")
     encoded = pc.dictionary_encode(pa.chunked_array(chunks, pa.string())).combine_chunks()
-    encoded = encoded if isinstance(encoded, pa.DictionaryArray) else pa.DictionaryArray.from_arrays([], [])
+    chunks.clear()
     distinct, numbers = encoded.dictionary, encoded.indices.to_numpy()
-    keys = title_keys(distinct)
+    keys = np.concatenate([title_keys(some) for some in _slices(distinct)])
     order = np.argsort(keys, kind="stable")
     offsets = np.frombuffer(distinct.buffers()[1], np.int32)[distinct.offset :][: len(distinct) + 1]
     arrays = {
@@ -91,31 +91,42 @@ def write_index(folder: Path, titles: Iterable[pa.StringArray], *, num_records: 
         "rows": np.argsort(numbers, kind="stable").astype(np.uint32),
         "row_offsets": np.append(0, np.cumsum(np.bincount(numbers, minlength=len(distinct)))),
     }
-    arrays |= _gram_arrays(distinct, progress)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    sizes = {f"{name}.npy": (folder / f"{name}.npy").stat().st_size for name in arrays}
+    _write_grams(folder, distinct, progress)
+    sizes = {path.name: path.stat().st_size for path in folder.glob("*.npy")}
     (folder / ABOUT).write_text(json.dumps({**about, "version": VERSION, "bytes": sizes}, indent=1) + "\n")
     progress.done(f"{num_records:,} records, {len(distinct):,} titles")
 
 
-def _gram_arrays(titles: pa.StringArray, progress: ProgressBar) -> dict[str, np.ndarray]:
-    segments, nums = [], []
+def _slices(titles: pa.StringArray) -> Iterator[pa.StringArray]:
     for first in range(0, len(titles), SEGMENT_TITLES):
-        some = titles.slice(first, SEGMENT_TITLES)
+        yield titles.slice(first, SEGMENT_TITLES)
+
+
+def _write_grams(folder: Path, titles: pa.StringArray, progress: ProgressBar) -> None:
+    segments, nums = [], []
+    for some in _slices(titles):
         # A cleaned title has no line feed; another's would count as two.
         segments.append(make_segment("\n".join([fold(title.replace("\n", " ")) for title in some.to_pylist()])))
         nums.append(len(some))
         progress.show(0.5 + sum(nums) / len(titles) / 2, f"{sum(nums):,} titles")
     weights = weights_of(segments, num_titles=len(titles))
     norms = [norms_of(each, weights, num_titles=num) for each, num in zip(segments, nums, strict=True)]
-    return {
+    starts = np.cumsum([0, *(len(segment.postings) for segment in segments)])
+    arrays = {
         "offsets": np.stack([segment.offsets for segment in segments]),
-        "starts": np.cumsum([0, *(len(segment.postings) for segment in segments)]),
-        "postings": np.concatenate([segment.postings for segment in segments]),
+        "starts": starts,
         "weights": weights,
         "norms": np.concatenate(norms),
     }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    header = {"descr": "<u2", "fortran_order": False, "shape": (int(starts[-1]),)}
+    with (folder / "postings.npy").open("wb") as file:  # without a copy of them all
+        np.lib.format.write_array_header_1_0(file, header)
+        for segment in segments:
+            segment.postings.tofile(file)
 
 
 def open_index(folder: Path, *, dataset_id: str) -> TitleIndex | None:

@@ -198,5 +198,5 @@ def test_a_disk_without_room_is_named(prepared: Prepared, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("trainer.lookup.index.np.save", full)
-    with pytest.raises(UserError, match=r"is full: the index .* needs about 300 bytes a record"):
+    with pytest.raises(UserError, match=r"is full: the index .* needs about 200 bytes a record"):
         text_of(prepared.root)

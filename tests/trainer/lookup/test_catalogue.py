@@ -15,7 +15,7 @@ from contract.columns import SPLITS
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from tests.conftest import Prepared, made_up_pairs, write_data_set
-from tests.contract.data_sets import SOUND
+from tests.contract.data_sets import SOUND, edit_manifest
 from tests.trainer.audits import damage_shard
 from trainer.lookup import grams, index
 from trainer.lookup.catalogue import Source, open_catalogue
@@ -211,6 +211,19 @@ def test_data_is_a_list_of_folders(data: list[str]) -> None:
 def test_a_folder_without_a_data_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no manifest\.json"):
         open_catalogue([str(tmp_path)])
+
+
+def test_a_data_set_without_records_is_named(tmp_path: Path) -> None:
+    write_data_set(tmp_path, [])
+    with pytest.raises(UserError, match="holds no records"):
+        open_catalogue([str(tmp_path)])
+
+
+def test_data_sets_of_several_profiles_are_no_catalogue(pens: str, tmp_path: Path) -> None:
+    write_data_set(tmp_path / "other", PENS)
+    edit_manifest(tmp_path / "other", lambda document: document.update(text_profile="natural"))
+    with pytest.raises(UserError, match=r"cleaned by profile 'natural', .* by 'seed'"):
+        open_catalogue([pens, str(tmp_path / "other")])
 
 
 def test_a_look_up_loads_no_torch(pens: str) -> None:
