@@ -24,7 +24,9 @@ from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.engines.engine import PlainEngine
 from trainer.engines.tiny import TinyShape, make_tiny_base
 from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.records import with_trained_text
 from trainer.evaluation.schema import read_evaluation
+from trainer.examples.encoder import Record
 from trainer.loop import learning_rate
 from trainer.recipes.recipe import SEED
 from trainer.runs.folder import temporary_base
@@ -210,6 +212,9 @@ def test_only_what_was_learnt_counts_as_seen(
         pairs[title.title] == title.truth and f"number {title.source.row}" in title.title for title in titles[:60]
     )
     assert (titles[-1].source.uid, titles[-1].source.shard[:5]) == ("test0-0", "test/")
+
+    texts = [Record(row, "Another title", made_up_pairs(312)[row][1]) for row in (0, 59, 60, 301)]
+    assert with_trained_text(finished, texts, data=None) == [True, True, False, False]
 
     evaluate(EvaluateConfig(run=str(finished), seen=6, unseen=0, max_new_tokens=1, json=True))
     printed = json.loads(capsys.readouterr().out)

@@ -34,7 +34,7 @@ def recall_before_and_after(answerer: Answerer, records: Sequence[Record]) -> tu
     found = []
     for name, mine in places.items():
         answerer.adapters.load(name)
-        answerer.model.set_adapter(name, inference_mode=True)
+        answerer.model.set_adapter(name)
         found.append(_recalled(answerer.model, [records[each] for each in mine], [examples[each] for each in mine]))
     return before, concatenated(found).take(np.argsort([each for mine in places.values() for each in mine]))
 

@@ -48,14 +48,17 @@ def asked_records(run: Path, *, data: Sequence[str] | None, seen: int, unseen: i
 
 
 def with_trained_text(run: Path, records: Sequence[Record], *, data: Sequence[str] | None) -> list[bool]:
-    """Of each of these records whether the run has trained exactly its text. Reads all trained records."""
+    """Of each of these records whether exactly its text is among those to train. Reads all of them."""
     sets = [
         data_set
         for each in trained_runs(run, data=data)
         for info in [read_info(each.folder)]
         for data_set in reopen_data(each.data, config=info.config, dataset_ids=info.dataset_ids)
     ]
-    return has_trained_text(records, sets, is_trained=all_rows(sets)).tolist()
+    is_trained = ~all_rows(sets)
+    for first, data_set in zip(first_rows(sets), sets, strict=True):
+        is_trained[first : first + data_set.rows.num] = True  # up to the run's limit
+    return has_trained_text(records, sets, is_trained=is_trained).tolist()
 
 
 def in_turn(lists: Sequence[Sequence[Item]], num: int) -> list[Item]:
