@@ -113,6 +113,8 @@ async def _load(
     outcomes: list[Outcome] = await asyncio.gather(*asking)
     took = time.perf_counter() - began
     latencies = sorted(latency for each in outcomes for latency in each.latencies_s)
+    if len(latencies) < 2:
+        sys.exit(f"{clients} clients got {len(latencies)} answers in {seconds:.0f} s: give more --seconds")
     cuts = statistics.quantiles(latencies, n=100)
     return {
         "answers": len(latencies),

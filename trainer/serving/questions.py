@@ -1,10 +1,12 @@
 """From a chat request to what is computed for it: the title, its place in the catalogue, and a prompt."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from secrets import randbits
 from typing import Any, Final
 
+from contract.errors import UserError
 from contract.text.clean import clean
 from trainer.answers.answerer import Answerer
 from trainer.examples.questions import Asked, asked_about
@@ -16,7 +18,6 @@ from trainer.serving.schema import ApiError, ChatRequest, notes_on
 AFTER: Final = "vitrine"
 BEFORE: Final = "vitrine-before"
 MODELS: Final = (AFTER, BEFORE)
-MOST_SOURCES: Final = 20  # of one title; a catalogue may have thousands called "Greatest Hits"
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,20 @@ class Question:
         if self.found is None:
             return extra | {"in_catalogue": None, "sources": [], "nearest": []}
         sources, nearest = self.found.sources, self.found.nearest
-        extra |= {"in_catalogue": bool(sources), "exact": self.found.is_exact, "num_sources": len(sources)}
-        return extra | {
-            "sources": [asdict(each) for each in sources[:MOST_SOURCES]],
-            "nearest": list(map(asdict, nearest)),
-        }
+        extra |= {"in_catalogue": bool(sources), "exact": self.found.is_exact, "num_sources": self.found.num_records}
+        return extra | {"sources": list(map(asdict, sources)), "nearest": list(map(asdict, nearest))}
 
     def supported(self, answer: str) -> dict[str, Any]:
-        """Spans in characters: of the answer, what the first source supports; of the source, what the answer has."""
+        """The number of the source that supports most of the answer, and spans in characters.
+
+        `supported` are those of the answer that this source supports, `quoted` those of its text that the answer has.
+        """
         if self.found is None or not self.found.sources:
-            return {"supported": [], "quoted": []}
-        text = self.found.sources[0].text
-        return {"supported": supported_spans(answer, text), "quoted": supported_spans(text, answer)}
+            return {"best": None, "supported": [], "quoted": []}
+        texts = [each.text for each in self.found.sources]
+        spans = [supported_spans(answer, text) for text in texts]
+        best = max(range(len(texts)), key=lambda number: sum(stop - start for start, stop in spans[number]))
+        return {"best": best, "supported": spans[best], "quoted": supported_spans(texts[best], answer)}
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,14 @@ class Questions:
             )
         asked = self._asked(chat)
         requests = self._requests(chat, asked)
-        found = self.catalogue.find(asked.title) if self.catalogue and chat.vitrine.sources else None
-        notes = tuple(notes_on(chat, most_tokens=self.max_new_tokens))
-        return Question(asked.title, found, notes, requests)
+        found, notes = None, list(notes_on(chat, most_tokens=self.max_new_tokens))
+        if self.catalogue and chat.vitrine.sources:
+            try:
+                found = self.catalogue.find(asked.title)
+            except UserError as error:  # the answer is worth something without it
+                print(f"no source for a title: {error}", file=sys.stderr, flush=True)
+                notes.append("the catalogue could not be read, so the answer has no source")
+        return Question(asked.title, found, tuple(notes), requests)
 
     def _asked(self, chat: ChatRequest) -> Asked:
         text, profile = chat.messages[-1].text, self.answerer.profile

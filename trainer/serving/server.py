@@ -18,11 +18,10 @@ from command.entry import exit_code
 from command.options import parse_settings
 from contract.errors import UserError
 from trainer.answers.answerer import load_answerer
-from trainer.lookup.catalogue import Catalogue, open_catalogue
+from trainer.answers.sources import open_sources
 from trainer.parts.manifest import trained_runs
 from trainer.plan.data_sets import reopen_data
 from trainer.runs.folder import read_info
-from trainer.runs.settings import settings_of_run
 from trainer.serving.app import State, make_app
 from trainer.serving.chat import Chat
 from trainer.serving.engine import Engine, Slots
@@ -73,7 +72,16 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which leaves signals to us: by itself it would close its door at once."""
+    """Uvicorn, which says where it listens once it does, and leaves signals to us: it would close its door at once."""
+
+    def __init__(self, config: uvicorn.Config, *, said: str) -> None:
+        super().__init__(config)
+        self._said = said
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen."""
+        await super().startup(sockets)
+        print(self._said, file=sys.stderr, flush=True)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -94,21 +102,10 @@ def _load(config: ServeConfig) -> _Loaded:
     """Takes seconds; UserError where the run cannot be served."""
     run = Path(config.run)
     answerer = load_answerer(run)
-    catalogue = _catalogue(config) if config.sources else None
+    catalogue = open_sources(run, config.ground) if config.sources else None
     questions = Questions(answerer, catalogue, max_question=config.max_question, max_new_tokens=config.max_new_tokens)
     about = {"run": run.name, "examples": _examples(run), "sources": catalogue is not None}
     return _Loaded(answerer.batch(num_slots=config.slots), questions, about)
-
-
-def _catalogue(config: ServeConfig) -> Catalogue | None:
-    """The data that is given, or that of the run; None, which is said, where the run's is not at hand."""
-    if config.ground:
-        return open_catalogue(config.ground)
-    try:
-        return open_catalogue(settings_of_run(Path(config.run))["data"])
-    except UserError as error:
-        print(f"answers have no sources: {error}; give the data by --ground", file=sys.stderr)
-        return None
 
 
 def _examples(run: Path) -> list[str]:
@@ -133,13 +130,15 @@ async def _serve(config: ServeConfig, listener: socket.socket, *, key: str | Non
     stopping = asyncio.Event()
     state = State(stopping.is_set, lambda: engine.failure, loaded.about)
     app = make_app(chat, state, config=config, key=key)
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off"))
+    server = _Server(
+        uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off"),
+        said=f"serving {config.run} at {_address(listener)} (Ctrl-C stops)",
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, stopping, engine)
     engine.start(loop)
     ends = asyncio.ensure_future(_end(server, engine, stopping))
-    print(f"serving {config.run} at {_address(listener)} (Ctrl-C stops)", file=sys.stderr, flush=True)
     await server.serve(sockets=[listener])
     ends.cancel()
     engine.close()

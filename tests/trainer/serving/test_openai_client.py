@@ -140,7 +140,7 @@ def test_an_answer_names_its_source_and_the_words_that_it_supports(server: Serve
 def test_a_title_that_is_not_in_the_catalogue_is_called_so_and_the_nearest_are_offered(server: Server) -> None:
     extra = ask(server, "What is Green steel number 999?").vitrine
 
-    assert (extra["in_catalogue"], extra["sources"], extra["supported"]) == (False, [], [[]])
+    assert (extra["in_catalogue"], extra["sources"], extra["supported"], extra["best"]) == (False, [], [[]], [None])
     assert any("steel number" in each["title"].lower() for each in extra["nearest"])
 
 

@@ -78,7 +78,7 @@ async function answer(on, state, question, { asTitle, signal }) {
     if (event.error) throw new Error(event.error.message);
     const found = event.vitrine;
     if (found) on.found ??= found;
-    if (found?.supported) [state.spans, state.quoted] = [found.supported[0], found.quoted[0] ?? []];
+    if (found?.supported) [state.spans, state.quoted, state.best] = [found.supported[0], found.quoted[0], found.best[0]];
     for (const choice of event.choices) {
       state.text += choice.delta.content ?? "";
       state.reason = choice.finish_reason ?? state.reason;
@@ -152,7 +152,7 @@ function draw() {
     answers.replaceChildren(...shown.answers.map(() => element("section", { className: "sheet" }, element("h2"), text(), element("p", { className: "note" }))));
   answers.dataset.of = shown.answers.map((each) => each.model).join();
   shown.answers.forEach((state, index) => drawAnswer(answers.children[index], state));
-  drawCatalogue(find("catalogue"), shown.found, shown.answers.at(-1).quoted ?? []);
+  drawCatalogue(find("catalogue"), shown.found, shown.answers.at(-1));
 }
 
 // While an answer comes it is busy: a screen reader reads it once it is complete.
@@ -175,8 +175,8 @@ function drawAnswer(sheet, state) {
   note.textContent = parts.join(" ");
 }
 
-function drawCatalogue(aside, found, quoted) {
-  const drawn = JSON.stringify([found, quoted, language]);
+function drawCatalogue(aside, found, { quoted, best }) {
+  const drawn = JSON.stringify([found, quoted, best, language]);
   if (aside.dataset.drawn === drawn) return;
   aside.dataset.drawn = drawn;
   aside.replaceChildren();
@@ -186,7 +186,8 @@ function drawCatalogue(aside, found, quoted) {
   const name = !found.in_catalogue ? "notInCatalogue" : found.exact ? "inCatalogue" : "alike";
   aside.append(element("p", { className: found.in_catalogue ? "label" : "label absent", text: word(name) }));
   if (found.num_sources > 1) aside.append(element("p", { className: "note", text: word("records", found.num_sources.toLocaleString(language)) }));
-  found.sources.forEach((source, index) => aside.append(sourceSheet(source, index === 0 ? quoted : [], found)));
+  const sheets = found.sources.map((source, index) => sourceSheet(source, index === best ? quoted : [], found));
+  aside.append(...sheets.splice(best ?? 0, 1), ...sheets); // what supports the answer stands first
   if (!found.in_catalogue) {
     aside.append(element("p", { className: "note", text: word("invented") }));
     aside.append(element("h3", { text: word(found.nearest.length ? "nearest" : "noNearest") }));
