@@ -42,7 +42,7 @@ _WHOLE_COPIES: Final = (DistributedType.NO, DistributedType.MULTI_GPU, Distribut
 
 
 def check_gpus() -> None:
-    """Raises UserError where PyTorch cannot use the GPUs of this machine: training would go to the CPU in silence."""
+    """Raises UserError where PyTorch cannot use the GPUs of this machine: it would train on the CPU in silence."""
     is_for_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
     if is_for_cpu or not (num_gpus := count_gpus()) or torch.cuda.is_available():
         return
@@ -53,7 +53,7 @@ def check_gpus() -> None:
         reason = first_line(error)
     raise UserError(
         f"this machine has {num_gpus} GPU(s) that PyTorch {torch.__version__} cannot use: {reason}; update the driver,"
-        """Raises UserError where PyTorch cannot use the GPUs of this machine: it would train on the CPU in silence."""
+        " install a PyTorch for an earlier CUDA (https://pytorch.org/get-started/previous-versions), or give --cpu"
     )
 
 
