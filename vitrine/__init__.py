@@ -7,9 +7,10 @@ declared here.
 from contract.errors import UserError
 from launch.heavy import LaunchTraining
 from spark_jobs.config import PrepareConfig
+from synth.config import SynthConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
-from vitrine.calls import ask, evaluate, prepare, recall, train
+from vitrine.calls import ask, evaluate, prepare, recall, synth, train
 from vitrine.command import CommandError
 from vitrine.results import Answer, Evaluated, Prepared, Recalled, Trained
 
@@ -24,6 +25,7 @@ __all__ = [
     "Prepared",
     "RecallConfig",
     "Recalled",
+    "SynthConfig",
     "TrainConfig",
     "Trained",
     "UserError",
@@ -31,5 +33,6 @@ __all__ = [
     "evaluate",
     "prepare",
     "recall",
+    "synth",
     "train",
 ]

@@ -14,6 +14,7 @@ from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch.heavy import LaunchTraining
 from spark_jobs.config import PrepareConfig
+from synth.config import SynthConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
 from trainer.evaluation.schema import read_evaluation
@@ -26,6 +27,13 @@ Run: TypeAlias = str | Path | Trained  # the folder of a run, or what `train` re
 
 
 _EXAMPLE: Final = 'prepare(input="trn.json", output="data")'
+
+
+def synth(config: SynthConfig | None = None, /, **settings: Any) -> str:
+    """The path of a made-up catalogue, which `vitrine synth` writes: `synth(output="catalogue.json", rows=1_000)`."""
+    found = _settings_of(SynthConfig, config, settings)
+    run_command("synth", to_argv(found))
+    return found.output
 
 
 def prepare(config: PrepareConfig | None = None, /, **settings: Any) -> Prepared:
