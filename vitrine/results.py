@@ -75,7 +75,7 @@ class Trained:
 
     def _repr_html_(self) -> str:
         settings = self.settings
-        rows = [(name, str(settings[name])) for name in _SHOWN_SETTINGS if settings.get(name) is not None]
+        rows = [(name, _plain(settings[name])) for name in _SHOWN_SETTINGS if settings.get(name) is not None]
         return _caption(str(self)) + _table(("setting", "value"), rows) + _line([step["loss"] for step in self.metrics])
 
 
@@ -159,6 +159,10 @@ class Evaluated:
         )
 
 
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _num_characters(spans: Iterable[tuple[int, int]]) -> int:
     return sum(end - start for start, end in spans)
 
@@ -187,8 +191,11 @@ def _row(cell: str, texts: Iterable[str]) -> str:
 
 
 def _frame(page: str) -> str:
-    """A page that can neither run scripts nor reach the notebook around it."""
-    return f'<iframe sandbox srcdoc="{escape(page)}" width="100%" height="{_FRAME_HEIGHT}" style="border: 0"></iframe>'
+    """A page that cannot run scripts. Without scripts the notebook's origin is no danger, and browsers draw it at once."""
+    return (
+        f'<iframe sandbox="allow-same-origin" srcdoc="{escape(page)}" width="100%" height="{_FRAME_HEIGHT}"'
+        ' style="border: 0"></iframe>'
+    )
 
 
 def _line(values: list[float]) -> str:

@@ -63,5 +63,6 @@ def test_texts_of_models_and_catalogues_are_escaped() -> None:
         "nearest titles: &lt;T&gt;" in Answer({"answer": "", "in_catalogue": False, "nearest": ["<T>"]})._repr_html_()
     )
     assert _frame('<p class="a">') == (
-        '<iframe sandbox srcdoc="&lt;p class=&quot;a&quot;&gt;" width="100%" height="600" style="border: 0"></iframe>'
+        '<iframe sandbox="allow-same-origin" srcdoc="&lt;p class=&quot;a&quot;&gt;" width="100%" height="600"'
+        ' style="border: 0"></iframe>'
     )
