@@ -191,7 +191,7 @@ def _row(cell: str, texts: Iterable[str]) -> str:
 
 
 def _frame(page: str) -> str:
-    """A page that cannot run scripts. Without scripts the notebook's origin is no danger, and browsers draw it at once."""
+    """A page that cannot run scripts: so the notebook's origin, which lets browsers draw it at once, is no danger."""
     return (
         f'<iframe sandbox="allow-same-origin" srcdoc="{escape(page)}" width="100%" height="{_FRAME_HEIGHT}"'
         ' style="border: 0"></iframe>'
