@@ -109,7 +109,7 @@ def judged(questions: Sequence[Question], said: dict[str, Any]) -> dict[str, Any
         "cpu_ms": _times([answer["cpu_ms"] for answer in said["answers"]]),
         "open_s": said["open_s"],
         "peak_mb": said["peak_mb"],
-        "wrong": [[question.text, answer["found"]] for question, answer in pairs if _is_wrong(question, answer)],
+        "wrong_titles": [[question.text, answer["found"]] for question, answer in pairs if _is_wrong(question, answer)],
     }
 
 

@@ -66,7 +66,7 @@ def test_the_benchmark_runs_on_a_small_catalogue(tmp_path: Path) -> None:
     assert (report["titles"], report["index"]["records"]) == (len(NAMES), len(NAMES))
     assert report["absent"]["right"] == 1.0
     assert set(report["typos"]["kinds"]) == set(KINDS)
-    assert report["typos"]["wrong"] == []
+    assert report["typos"]["wrong_titles"] == []
     assert report["supported"]["answers"] == 12
     assert sum(report["supported"]["with_mistakes"].values()) == 0
 
