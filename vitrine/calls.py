@@ -1,8 +1,9 @@
 """One function for each command. Settings are those of the command, by name, or its record of settings."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -13,7 +14,7 @@ from command.settings import load_settings
 from contract.errors import UserError
 from contract.manifest import read_manifest
 from launch.heavy import LaunchTraining
-from spark_jobs.config import PrepareConfig
+from spark_jobs.config import PrepareConfig, load_prepare
 from synth.config import SynthConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
@@ -39,9 +40,11 @@ def synth(config: SynthConfig | None = None, /, **settings: Any) -> str:
 def prepare(config: PrepareConfig | None = None, /, **settings: Any) -> Prepared:
     """The data set that `vitrine prepare` makes of a catalogue: `prepare(input="trn.json.gz", output="data")`.
 
+    `prepare(append="new.json", output="data")` adds lines to a finished one.
+
     UserError where the command would end with exit code 2.
     """
-    found = _settings_of(PrepareConfig, config, settings)
+    found = _settings_of(PrepareConfig, config, settings, load=load_prepare)
     run_command("prepare", to_argv(found))
     return Prepared(found.output, read_manifest(found.output))
 
@@ -76,14 +79,21 @@ def evaluate(run: Run, config: EvaluateConfig | None = None, /, **settings: Any)
     return Evaluated(found.run, read_evaluation(Path(found.run)))
 
 
-def _settings_of(cls: type[Settings], config: Settings | None, settings: Mapping[str, Any]) -> Settings:
+def _settings_of(
+    cls: type[Settings],
+    config: Settings | None,
+    settings: Mapping[str, Any],
+    *,
+    load: Callable[..., Settings] | None = None,
+) -> Settings:
     """A checked record; UserError names what is wrong, as on the command line."""
+    load = load or partial(load_settings, cls)
     given = {name: _plain(value) for name, value in settings.items()}
     if config is None:
-        return load_settings(cls, file=None, overrides=given)
+        return load(file=None, overrides=given)
     if not isinstance(config, cls):
         raise UserError(f"expected settings by name, as in {_EXAMPLE}, or a {cls.__name__}; found {config!r}")
-    return load_settings(cls, file=None, overrides=vars(config) | given)
+    return load(file=None, overrides=vars(config) | given)
 
 
 def _plain(value: Any) -> Any:

@@ -47,6 +47,16 @@ def test_a_catalogue_is_prepared_with_a_record_of_settings_or_by_name(tmp_path: 
     assert "<iframe sandbox=" in made._repr_html_()
 
 
+@pytest.mark.spark
+@pytest.mark.slow
+def test_lines_are_appended_with_the_settings_of_the_data_set(tmp_path: Path) -> None:
+    new = write(tmp_path / "new.json", catalogue(25))
+    with pytest.raises(vitrine.UserError, match="there is no finished data set"):
+        vitrine.prepare(append=new, output=tmp_path / "out")
+    vitrine.prepare(input=write(tmp_path / "old.json", catalogue(20)), output=tmp_path / "out", shard_rows=5)
+    assert vitrine.prepare(append=new, output=tmp_path / "out").manifest.rows.input == 45
+
+
 @pytest.mark.slow
 def test_a_run_is_trained_asked_and_measured(prepared: Prepared, micro_base: Path, tmp_path: Path) -> None:
     sizes = {"recipe": "seed", "max_length": 128, "tokens_per_step": 512, "engine": "plain"}
