@@ -199,3 +199,11 @@ def test_a_data_card_that_is_lost_is_made_again_without_the_old_lines(
     run(new, tmp_path / "out", append=str(new), **_SETTINGS)
     assert "its data card is missing (card.html, card.json): it is made again" in capfd.readouterr().err
     assert json.loads((tmp_path / "out" / CARD_JSON).read_text()) == card
+
+
+def test_short_records_in_several_row_groups(run: Prepare, tmp_path: Path) -> None:
+    old = [nasty.line(uid=n, title=f"{n}", content=f"{n}") for n in range(9_000)]
+    run(write(tmp_path / "old.json", old), tmp_path / "out", shard_rows=6_000)
+    new = write(tmp_path / "new.json", [*old[::2], nasty.line(uid="n", title="New", content="New")])
+    manifest = run(new, tmp_path / "out", append=str(new), shard_rows=6_000)
+    assert (manifest.rows.kept, manifest.rows.rejected["duplicate"]) == (9_001, 4_500)
