@@ -7,8 +7,8 @@ from typing import IO, Final
 import numpy as np
 
 from contract.columns import RAW_PREFIX_BYTES
+from spark_jobs.input.documents.place import Place
 from spark_jobs.input.documents.scanner import ElementScanner
-from spark_jobs.input.documents.shape import Place
 from spark_jobs.input.lines import CHUNK_BYTES, Lines
 
 _SCALAR: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^\s,\[\]"]+', re.DOTALL)
@@ -26,7 +26,7 @@ def iter_elements(
     At the top, values that are neither objects nor lists are elements, too. Holds a chunk and at most `max_line_bytes`
     of an unfinished element. UserError where the text ends in the middle of a value.
     """
-    scanner, has_scalars = ElementScanner(place, path=path), place.key is None
+    scanner, has_scalars = ElementScanner(place, path=path), place.is_top
     data, first = b"", 0  # what is not read yet, and its position: an unfinished element, or what follows the last one
     is_open = is_skipping = False  # whether an element is unfinished; whether it is too long, and its bytes are dropped
     while chunk := file.read(chunk_bytes):

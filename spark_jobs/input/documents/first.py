@@ -10,7 +10,7 @@ from typing import IO, Final
 from contract.errors import UserError
 from spark_jobs.input.documents.elements import iter_elements
 from spark_jobs.input.documents.look import format_of, peek
-from spark_jobs.input.documents.shape import find_place
+from spark_jobs.input.documents.place import find_place
 from spark_jobs.input.documents.xml_parser import RecordParser, encoding_to_force, find_tag
 from spark_jobs.input.fields import ReadOptions
 from spark_jobs.input.lines import iter_lines

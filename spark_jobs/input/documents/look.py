@@ -2,7 +2,8 @@
 
 from typing import IO, Final
 
-from spark_jobs.input.documents.shape import Shape, has_pages, shape_of
+from spark_jobs.input.documents.place import has_pages
+from spark_jobs.input.documents.shape import Shape, shape_of
 from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.formats import FORMATS, Format
 

@@ -6,13 +6,14 @@ from typing import Final
 import numpy as np
 
 from contract.errors import UserError
-from spark_jobs.input.documents.shape import Place
+from spark_jobs.input.documents.place import Place
 
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
 _IS_SIGN: Final = np.isin(np.arange(256), np.frombuffer(b'"\\{}[]', np.uint8))
 _IS_OPENING: Final = np.isin(np.arange(256), np.frombuffer(b"{[", np.uint8))
-_LOOK_BACK_BYTES: Final = 1_000  # before a list, in which its name stands
+_LOOK_BACK_BYTES: Final = 1_000  # before a list, in which its key stands
+_KEY: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*\Z', re.DOTALL)
 
 
 class ElementScanner:
@@ -27,8 +28,6 @@ class ElementScanner:
         self._is_in_list = False  # of records, or in a list within one
         self._held = b""  # a backslash at the end of a chunk waits for what it escapes
         self._before = b""  # the last bytes that were scanned
-        name = b"" if place.key is None else b'"' + re.escape(place.key) + rb'"\s*:\s*'
-        self._name = re.compile(name + rb"\Z")
 
     def scan(self, chunk: bytes) -> tuple[np.ndarray, np.ndarray]:
         """The positions in the text where elements begin, and those after their last bytes.
@@ -51,12 +50,12 @@ class ElementScanner:
         depth = self._place.depth
         begins_list = is_opening & (before == depth)
         is_list = np.zeros(len(places), bool)
-        for index in np.flatnonzero(begins_list & (signs == ord("["))).tolist():
-            is_list[index] = self._is_named(data, int(places[index]))
+        for index in np.flatnonzero(begins_list & (signs == ord("{" if self._place.is_keyed else "["))).tolist():
+            is_list[index] = self._has_records(data, int(places[index]))
         is_in_list = self._carry(begins_list, is_list)
         is_start = is_opening & (before == depth + 1) & is_in_list
         is_end = ~is_opening & (after == depth + 1) & is_in_list
-        if self._place.key is None:
+        if self._place.is_top:
             is_start |= begins_list & ~is_list
             is_end |= ~is_opening & (after == 0) & ~is_in_list
         starts, ends = self._position + places[is_start], self._position + places[is_end] + 1
@@ -89,11 +88,17 @@ class ElementScanner:
         is_bracket = (num_quotes % 2 == 0) & (signs != _QUOTE) & (signs != _BACKSLASH)
         return places[is_bracket], signs[is_bracket]
 
-    def _is_named(self, data: bytes, place: int) -> bool:
+    def _has_records(self, data: bytes, place: int) -> bool:
+        """Whether the list, or the object of one record a key, that begins here is one of those with the records."""
+        if self._place.is_top or (self._place.is_keyed and self._place.key is None):
+            return True
         before = data[max(place - _LOOK_BACK_BYTES, 0) : place]
         if place < _LOOK_BACK_BYTES:
             before = self._before + before
-        return self._name.search(before) is not None
+        found = _KEY.search(before)
+        if found is None:
+            return False
+        return found[1] == self._place.key if self._place.is_keyed else found[1] not in self._place.passed_over
 
     def _carry(self, is_set: np.ndarray, values: np.ndarray) -> np.ndarray:
         """At each bracket the value of the last one that is set; before any, that of the last chunk."""

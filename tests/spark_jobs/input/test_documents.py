@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from contract.errors import UserError
 from spark_jobs.input.documents.elements import iter_elements
-from spark_jobs.input.documents.shape import Place, Shape, find_place, shape_of
+from spark_jobs.input.documents.place import Place, find_place
+from spark_jobs.input.documents.shape import Shape, shape_of
 from spark_jobs.input.fields import FieldNames
 from tests.spark_jobs.input.outcomes import Outcome, outcome_of
 
@@ -137,7 +138,7 @@ def test_elements_are_those_that_a_parser_finds(
         values = [value for value in values if isinstance(value, dict | list)]
     whole = {"x": [[{}], {"list": [1]}], "list": values, "y": {"list": [{}]}} if named else values
     text = json.dumps(whole, indent=indent, ensure_ascii=ascii_only).encode()
-    place = Place(1, b"list") if named else Place()
+    place = Place(1, is_top=False, passed_over=frozenset({b"x"})) if named else Place()
     found = [
         (json.loads(lines.line(position)), int(lines.offsets[position]))
         for lines in iter_elements(io.BytesIO(text), place, path="x", max_line_bytes=10**6, chunk_bytes=chunk_bytes)
@@ -163,11 +164,52 @@ def test_a_list_with_a_title_alone_makes_no_pages(tmp_path: Path) -> None:
 
 def test_records_are_where_the_title_is() -> None:
     wrapped = b'{"a": [{"name": 1}], "b": {"c": [{"name": {"en": "x"}, "title": 2}]}}'
-    assert find_place(wrapped, NAMES) == Place(2, b"c")
-    assert find_place(wrapped, NAMES._replace(title="name.en", content="b")) == Place(1, b"a")
+    assert find_place(wrapped, NAMES) == Place(2, is_top=False)
+    assert find_place(wrapped, NAMES._replace(title="name.en", content="b")) == Place(1, is_top=False)
     assert find_place(b'{"title": 1, "variants": [{"title": 2}]}', NAMES) == Place()
     assert find_place(b'[{"title": 1, "variants": [{"title": 2}]}]', NAMES) == Place()
-    assert find_place(b'{"a": [{"x": 1}], "b": [{"y": 1}, {"y": 2}], "c": [1]}', NAMES) == Place(1, b"b")
+    nameless = b'{"a": [{"x": 1}], "b": [{"y": 1}, {"y": 2}], "c": [1]}'
+    assert find_place(nameless, NAMES) == Place(1, is_top=False, passed_over=frozenset({b"a"}))
+
+
+PRODUCTS = [{"uid": f"p{number}", "title": f"Tray {number}", "content": f"Oak, {number} cm"} for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("whole", "num_kept", "rejected"),
+    [
+        ({"categories": PRODUCTS[:1], "products": PRODUCTS[1:]}, 5, {}),
+        ({"shoes": PRODUCTS[:2], "lamps": PRODUCTS[2:], "facets": [{"size": 3}]}, 5, {}),
+        ({"brands": [{"title": "Oak & Sons"}], "products": PRODUCTS}, 5, {"no_content": 1}),
+        ({"title": "Shop", "items": PRODUCTS}, 5, {}),
+        ({product["uid"]: {**product, "sizes": [{"title": "S", "content": "small"}]} for product in PRODUCTS}, 5, {}),
+        ({"shop": "Oak", "products": {product["uid"]: product for product in PRODUCTS}}, 5, {}),
+    ],
+)
+def test_products_in_several_lists_or_under_a_key_each_are_all_read(
+    whole: dict[str, object], num_kept: int, rejected: dict[str, int], tmp_path: Path
+) -> None:
+    for indent in (None, 1):
+        (tmp_path / "a.json").write_text(json.dumps(whole, indent=indent))
+        outcome = outcome_of(tmp_path / "a.json")
+        assert (len(outcome.records), outcome.rejected) == (num_kept, rejected)
+
+
+def test_a_list_that_begins_far_behind_the_first_is_read_too(tmp_path: Path) -> None:
+    many = [{"title": f"Shoe {number}", "content": "x" * 90} for number in range(1_000)]
+    (tmp_path / "a.json").write_text(json.dumps({"shoes": many, "lamps": PRODUCTS}))
+    assert len(outcome_of(tmp_path / "a.json").records) == 1_005
+
+
+def test_products_at_two_depths_are_refused_by_their_places(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"top": PRODUCTS[:2], "data": {"items": PRODUCTS[2:]}}))
+    with pytest.raises(UserError, match=r"several places, \.data\.items\[\] and \.top\[\]: .* as jq -c"):
+        outcome_of(tmp_path / "a.json")
+
+
+def test_lines_with_a_comma_behind_each_object_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("".join(f"{json.dumps(product)},\n" for product in PRODUCTS))
+    assert len(outcome_of(tmp_path / "a.json").records) == 5
 
 
 # --- XML ------------------------------------------------------------------------------------------------------------
