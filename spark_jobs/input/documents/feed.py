@@ -9,7 +9,7 @@ import pyarrow as pa
 from contract.columns import RAW_PREFIX_BYTES
 from contract.reasons import KEPT, REASON_CODE
 from spark_jobs.input.documents.look import peek
-from spark_jobs.input.documents.xml_parser import RecordParser, XmlRecord, encoding_to_force, find_tag
+from spark_jobs.input.documents.xml_parser import RecordParser, XmlRecord, encoding_to_force, find_records
 from spark_jobs.input.fields import Fields, Part, ReadOptions
 from spark_jobs.input.records.values import read_text
 
@@ -23,8 +23,8 @@ def read_feed(file: IO[bytes], part: Part, *, path: str, options: ReadOptions) -
     """
     start, _ = peek(file)
     encoding = encoding_to_force(start, asked=options.encoding)
-    tag = find_tag(start, options.names, path=path, encoding=encoding)
-    parser = RecordParser(tag, path=path, encoding=encoding, max_record_bytes=options.max_line_bytes)
+    wanted = find_records(start, options.names, path=path, encoding=encoding)
+    parser = RecordParser(wanted, path=path, encoding=encoding, max_record_bytes=options.max_line_bytes)
     while True:
         chunk = file.read(_CHUNK_BYTES)
         records = parser.feed(chunk, is_last=not chunk)

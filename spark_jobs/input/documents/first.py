@@ -11,7 +11,7 @@ from contract.errors import UserError
 from spark_jobs.input.documents.elements import iter_elements
 from spark_jobs.input.documents.look import format_of, peek
 from spark_jobs.input.documents.place import find_place
-from spark_jobs.input.documents.xml_parser import RecordParser, encoding_to_force, find_tag
+from spark_jobs.input.documents.xml_parser import RecordParser, encoding_to_force, find_records
 from spark_jobs.input.fields import ReadOptions
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import parse_python_line
@@ -26,8 +26,8 @@ def first_records(file: IO[bytes], *, path: str, options: ReadOptions) -> list[M
     with suppress(UserError):  # the file ends after these bytes, as far as is known here
         if name == "XML":
             encoding = encoding_to_force(start, asked=options.encoding)
-            tag = find_tag(start, options.names, path=path, encoding=encoding)
-            parser = RecordParser(tag, path=path, encoding=encoding, max_record_bytes=options.max_line_bytes)
+            wanted = find_records(start, options.names, path=path, encoding=encoding)
+            parser = RecordParser(wanted, path=path, encoding=encoding, max_record_bytes=options.max_line_bytes)
             found += [record.fields for record in parser.feed(start)[:_MOST_RECORDS]]
         else:
             found.extend(islice(_objects(start, name, path=path, options=options), _MOST_RECORDS))

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, NoReturn
 from xml.parsers import expat
 
@@ -26,10 +27,25 @@ class XmlRecord(NamedTuple):
 
 
 class XmlTag(NamedTuple):
-    """The elements that are records."""
+    """Elements of one name."""
 
     depth: int  # the number of elements that they lie in
     name: str
+
+
+class XmlRecords(NamedTuple):
+    """The elements that are records: all of one depth that hold what the likeliest hold."""
+
+    depth: int
+    names: frozenset[str]  # of these elements at the start of the document
+    passed_over: frozenset[str]  # names of elements of that depth that hold less there
+    wanted: tuple[frozenset[str], ...]  # names of the fields of title and description
+    least: int  # of these two that a record holds
+
+    def holds(self, name: str, fields: Iterable[str]) -> bool:
+        """Whether an element of this name that holds these fields is a record."""
+        found = set(fields)
+        return name in self.names or 0 < self.least <= sum(bool(each & found) for each in self.wanted)
 
 
 def encoding_to_force(start: bytes, *, asked: str | None) -> str | None:
@@ -37,11 +53,11 @@ def encoding_to_force(start: bytes, *, asked: str | None) -> str | None:
     return "utf-8" if asked or _DECLARED.search(start) else None
 
 
-def find_tag(start: bytes, names: FieldNames, *, path: str, encoding: str | None) -> XmlTag:
+def find_records(start: bytes, names: FieldNames, *, path: str, encoding: str | None) -> XmlRecords:
     """The elements that are records, as the start of the document shows.
 
-    They hold title and description, or one of them; of several kinds it is the most frequent, then the innermost. Where
-    none does, it is the most frequent that holds anything. UserError where no element holds another.
+    They hold title and description, or one of them; of several depths it is that of the most frequent element, then the
+    innermost. Where none does, it is the most frequent that holds anything. UserError where no element holds another.
     """
     children: dict[XmlTag, set[str]] = defaultdict(set)
     counts: Counter[XmlTag] = Counter()
@@ -59,20 +75,25 @@ def find_tag(start: bytes, names: FieldNames, *, path: str, encoding: str | None
     parser.StartElementHandler = begin
     parser.EndElementHandler = lambda _: open_tags.pop()
     _parse(parser, start, path=path)
-    wanted = [top_fields(names.title), top_fields(names.content)]
+    wanted = (frozenset(top_fields(names.title)), frozenset(top_fields(names.content)))
     found = [tag for tag, inner in children.items() if inner]
     if not found:
         raise UserError(
             f"{path} is XML, but no element in its first {len(start)} bytes holds others: it has no products"
         )
-    return max(found, key=lambda tag: (sum(bool(each & children[tag]) for each in wanted), counts[tag], tag.depth))
+    scores = {tag: sum(bool(each & children[tag]) for each in wanted) for tag in children}
+    best = max(found, key=lambda tag: (scores[tag], counts[tag], tag.depth))
+    kinds = {best} if not scores[best] else {tag for tag in found if scores[tag] == scores[best]}
+    passed_over = frozenset(tag.name for tag in children if tag.depth == best.depth and tag not in kinds)
+    names_there = frozenset(tag.name for tag in kinds if tag.depth == best.depth)
+    return XmlRecords(best.depth, names_there, passed_over, wanted, scores[best])
 
 
 class RecordParser:
     """Cuts records out of a document that comes in chunks."""
 
-    def __init__(self, tag: XmlTag, *, path: str, encoding: str | None, max_record_bytes: int) -> None:
-        self._tag = tag
+    def __init__(self, records: XmlRecords, *, path: str, encoding: str | None, max_record_bytes: int) -> None:
+        self._records = records
         self._path = path
         self._max_record_bytes = max_record_bytes
         self._depth = 0
@@ -99,13 +120,13 @@ class RecordParser:
             self._names.append(name)
             self._texts.append([])
             self._store_all(attributes)
-        elif XmlTag(self._depth, name) == self._tag:
+        elif self._depth == self._records.depth and name not in self._records.passed_over:
             self._start = self._parser.CurrentByteIndex
             self._texts, self._fields, self._others = [[]], {}, {}
             self._store_all(attributes)
         self._depth += 1
 
-    def _end(self, _: str) -> None:
+    def _end(self, name: str) -> None:
         self._depth -= 1
         if self._start is None:
             return
@@ -115,8 +136,9 @@ class RecordParser:
             self._names.pop()
             self._texts[-1] += ["\0", text, "\0"]
             return
-        fields = self._fields | {name: texts for name, texts in self._others.items() if name not in self._fields}
-        self._done.append(XmlRecord(self._start, self._parser.CurrentByteIndex - self._start, fields))
+        fields = self._fields | {each: texts for each, texts in self._others.items() if each not in self._fields}
+        if self._records.holds(name, (each.partition(".")[0] for each in fields)):
+            self._done.append(XmlRecord(self._start, self._parser.CurrentByteIndex - self._start, fields))
         self._start = None
 
     def _add(self, text: str) -> None:

@@ -214,6 +214,33 @@ def test_lines_with_a_comma_behind_each_object_are_read(tmp_path: Path) -> None:
 
 # --- XML ------------------------------------------------------------------------------------------------------------
 
+
+def product_of(name: str, number: int) -> str:
+    return f"<{name}><uid>p{number}</uid><title>Tray {number}</title><content>Oak, {number} cm</content></{name}>"
+
+
+@pytest.mark.parametrize(
+    ("parts", "num_kept", "rejected"),
+    [
+        (["<shop>", product_of("book", 0), product_of("shoe", 1), product_of("book", 2), "</shop>"], 3, {}),
+        (["<shop><brands>", product_of("brand", 0), "</brands><all>", product_of("tray", 1), "</all></shop>"], 2, {}),
+        (["<shop>", product_of("tray", 0), "<tray><title>Alone</title></tray></shop>"], 1, {"no_content": 1}),
+        (["<shop><name><title>Shop</title></name>", product_of("tray", 0), product_of("tray", 1), "</shop>"], 2, {}),
+        (
+            ["<shop>", *(product_of("book", each) for each in range(2_000)), product_of("lamp", 2_000), "</shop>"],
+            2_001,
+            {},
+        ),
+    ],
+)
+def test_products_in_elements_of_several_names_are_all_read(
+    parts: list[str], num_kept: int, rejected: dict[str, int], tmp_path: Path
+) -> None:
+    (tmp_path / "a.xml").write_text("".join(parts))
+    outcome = outcome_of(tmp_path / "a.xml")
+    assert (len(outcome.records), outcome.rejected) == (num_kept, rejected)
+
+
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss xmlns:g="http://base.google.com/ns/1.0" version="2.0"><channel>
 <title>Stools</title><link>https://example.com</link><description>All our stools</description>
