@@ -178,7 +178,7 @@ def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadS
         pieces = pieces.transform(bring_together, job)
         buckets = collect(pieces.transform(stage_buckets, job), StagedBucket)
     if not any(bucket.files for bucket in buckets):
-        raise UserError(f"the input is empty: {job.config.input} holds no line when decompressed")
+        raise UserError(f"the input is empty: {job.config.input} holds no line, or only the names of columns")
     read = merge_read(bucket.read for bucket in buckets)
     num_kept = sum(bucket.files[split].num_rows for bucket in buckets for split in SPLITS if split in bucket.files)
     require_records(job, _count_reasons(buckets), num_kept=num_kept, read=read)

@@ -106,7 +106,7 @@ def _stage(job: Job, old: OldDataSet) -> Callable[..., StagedBucket]:
 
 
 def _no_line(job: Job) -> str:
-    return f"the input is empty: {job.config.input} holds no line when decompressed"
+    return f"the input is empty: {job.config.input} holds no line, or only the names of columns"
 
 
 def _write_here(job: Job, plans: Sequence[ShardPlan]) -> list[WrittenShard]:

@@ -18,6 +18,7 @@ _TYPOGRAPHY: Final = frozenset("‘’‚“”„‹›«»–—…•·€£�
 _UNUSUAL: Final = frozenset("ÃÿŸ")  # found in UTF-8 that is broken, and in bytes of all kinds
 _BEYOND_ASCII: Final = re.compile(r"[^\W\d_a-zA-Zºª]")
 _BESIDE_ASCII: Final = re.compile(r"(?<=[a-zA-Z])[^\W\d_a-zA-Z]+|[^\W\d_a-zA-Z]+(?=[a-zA-Z])")
+_FEWEST_LETTERS: Final = 4  # by which UTF-16 is told from bytes that happen to be zero
 _STEP_BYTES: Final = 2**16
 _ERRORS: Final = "to bytes that are not UTF-8"
 _BAD: Final = "\udc80"  # a lone surrogate: its bytes are not UTF-8
@@ -46,6 +47,20 @@ def encoding_of(start: bytes, *, asked: str | None) -> str:
     """The encoding of a text that begins so: that of its mark, or else the one that is asked for."""
     marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
     return marked or (_UTF_8 if is_utf8_by_name(asked) else str(asked))
+
+
+def encoding_without_mark(start: bytes) -> str | None:
+    """UTF-16 where a text of it begins so without a byte order mark; its first letters are those of ASCII.
+
+    >>> [encoding_without_mark("id,title".encode(name)) for name in ("utf-16-le", "utf-16-be", "utf-16", "ascii")]
+    ['utf-16-le', 'utf-16-be', None, None]
+    """
+    even, odd = start[:16:2], start[1:16:2]
+    if len(odd) < _FEWEST_LETTERS:
+        return None
+    if not any(odd):
+        return "utf-16-le" if all(even) else None
+    return "utf-16-be" if all(odd) and not any(even) else None
 
 
 def guess_encoding(text: bytes) -> str | None:

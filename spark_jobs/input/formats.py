@@ -92,6 +92,7 @@ _FOREIGN: Final = (
     Foreign("a web page", b"<html", "fetch the file itself; a page in its place often asks to log in"),
 )
 MAGIC_BYTES: Final = 512  # enough for all
+_PLAIN_STARTS: Final = (b"{", b"[", b"<", b'"', *(bytes([code]) for code in b"abcdefghijklmnopqrstuvwxyz"))
 
 
 class FileKind(NamedTuple):
@@ -135,8 +136,11 @@ def require_kind(start: bytes, source: Source) -> None:
             suffixes = " or ".join(row.suffixes)
             raise UserError(f"{source.path} is a {row.name} file, but its name does not end in {suffixes}; rename it")
     for name, suffix, magic in COMPRESSIONS:
-        if start.startswith(magic) and kind.compression is None:
+        if start.startswith(magic) and kind.compression != name:
             raise UserError(f"{source.path} is compressed by {name}, but its name does not end in {suffix}; rename it")
+    if kind.compression and start[:1] in _PLAIN_STARTS and start[:16].isascii():
+        suffix = os.path.splitext(source.path)[1]
+        raise UserError(f"{source.path} is not compressed, but its name ends in {suffix}; rename it without {suffix}")
 
 
 def require_readable(start: bytes, path: str) -> None:

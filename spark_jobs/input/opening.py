@@ -15,7 +15,7 @@ from isal import igzip, isal_zlib
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Source
-from spark_jobs.input.encodings import Utf8Stream, encoding_of, is_utf8_by_name
+from spark_jobs.input.encodings import Utf8Stream, encoding_of, encoding_without_mark, is_utf8_by_name
 from spark_jobs.input.formats import MAGIC_BYTES, kind_of, require_kind, require_text
 
 _SKIP_BYTES: Final = 2**20
@@ -63,6 +63,8 @@ def _open_text(file: Any, source: Source, *, encoding: str | None) -> IO[bytes]:
     while len(start) < MAGIC_BYTES and (data := stream.read(MAGIC_BYTES - len(start))):
         start += data
     require_text(start, source.path)
+    if encoding is None and (wide := encoding_without_mark(start)):
+        raise UserError(f"{source.path} looks like {wide} without a byte order mark: add --encoding {wide}")
     if compression:
         stream = ForwardStream(stream, start=start)
     else:

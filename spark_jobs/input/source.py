@@ -65,6 +65,10 @@ def _list(url: str, *, tell: Tell) -> list[Source]:
         raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
     if not found and storage.is_local(filesystem):
         _require_open(path)
+        if is_there and not os.path.isdir(path):
+            raise UserError(
+                f"{url} is a pipe or a device, which can be read only once: save it as a file, and name that"
+            )
     if not found:
         raise UserError(f"no such input: {url}; expected a file, a folder or a glob")
     if made := [name for name in found if name.endswith(f"/{MANIFEST_NAME}")]:

@@ -52,6 +52,8 @@ def read_header(sample: bytes, *, path: str, options: ReadOptions, is_whole: boo
     skipped = given.end() if given else skipped
     skipped += len(sample[skipped:]) - len(sample[skipped:].lstrip(b"\r\n"))
     lines = _whole_lines(sample[skipped:], is_whole=is_whole)
+    if not lines and is_whole:
+        raise UserError(f"{path} is empty, or holds only line ends; expected the names of its columns")
     if not lines:
         raise UserError(
             f"{path} has no line end in its first {SAMPLE_BYTES:,} bytes, expected the names of its columns"

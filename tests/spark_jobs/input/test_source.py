@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from spark_jobs.input.fields import FieldNames, Part, ReadOptions
 from spark_jobs.input.opening import open_source
 from spark_jobs.input.parts import MAX_RANGE_BYTES, MAX_TASKS_A_FILE, plan_parts
 from spark_jobs.input.source import list_sources
+from tests.spark_jobs.input.outcomes import outcome_of
 
 NAMES = FieldNames("uid", "title", "content")
 
@@ -248,3 +250,25 @@ def test_a_folder_that_may_not_be_opened_is_no_missing_input(tmp_path: Path, nam
     finally:
         os.seteuid(user)
         closed.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.json.gz", b'{"title": "x"}\n', "is not compressed, but its name ends in .gz; rename it without .gz"),
+        ("a.json.gz", b"\x28\xb5\x2f\xfd rest", "is compressed by zstd, but its name does not end in .zst; rename it"),
+        ("a.csv", "id,title\n1,Oak\n".encode("utf-16-le"), "looks like utf-16-le without a byte order mark: add --enc"),
+        ("a.json", '{"title": "Oak"}\n'.encode("utf-16-be"), "looks like utf-16-be without a byte order mark: add"),
+        ("a.csv", b"\n\r\n\n", "is empty, or holds only line ends; expected the names of its columns"),
+    ],
+)
+def test_what_a_file_is_in_truth_is_said_with_what_to_do(name: str, data: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / name} {said}")):
+        outcome_of(tmp_path / name)
+
+
+def test_a_pipe_is_said_to_be_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(UserError, match="is a pipe or a device, which can be read only once"):
+        list_sources(str(tmp_path / "pipe.json"))
