@@ -19,7 +19,7 @@ _CHUNK_BYTES: Final = 2**20
 def read_feed(file: IO[bytes], part: Part, *, path: str, options: ReadOptions) -> Iterator[Fields]:
     """The fields of the records that begin in this part. Each task reads the file from its start, some 50 MB/s.
 
-    UserError where it is no whole XML, declares entities of its own, or holds nothing that looks like a record.
+    UserError where it is no sound XML, declares entities of its own, or holds nothing that looks like a record.
     """
     start, _ = peek(file)
     encoding = encoding_to_force(start, asked=options.encoding)

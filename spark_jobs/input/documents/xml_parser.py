@@ -11,6 +11,9 @@ from spark_jobs.input.fields import FieldNames
 from spark_jobs.input.records.values import top_fields
 
 _MOST_DEPTH: Final = 8  # of fields below a record that have a name
+_SIGN_ERRORS: Final = tuple(
+    expat.errors.codes[each] for each in (expat.errors.XML_ERROR_INVALID_TOKEN, expat.errors.XML_ERROR_TAG_MISMATCH)
+)
 _DECLARED: Final = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["'](utf-?(?:16|32))""", re.IGNORECASE)
 
 
@@ -179,4 +182,5 @@ def _parse(parser: Any, chunk: bytes, *, path: str, is_last: bool = False) -> No
     try:
         parser.Parse(chunk, is_last)
     except expat.ExpatError as error:
-        raise UserError(f"{path} is no whole XML: {error}; export it again, or as CSV or JSON lines") from error
+        hint = "a text must have &amp; for & and &lt; for <; " if error.code in _SIGN_ERRORS else ""
+        raise UserError(f"{path} is no sound XML: {error}; {hint}export it again, or as CSV or JSON lines") from error

@@ -297,8 +297,12 @@ def test_the_encoding_of_an_xml_document_is_what_it_says(encoding: str, tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (RSS[:-30], "is no whole XML: unclosed token: line 8"),
-        (RSS.replace("</item>", "", 1), "is no whole XML: mismatched tag: line"),
+        (RSS[:-30], "is no sound XML: unclosed token: line 8"),
+        (RSS.replace("</item>", "", 1), "is no sound XML: mismatched tag: line"),
+        (
+            RSS.replace("<item>", "<item><title>Salt & pepper</title>", 1),
+            "is no sound XML: .*; a text must have &amp; for &",
+        ),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a><b>&b;</b></a>', "declares an entity of its own, 'b'"),
         (
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a><b>&b;</b></a>',
