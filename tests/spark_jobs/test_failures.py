@@ -6,7 +6,7 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ def failing_at_first(function: Callable[..., Any], marks: Path) -> Callable[...,
 
     def fail_at_first(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
+        if isinstance(result, Iterator):
+            result = iter(list(result))
         if TaskContext.get().attemptNumber() == 0:
             (marks / uuid.uuid4().hex).touch()
             raise RuntimeError("injected")
@@ -38,7 +40,7 @@ def failing_at_first(function: Callable[..., Any], marks: Path) -> Callable[...,
     return fail_at_first
 
 
-@pytest.mark.parametrize("step", ["rows_of_fields", "rows_of_pieces", "stage_bucket", "write_shard"])
+@pytest.mark.parametrize("step", ["rows_of_part", "rows_of_pieces", "stage_bucket", "write_shard"])
 def test_tasks_that_are_tried_again_change_nothing(
     run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
