@@ -1,7 +1,7 @@
 """How this project was installed, for messages that say how to install the rest of it."""
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 
 
 def install_text(extra: str) -> str:
@@ -9,14 +9,15 @@ def install_text(extra: str) -> str:
 
     From a file, such as a wheel, it names the file; from a folder, as with `pip install -e .`, it says so.
     """
-    try:
-        origin = distribution("vitrine").read_text("direct_url.json")  # PEP 610; the registry leaves none
-    except PackageNotFoundError:  # it runs from its folder
-        origin = json.dumps({"dir_info": {}})
-    if origin is None:
+    found = list(distributions(name="vitrine"))  # in the project's folder also what the build left there
+    # PEP 610; the registry leaves none
+    origins = [origin for each in found if (origin := each.read_text("direct_url.json"))]
+    if not found:  # it runs from its folder
+        origins = [json.dumps({"dir_info": {}})]
+    if not origins:
         return f"pip install 'vitrine[{extra}]'"
-    found = json.loads(origin)
-    if "dir_info" in found:
+    origin = json.loads(origins[0])
+    if "dir_info" in origin:
         return f"from the project's folder: pip install '.[{extra}]'"
-    system = f"{found['vcs_info']['vcs']}+" if "vcs_info" in found else ""
-    return f"pip install 'vitrine[{extra}] @ {system}{found['url']}'"
+    system = f"{origin['vcs_info']['vcs']}+" if "vcs_info" in origin else ""
+    return f"pip install 'vitrine[{extra}] @ {system}{origin['url']}'"

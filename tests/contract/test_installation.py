@@ -31,5 +31,7 @@ def test_the_command_names_the_origin(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vitrine\nVersion: 1\n")
     if origin:
         (info / "direct_url.json").write_text(json.dumps(origin))
-    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "vitrine.egg-info").mkdir()  # what a build leaves in the project's folder
+    (tmp_path / "vitrine.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: vitrine\nVersion: 1\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
     assert install_text("spark") == text

@@ -234,7 +234,7 @@ def test_a_mixture_is_learnt_by_weight_and_evaluated(
     assert {over_both[row] for row in range(300, 320)} == {2}
 
     evaluate(EvaluateConfig(run=str(run), seen=1_000, unseen=1, max_new_tokens=1))
-    assert "66 seen titles" in capsys.readouterr().out
+    assert "asking: 66 titles" in capsys.readouterr().err
     titles = [title for title, _ in (*made_up_pairs(312)[:300], *made_up_pairs(20))]
     asked = [each.title for each in read_evaluation(run).titles if each.kind == "seen"]
     assert sorted(asked) == sorted(titles[row] for row in learnt[0])

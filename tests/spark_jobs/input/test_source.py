@@ -206,9 +206,7 @@ def test_members_of_a_gzip_file_are_read_one_after_the_other(tmp_path: Path) -> 
         assert file.read(1_000) == b"one\ntwo\nthree"
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[:-9], lambda data: data[:50] + b"XXXX" + data[54:], lambda _: b"{}\n"]
-)
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:50] + b"XXXX" + data[54:]])
 def test_a_damaged_gzip_file_is_named(tmp_path: Path, damage: object) -> None:
     whole = gzip.compress(bytes(range(256)) * 20)
     (tmp_path / "a.json.gz").write_bytes(damage(whole))  # type: ignore[operator]

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,6 +87,8 @@ def serve() -> Iterator[FaultyS3]:
     moto.start()
     try:
         host, port = moto.get_host_and_port()
+        urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"")  # moto keeps buckets in the process
+        forget_stores()
         with stumbling(host, port) as state:
             fsspec.filesystem("s3", endpoint_url=state.url, key="k", secret="s").mkdir(BUCKET)
             yield state
