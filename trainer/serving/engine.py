@@ -155,7 +155,7 @@ class Engine:
                     self._add(job)
                 if self._by_handle:
                     self._deliver(self._slots.step())
-                elif self._is_closed:
+                elif self._is_done():
                     return
         except BaseException as error:  # noqa: BLE001  # whatever it is: nobody else would tell those who wait
             self._fail(error)
@@ -180,6 +180,11 @@ class Engine:
             entering = [self._waiting.popleft() for _ in range(num)]
             self._running.update(entering)
         return leaving, entering
+
+    def _is_done(self) -> bool:
+        """Whether the thread may end. A request may have come since the last look, and the engine closed after it."""
+        with self._changed:
+            return self._is_closed and not (self._waiting or self._running)
 
     def _deliver(self, found: Sequence[tuple[Any, Any]]) -> None:
         events = [(self._by_handle[handle], event) for handle, event in found]

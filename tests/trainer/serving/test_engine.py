@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -135,6 +135,39 @@ def test_after_close_what_runs_is_finished_and_nothing_begins() -> None:
         slots.step_allowed.release(100)
         assert [await texts(each) for each in tickets] == [[numbers(3)], [numbers(4)]]
         engine.join(LATE)
+
+    asyncio.run(run())
+
+
+@dataclass
+class SlotsBetween(CountingSlots):
+    """Calls a function while a slot is being freed: between the moment at which a request leaves, and the next look."""
+
+    meanwhile: Callable[[], None] = lambda: None
+
+    def cancel(self, handle: int) -> None:
+        super().cancel(handle)
+        self.meanwhile()
+
+
+def test_what_comes_while_the_last_one_leaves_is_answered_although_the_engine_closes_then() -> None:
+    async def run() -> None:
+        slots = SlotsBetween(1, step_allowed=threading.Semaphore(1))
+        engine = await started(slots, most_waiting=3)
+        tickets: list[Ticket] = []
+
+        def submit_and_close() -> None:
+            tickets.append(engine.submit([2]))
+            engine.close()
+
+        slots.meanwhile = submit_and_close
+        endless = engine.submit([10**6])
+        await anext(endless.events(deadline=asyncio.get_running_loop().time() + LATE, pause=LATE))
+        engine.cancel(endless)
+        slots.step_allowed.release(100)
+        engine.join(LATE)
+        assert [await texts(each) for each in tickets] == [[numbers(2)]]
+        assert engine.load() == (0, 0)
 
     asyncio.run(run())
 
