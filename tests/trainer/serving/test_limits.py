@@ -17,7 +17,7 @@ from tests.trainer.serving.servers import Server, question, serving
 
 KEY = "a-key-of-nobody"
 BEARER = {"Authorization": f"Bearer {KEY}"}
-LONG = {"temperature": 2.0, "max_tokens": 200}  # as good as never ends by itself
+LONG = {"temperature": 2.0, "max_tokens": 200}
 CHAT = "/v1/chat/completions"
 
 
@@ -37,6 +37,18 @@ def error_of(body: bytes) -> dict[str, object]:
     error = json.loads(body)["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     return error
+
+
+def seeds_of_long_answers(server: Server, num: int) -> list[int]:
+    """Seeds with which an answer reaches its limit; with most others it ends by itself before."""
+    seeds: list[int] = []
+    for first in range(0, 160, 16):
+        body = question("Red red number 0", n=16, seed=first, **LONG)
+        choices = json.loads(server.send("POST", CHAT, body, **BEARER)[1])["choices"]
+        seeds += [first + choice["index"] for choice in choices if choice["finish_reason"] == "length"]
+        if len(seeds) >= num:
+            return seeds[:num]
+    pytest.fail(f"of 160 answers only {len(seeds)} were long")
 
 
 def wait_until_idle(server: Server, *, within_s: float) -> None:
@@ -149,12 +161,12 @@ def test_only_pages_of_the_allowed_origin_may_use_the_server(small: Server) -> N
 def test_a_signal_finishes_what_runs_refuses_the_rest_and_exits_with_0(small: Server) -> None:
     """The last test of this server."""
     client, texts = small.client(KEY), [""] * 4
-    begun = threading.Barrier(5)
+    begun, seeds = threading.Barrier(5), seeds_of_long_answers(small, 4)
 
     def ask(index: int) -> str:
         reasons = []
         for number, chunk in enumerate(
-            client.chat.completions.create(**question("Red red number 0", stream=True, **LONG))
+            client.chat.completions.create(**question("Red red number 0", stream=True, seed=seeds[index], **LONG))
         ):
             if number == 1:
                 with contextlib.suppress(threading.BrokenBarrierError):
