@@ -69,6 +69,7 @@ class _Effects:
 def _effects_of(profile: Profile) -> _Effects:
     replacements = {ord(character): "" for character in profile.delete}
     replacements |= {ord(character): text for characters, text in profile.replace for character in characters}
+    stays = "".join(rf"\p{{{category}}}" for category in ("L", "M", "N", *profile.keep_categories))
     in_ascii = {code: text for code, text in replacements.items() if code < 128}
     kept = {code for code in range(256) if code > 127 or chr(code).isalnum() or chr(code) in profile.keep}
     table = [code if code in kept else ord(" ") for code in range(256)]
@@ -78,12 +79,12 @@ def _effects_of(profile: Profile) -> _Effects:
 
     def effects(characters: list[str]) -> list[int]:
         # RE2 decides, since Python's tables differ from release to release; one call for all characters.
-        is_letter = pc.match_substring_regex(pa.array(characters), rf"[\p{{L}}\p{{M}}\p{{N}}{JOINERS}]").to_pylist()
+        is_kept = pc.match_substring_regex(pa.array(characters), f"[{stays}{JOINERS}]").to_pylist()
         return [
             1 + texts.index(replacements.get(ord(character), " "))
             if ord(character) in replacements or character in _FILLERS or not (kept or character in profile.keep)
             else 0
-            for character, kept in zip(characters, is_letter, strict=True)
+            for character, kept in zip(characters, is_kept, strict=True)
         ]
 
     return _Effects(

@@ -1,8 +1,8 @@
 """Cleaning of titles and contents, the same for Spark and for the question that a user asks later.
 
-The steps, in order: HTML as a browser shows it, HTML5 entities (until nothing changes, at most three times), HTML that
-was written in entities, mojibake, invisible characters, Unicode NFC, the profile's replacements and deletions, white
-space. A profile is data; see `PROFILES`.
+The steps, in order: escapes that were written twice, HTML as a browser shows it, HTML5 entities (until nothing changes,
+at most three times), HTML that was written in entities, mojibake, invisible characters, Unicode NFC, the profile's
+replacements and deletions, white space. A profile is data; see `PROFILES`.
 One string or a batch, all texts go through `clean_array`, so training and asking cannot disagree.
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.text.characters import Lookup, map_characters
+from contract.text.escapes import without_escapes
 from contract.text.invisible import drop_invisible, invisible_offsets
 from contract.text.joined import (
     BeyondAscii,
@@ -28,7 +29,7 @@ from contract.text.joined import (
     squeeze_blanks,
     texts_at,
 )
-from contract.text.markup import without_escaped_markup, without_markup
+from contract.text.markup import with_parted_markup, without_escaped_markup, without_markup
 from contract.text.mojibake import is_mojibake, repair_mojibake, suspect_offsets
 from contract.text.profiles import SEED, Profile
 
@@ -84,7 +85,7 @@ def shown_texts(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _shown(joined: bytes) -> bytes:
-    return without_escaped_markup(_unescape(without_markup(joined)))
+    return without_escaped_markup(_unescape(without_markup(without_escapes(joined))))
 
 
 def _clean_once(joined: bytes, profile: Profile) -> bytes:
@@ -92,7 +93,7 @@ def _clean_once(joined: bytes, profile: Profile) -> bytes:
     found = beyond_ascii(joined)
     offsets = np.concatenate([suspect_offsets(found), _loose_offsets(found)])
     joined = change_texts(joined, offsets, partial(_settle, profile=profile))
-    return squeeze_blanks(map_characters(joined, profile))
+    return squeeze_blanks(_with_parted_signs(map_characters(joined, profile)))
 
 
 def _settle(texts: pa.StringArray, *, profile: Profile) -> pa.StringArray:
@@ -115,6 +116,16 @@ def _unescape(joined: bytes) -> bytes:
 def _unescaped_at(joined: bytes, offset: int) -> tuple[bytes, int] | None:
     found = _ENTITY.match(joined, offset)
     return (_UNESCAPED[found[0]], found.end()) if found else None
+
+
+def _with_parted_signs(joined: bytes) -> bytes:
+    """The texts with a blank after each `&` and `<` that is text here, and HTML if it were cleaned again."""
+    return with_parted_markup(replace_pieces(joined, b"&", _parted_at))
+
+
+def _parted_at(joined: bytes, offset: int) -> tuple[bytes, int] | None:
+    found = _ENTITY.match(joined, offset)
+    return (b"& ", offset + 1) if found and _UNESCAPED[found[0]] != found[0] else None
 
 
 class _Unescaped(dict[bytes, bytes]):

@@ -34,6 +34,20 @@ def without_escaped_markup(joined: bytes) -> bytes:
     return _replace(joined, _ESCAPED)
 
 
+def with_parted_markup(joined: bytes) -> bytes:
+    """The texts with a blank after each `<` from which a piece of markup could be read, if they were cleaned again."""
+    while (parted := replace_pieces(joined, b"<", _parted_at)) != joined:
+        joined = parted
+    return joined
+
+
+def _parted_at(joined: bytes, offset: int) -> tuple[bytes, int] | None:
+    is_markup = joined.startswith(_CDATA, offset) or any(
+        reading.piece.match(joined, offset) for reading in (_WRITTEN, _ESCAPED)
+    )
+    return (b"< ", offset + 1) if is_markup else None
+
+
 @dataclass(frozen=True)
 class _Reading:
     """How markup is read."""

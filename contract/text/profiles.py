@@ -3,6 +3,7 @@
 A new profile is an entry in _ROWS, and the help texts that list it.
 """
 
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,21 +16,25 @@ JOINERS: Final = "\u200c\u200d"  # every profile keeps them within words of the 
 # Marks that end or divide sentences: Han and Kana, Devanagari and its sisters, Arabic, Spanish, Armenian, Ethiopic,
 # Khmer, Myanmar, Tibetan.
 SENTENCE_MARKS: Final = "。，、；：！？．｡､।॥،؛؟۔¿¡։՝՜՞።፣፤፥፦፧។៕၊။།༎"
+# Signs of facts that are in no category of their own, and those of other scripts: brackets, full-width forms.
+OTHER_SIGNS: Final = "°·§¶†‡‰‱※©®™℠℗℃℉№℮⌀・〜「」『』【】〔〕《》〈〉！＂＃％＆＇（）＊，－．／：；？＠［］＿｛｝"
 
 
 @dataclass(frozen=True)
 class Profile:
     """Which characters survive cleaning, besides letters, marks, numbers, joiners within words and blanks.
 
-    A character is looked up in `replace`, then in `delete` (it vanishes, and its neighbours join), then in `keep`; any
-    other becomes a blank.
+    A character is looked up in `replace`, then in `delete` (it vanishes, and its neighbours join), then in `keep` and
+    `keep_categories`; any other becomes a blank. Where HTML would read more in a `&` or `<`, a blank follows it.
     """
 
     name: str
     keep: str
+    keep_categories: tuple[str, ...] = ()  # of Unicode, such as "Sm"; of characters beyond ASCII
     delete: str = ""
     replace: tuple[tuple[str, str], ...] = ()  # (any of these characters, becomes this text)
     filters: Mapping[str, Any] = field(default_factory=dict, hash=False)  # settings of `vitrine prepare`, by name
+    edition: int = 1  # grows when the characters that stay change, so that nothing is appended to texts of before
 
     def __post_init__(self) -> None:
         for characters, text in self.replace:
@@ -42,17 +47,18 @@ _ROWS: Final = (
     Profile(name="seed", delete=QUOTES + PRIMES, keep=",."),
     Profile(
         name="natural",
-        keep=",.;:!?'\"()&%/+-#$€£@°*=_×" + SENTENCE_MARKS,
+        # A backslash stays in no profile: cleaned again, what follows it could read as an escape.
+        keep="".join(sorted(set(string.punctuation) - set("`\\"))) + SENTENCE_MARKS + OTHER_SIGNS,
+        keep_categories=("Sm", "Sc"),  # mathematics and currencies
         replace=(
             ("`´‘’‚‹›\u2032\u2035", "'"),
             ("“”„«»\u2033\u2036", '"'),
             ("‐‑‒–—―−", "-"),
             ("…", "..."),
-            ("•·", ","),
-            # With blanks: a text that follows at once could read as an entity when it is cleaned again.
-            ("&", " & "),
+            ("•", ","),
         ),
         filters={"drop_repeated_titles": True, "drop_repeated_phrases": True},
+        edition=2,
     ),
 )
 

@@ -39,7 +39,10 @@ EXPECTED: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
 }
 NATURALLY: Final[dict[str, dict[str, tuple[str, str]]]] = {
-    "style-script": {"8": ("Cork Stool", "Light Warm Height:40cm Nice")},
+    "style-script": {
+        "7": ("Teak Stool", "Weight < 5 kg and height > 40 cm, I <3 it"),
+        "8": ("Cork Stool", "Light Warm Height:40cm Nice"),
+    },
     "invisible": {
         "7": ("保温杯 500ml，不锈钢", "保温杯。不锈钢，轻便；防漏、耐用。"),
         "10": (
@@ -49,7 +52,8 @@ NATURALLY: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "inline-tags": {
         "1": ("H2O Filter, 2nd Gen", "Removes CO2; m2 microfibre Word."),
-        "3": ("Stool & amp;amp; Bench", "a & amp;lt; b - ção & bogus;"),
+        "2": ("Java Generics <T> Explained", "List<String> and Map<K,V> in one book, 3 < 5."),
+        "3": ("Stool & amp;amp; Bench", "a & amp;lt; b - ™ ção &bogus;"),
     },
 }
 

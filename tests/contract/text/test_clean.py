@@ -83,6 +83,7 @@ _FRAGMENTS = st.sampled_from(
             "amp;",
             "quot",
             "&copy",
+            *("\\n", "\\u003c", "\\", "\u0338", "lt", "gt;", "±", "™"),
             "á",
             "ß",
             "İ",
@@ -123,8 +124,13 @@ def test_seed_profile_cleans_as_specified(raw: str, expected: str) -> None:
     ("raw", "expected"),
     [
         ("Mog&#x2019;s &#147;best&#148; &ndash; it&rsquo;s&hellip;", "Mog's \"best\" - it's..."),
-        ("salt&amp;pepper <b>mix</b>: 50%", "salt & pepper mix: 50%"),
+        ("salt &amp; pepper <b>mix</b>: 50%", "salt & pepper mix: 50%"),
+        ("AT&amp;T, R&B, a=b: ±0,5 °C, <5 mg, ~30 cm, m^2", "AT&T, R&B, a=b: ±0,5 °C, <5 mg, ~30 cm, m^2"),
+        ("[2-pack] List<T> 5 ≤ 6 {x} a|b", "[2-pack] List<T> 5 ≤ 6 {x} a|b"),
+        ("50％（税込）「杯」 ™ ₹5 col·lecció ⌀ 3", "50％（税込）「杯」 ™ ₹5 col·lecció ⌀ 3"),
+        # Where HTML would read more in them, a blank follows.
         ("&amp;amp;amp;amp;lt;x", "& amp;lt;x"),
+        ("x <\u00adb> &\u00adlt; y", "x < b> & lt; y"),
     ],
 )
 def test_natural_profile_keeps_sentence_punctuation(raw: str, expected: str) -> None:
@@ -148,7 +154,11 @@ def test_cleaning_is_idempotent_and_leaves_only_the_profiles_characters(profile:
 def _is_allowed(character: str, profile: Profile) -> bool:
     category = unicodedata.category(character)
     # Cn: RE2 may know a newer Unicode than this Python.
-    return category[0] in "LMN" or category == "Cn" or character in profile.keep + JOINERS + " "
+    return (
+        category[0] in "LMN"
+        or category in ("Cn", *profile.keep_categories)
+        or character in profile.keep + JOINERS + " "
+    )
 
 
 @given(texts=st.lists(_TEXTS.map(lambda text: text.encode("utf-16", "replace").decode("utf-16")), max_size=8))
@@ -166,6 +176,23 @@ def test_every_entity_means_what_html5_says() -> None:
     unescaped = [html.unescape(html.unescape(html.unescape(entity))) for entity in entities]
 
     assert clean_array(pa.array(entities)).to_pylist() == clean_array(pa.array(unescaped)).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (r"one\ntwo\r\nthree\tfour\\nfive", "one two three four five"),
+        (r"it\'s 5\" 1\/2 it\u2019s \u003cb\u003ebold\u003c\/b\u003e", "it's 5\" 1/2 it's bold"),
+        (r"\ud83d\ude00caf\u00e9 \ud83d \u0000 x", "café x"),
+        (r"A:\nYes. Size:\nlarge", "A: Yes. Size: large"),
+        (r"C:\new \\server\temp", "C: new server temp"),  # paths
+        ("\\" * 100_000, ""),
+        (r"5 &#92;n", "5 n"),
+    ],
+)
+def test_escapes_that_were_written_twice_part_words(raw: str, expected: str) -> None:
+    assert clean(raw, NATURAL) == expected
+    assert clean(raw) == clean(expected)
 
 
 def test_words_on_either_side_of_a_block_stay_apart() -> None:

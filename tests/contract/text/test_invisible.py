@@ -60,7 +60,7 @@ def test_joiners_stay_within_words_of_scripts_that_need_them(text: str, expected
         ("#\ufe0f\u20e3 x", "x", "#\ufe0f\u20e3 x"),
         ("a '\ufe0fb", "a b", "a '\ufe0fb"),
         ("\ufe0f\u20e3x\ufe0f\ufe0f", "x\ufe0f", "x\ufe0f"),
-        ("™\ufe0f, ©\ufe0f é\ufe0e", ", é\ufe0e", ", é\ufe0e"),
+        ("™\ufe0f, ©\ufe0f é\ufe0e", ", é\ufe0e", "™\ufe0f, ©\ufe0f é\ufe0e"),
     ],
 )
 def test_a_selector_stays_with_its_character_or_goes_with_it(text: str, seed: str, natural: str) -> None:
