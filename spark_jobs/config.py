@@ -21,6 +21,7 @@ _MASTER: Final = (
     rf"local|local\[{_COUNT}(, *[1-9]\d*)?\]|local-cluster\[.+\]|spark://[^,]+:\d+(,[^,]+:\d+)*|yarn|k8s://.+"
 )
 _MARK: Final = rf"{NO_MARK}|[!-/:-@\[-`{{-~]"
+_EDITION: Final = "text_profile_edition"
 _SECRET: Final = re.compile(r"secret|password|token|access.?key|credential", re.IGNORECASE)
 
 
@@ -238,7 +239,9 @@ def load_prepare(*, file: str | None, overrides: Mapping[str, Any]) -> PrepareCo
     match given:
         case {"append": str(append), "output": str(output)}:
             manifest = read_manifest(output)
-            of_data_set = {name: value for name, value in manifest.config.items() if value is not None}
+            of_data_set = {
+                name: value for name, value in manifest.config.items() if value is not None and name != _EDITION
+            }
             earlier = {"input": append} | of_data_set
             config = load_settings(PrepareConfig, file=file, overrides=overrides, earlier=earlier)
             require_same_settings(config, manifest)
@@ -248,9 +251,21 @@ def load_prepare(*, file: str | None, overrides: Mapping[str, Any]) -> PrepareCo
     return load_settings(PrepareConfig, file=file, overrides=overrides)
 
 
+def settings_of_data_set(config: PrepareConfig) -> dict[str, Any]:
+    """The settings, by name, that decide what the data set holds, and the edition of the text profile."""
+    edition = find_profile(config.text_profile).edition
+    return settings_of_result(config) | ({_EDITION: edition} if edition > 1 else {})
+
+
 def require_same_settings(config: PrepareConfig, manifest: Manifest) -> None:
     """UserError that says which settings of an append are not those of the data set."""
-    asked, found = settings_of_result(config), manifest.config
+    asked, found = settings_of_data_set(config), manifest.config
+    editions = found.get(_EDITION, 1), asked.pop(_EDITION, 1)
+    if found.get("text_profile") == config.text_profile and editions[0] != editions[1]:
+        raise UserError(
+            f"{config.output} was cleaned by edition {editions[0]} of the profile {config.text_profile}, and this"
+            f" version has edition {editions[1]}, which keeps other signs; prepare all lines again, with --overwrite"
+        )
     changes = [
         f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
     ]

@@ -27,7 +27,6 @@ from pyspark.sql import SparkSession
 from command.entry import exit_code
 from command.options import parse_settings, to_argv
 from command.progress import ProgressBar
-from command.settings import settings_of_result
 from contract import storage
 from contract.columns import REJECTED, SPLITS
 from contract.errors import UserError
@@ -40,7 +39,7 @@ from spark_jobs.append.run import append_lines
 from spark_jobs.card.content import card_json, make_card
 from spark_jobs.card.page import card_html
 from spark_jobs.card.schema import Card
-from spark_jobs.config import PrepareConfig, load_prepare
+from spark_jobs.config import PrepareConfig, load_prepare, settings_of_data_set
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
 from spark_jobs.counts.stored import Statistics, read_statistics, tokenizer_digest, write_statistics
 from spark_jobs.filters import languages_of, require_languages
@@ -209,7 +208,7 @@ def _manifest(job: Job, buckets: Sequence[StagedBucket], shards: Sequence[Shard]
     return Manifest(
         source=job.sources,
         text_profile=job.config.text_profile,
-        config=settings_of_result(job.config),
+        config=settings_of_data_set(job.config),
         rows=RowCounts(
             input=num_lines,
             kept=sum(shard.rows for split in SPLITS for shard in shards_of[split]),

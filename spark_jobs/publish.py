@@ -11,19 +11,18 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from command.settings import settings_of_result
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
-from spark_jobs.config import PrepareConfig
+from spark_jobs.config import PrepareConfig, settings_of_data_set
 
 
 def is_up_to_date(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> bool:
     """Whether the output holds the data set that these inputs and settings would make, with all its files."""
     return (
         manifest.source == sources
-        and dict(manifest.config) == settings_of_result(config)
+        and dict(manifest.config) == settings_of_data_set(config)
         and set(manifest.files()) <= set(storage.list_files(config.output))
     )
 
@@ -41,7 +40,7 @@ def has_card(manifest: Manifest, output: str) -> bool:
 
 def refuse_to_replace(manifest: Manifest, config: PrepareConfig, *, sources: tuple[Source, ...]) -> NoReturn:
     """Raises UserError that says how the finished data set differs from the one that is asked for now."""
-    asked, found = settings_of_result(config), manifest.config
+    asked, found = settings_of_data_set(config), manifest.config
     changes = [
         f"{name} was {found.get(name)!r} and is {asked[name]!r}" for name in asked if asked[name] != found.get(name)
     ]

@@ -12,6 +12,7 @@ from contract.columns import CONTENT, KEY, KEY_BYTES, OFFSET, RAW, REASON, SOURC
 from contract.keys import offset_keys, record_keys, splits_of
 from contract.reasons import KEPT, REASON_CODE
 from contract.text.clean import clean_array
+from contract.text.escapes import num_with_escapes
 from contract.text.profiles import PROFILES
 from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
 from spark_jobs.filters import Filters, filter_records
@@ -55,7 +56,7 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
 
     About 10 us a line of 800 bytes, half of it cleaning.
     """
-    fields = _without_no_values(fields)
+    fields = _noted(fields)
     cleaned = clean_array(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
     titles, contents = cleaned[: len(fields.titles)], cleaned[len(fields.titles) :]
     reasons = _judge(fields.reasons, titles=titles, contents=contents)
@@ -100,12 +101,13 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
     return rows, count_read(batch, one_in=rules.sample_one_in)
 
 
-def _without_no_values(fields: Fields) -> Fields:
-    """The fields with nothing where they hold only a word for nothing, and how many of them did in the notes."""
+def _noted(fields: Fields) -> Fields:
+    """The fields with nothing where they hold only a word for nothing; the notes say how many did, or hold escapes."""
     titles, num_titles = without_no_values(fields.titles)
     contents, num_contents = without_no_values(fields.contents)
     uids, num_uids = without_no_values(fields.uids)
-    found = {"no_value": num_titles + num_contents, "unusable_id": num_uids}
+    num_escaped = num_with_escapes(fields.titles) + num_with_escapes(fields.contents)
+    found = {"no_value": num_titles + num_contents, "unusable_id": num_uids, "escapes": num_escaped}
     return fields._replace(
         uids=uids,
         titles=pc.fill_null(titles, "") if num_titles else titles,

@@ -3,7 +3,10 @@ r"""Escapes that were written twice: `\n`, `\"` and `\u2019` as characters, as d
 import re
 from typing import Final
 
-from contract.text.joined import replace_pieces
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contract.text.joined import join, replace_pieces, split
 
 _ESCAPE: Final = re.compile(
     rb"\\{1,4}(?:([nrt])|([\"'/])|u([dD][89abAB][0-9a-fA-F]{2})\\{1,4}u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))"
@@ -19,6 +22,12 @@ def without_escapes(joined: bytes) -> bytes:
     Before a small letter in a path, as in `C:\new`, `\n` stays. About 1 us for each backslash.
     """
     return replace_pieces(joined, b"\\", _replacement_at)
+
+
+def num_with_escapes(texts: pa.StringArray) -> int:
+    """The number of texts, none of them null, that `without_escapes` changes."""
+    some = texts.filter(pc.match_substring(texts, "\\"))
+    return pc.sum(pc.not_equal(split(without_escapes(join(some))), some)).as_py() if len(some) else 0
 
 
 def _replacement_at(joined: bytes, offset: int) -> tuple[bytes, int] | None:

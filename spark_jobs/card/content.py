@@ -28,11 +28,12 @@ from spark_jobs.card.schema import (
     Lengths,
     ReadNote,
     Rejection,
+    SignCount,
     SourceFile,
     SplitSize,
     Traits,
 )
-from spark_jobs.counts.facts import FACTS, profiles_that_keep
+from spark_jobs.counts.facts import FACTS, fate_of, profiles_that_keep
 from spark_jobs.counts.histogram import EDGES, Histogram, quantile
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, Sample
 from spark_jobs.counts.traits import OTHER_DECIMAL, OTHER_HEX, TextTraits, kind_of
@@ -72,6 +73,7 @@ def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics,
         entities=_entities(read.entities),
         characters=_characters(read),
         facts=_facts(read),
+        changed_signs=_changed_signs(read, manifest.text_profile),
         duplicates=Duplicates(kept.group_sizes.num, kept.group_sizes.most, _bins(kept.group_sizes)),
         examples=tuple(_card_sample(sample) for sample in read.samples if sample.key in kept.first_keys)[:NUM_EXAMPLES],
     )
@@ -174,6 +176,16 @@ def _facts(read: ReadStatistics) -> tuple[FactCount, ...]:
     """The kinds that occur, the most frequent ones first."""
     names = sorted(read.facts, key=lambda name: (-read.facts[name], name))
     return tuple(FactCount(name, FACTS[name].example, read.facts[name], profiles_that_keep(name)) for name in names)
+
+
+def _changed_signs(read: ReadStatistics, profile: str) -> tuple[SignCount, ...]:
+    """All signs that occur and do not stay as they are, the most frequent ones first."""
+    counts = [
+        SignCount(sign, unicodedata.name(sign, "no character").lower(), read.signs[sign], becomes)
+        for sign in read.signs
+        if (becomes := fate_of(sign, profile)) != sign
+    ]
+    return tuple(sorted(counts, key=lambda each: (-each.times, each.sign)))
 
 
 def _card_sample(sample: Sample) -> CardSample:

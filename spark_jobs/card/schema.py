@@ -119,6 +119,15 @@ class FactCount(msgspec.Struct, frozen=True):
     kept_by: tuple[str, ...]
 
 
+class SignCount(msgspec.Struct, frozen=True):
+    """A sign that the profile changes, and how often it occurs in sampled records."""
+
+    sign: str
+    name: str
+    times: int
+    becomes: str  # a blank, nothing, or another sign
+
+
 class Duplicates(msgspec.Struct, frozen=True):
     """Groups of records that are equal once cleaned, by size. One record of each group is kept."""
 
@@ -160,5 +169,6 @@ class Card(msgspec.Struct, frozen=True):
     entities: Entities
     characters: Characters
     facts: tuple[FactCount, ...]
+    changed_signs: tuple[SignCount, ...]
     duplicates: Duplicates
     examples: tuple[CardSample, ...]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.keys import key_words
-from spark_jobs.counts.facts import count_facts
+from spark_jobs.counts.facts import count_facts, count_signs, texts_of_records
 from spark_jobs.counts.histogram import Histogram, add_histograms, histogram
 from spark_jobs.counts.tokens import count_tokens
 from spark_jobs.counts.traits import TextTraits, count_characters, traits_of
@@ -72,6 +72,7 @@ class ReadStatistics(msgspec.Struct, frozen=True):
     raw_characters: dict[str, int] = {}  # by class
     kept_characters: dict[str, int] = {}
     facts: dict[str, int] = {}  # sampled records that hold each kind of facts before cleaning
+    signs: dict[str, int] = {}  # how often each sign occurs in sampled records, as a browser shows them
     samples: tuple[Sample, ...] = ()
     notes: dict[str, int] = {}  # how often something of spark_jobs.input.notes happened
     of_sources: dict[int, SourceLines] = {}  # by index in the sorted list of inputs
@@ -123,6 +124,7 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         sum((count_characters(texts.filter(is_sampled)) for texts in pair), Counter())
         for pair in ((batch.raw_titles, batch.raw_contents), (batch.titles, batch.contents))
     )
+    shown = texts_of_records(batch.raw_titles.filter(is_sampled), batch.raw_contents.filter(is_sampled))
     return ReadStatistics(
         num_lines=len(batch.keys),
         titles=titles,
@@ -131,7 +133,8 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         num_sampled=is_sampled.true_count,
         raw_characters=raw_characters,
         kept_characters=kept_characters,
-        facts=count_facts(batch.raw_titles.filter(is_sampled), batch.raw_contents.filter(is_sampled)),
+        facts=count_facts(shown),
+        signs=count_signs(shown),
         samples=_samples(batch),
         notes=dict(batch.notes),
         of_sources={batch.source: SourceLines(len(batch.keys), batch.num_unreadable)} if len(batch.keys) else {},
@@ -179,6 +182,7 @@ def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
         raw_characters=_add_counts(part.raw_characters for part in parts),
         kept_characters=_add_counts(part.kept_characters for part in parts),
         facts=_add_counts(part.facts for part in parts),
+        signs=_add_counts(part.signs for part in parts),
         samples=_first_samples(sample for part in parts for sample in part.samples),
         notes=_add_counts(part.notes for part in parts),
         of_sources=_add_sources(part.of_sources for part in parts),

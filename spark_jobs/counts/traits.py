@@ -170,13 +170,18 @@ def _num_distinct(rows: np.ndarray, num_rows: int) -> int:
 
 def count_characters(texts: pa.StringArray) -> Counter[str]:
     """The number of characters of each class. About 2 us a text of 600 bytes."""
-    data, _ = _bytes_of(texts)
     counts: Counter[str] = Counter()
-    for code, count in enumerate(np.bincount(data, minlength=128)[:128].tolist()):
-        if count:
-            counts[class_of(chr(code))] += count
-    for character, count in Counter(data.tobytes().translate(None, _ALL_ASCII).decode()).items():
+    for character, count in character_counts(texts).items():
         counts[class_of(character)] += count
+    return counts
+
+
+def character_counts(texts: pa.StringArray) -> Counter[str]:
+    """The number of times that each character occurs."""
+    data, _ = _bytes_of(texts)
+    of_code = np.bincount(data, minlength=128)[:128].tolist()
+    counts = Counter({chr(code): count for code, count in enumerate(of_code) if count})
+    counts.update(data.tobytes().translate(None, _ALL_ASCII).decode())
     return counts
 
 

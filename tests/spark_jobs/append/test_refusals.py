@@ -17,6 +17,7 @@ from contract.names import MANIFEST_NAME
 from contract.verify.data_set import verify
 from spark_jobs import prepare as preparing
 from spark_jobs.config import load_prepare
+from tests.contract.data_sets import edit_manifest
 from tests.spark_jobs.catalogues import catalogue, check_files, write
 from tests.spark_jobs.conftest import Prepare
 from tests.spark_jobs.processes import IS_LINUX, KILLS, start
@@ -52,6 +53,16 @@ def test_other_settings(run: Prepare, output: Path, tmp_path: Path) -> None:
         load_prepare(file=None, overrides={"append": str(new), "output": str(output), "shard_rows": 100_000})
     config = load_prepare(file=None, overrides={"append": str(new), "output": str(output)})
     assert (config.shard_rows, config.val_share, config.input) == (200, 0.01, str(new))
+
+
+def test_texts_cleaned_by_an_earlier_edition_of_the_profile(run: Prepare, tmp_path: Path) -> None:
+    old, new, output = write(tmp_path / "old.json", catalogue(30)), tmp_path / "new.json", tmp_path / "out"
+    run(old, output, **_SETTINGS, text_profile="natural")
+    edit_manifest(output, lambda document: document["config"].pop("text_profile_edition"))
+    said = refusal(run, write(new, catalogue(40)), output, text_profile="natural")
+    assert "was cleaned by edition 1 of the profile natural, and this version has edition 2" in said
+    with pytest.raises(UserError, match="text_profile_edition was None and is 2; choose another output, or replace it"):
+        run(old, output, **_SETTINGS, text_profile="natural")
 
 
 def test_input_or_overwrite_beside_it(output: Path) -> None:

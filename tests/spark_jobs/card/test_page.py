@@ -284,6 +284,14 @@ def test_facts_that_the_profile_changes_are_counted_with_the_profile_that_keeps_
     assert (told.count("changed"), told.count("natural")) == (6, 6)
 
 
+def test_every_sign_that_the_profile_changes_is_on_the_card() -> None:
+    signs = "★✓●&<>=±~|"
+    made = card_of([Line(row, f"u{row}", f"Mug {row}", f"a 1{sign}2, b.") for row, sign in enumerate(signs)])
+    assert {(each.sign, each.times, each.becomes) for each in made.changed_signs} == {(sign, 1, " ") for sign in signs}
+    told = Page(card_html(made)).text_in("table")
+    assert all(each.sign in told and each.name in told for each in made.changed_signs)
+
+
 def test_what_follows_a_cut_is_not_marked_as_inserted() -> None:
     assert marked("One &#38;", "One or two", is_cut=True) == ("<bdi>One <del>&amp;#38;</del></bdi>", "<bdi>One </bdi>")
     assert marked("One two", "One two three", is_cut=True)[1] == "<bdi>One two</bdi>"

@@ -167,7 +167,7 @@ def test_a_line_that_python_printed_is_read_and_counted(tmp_path: Path) -> None:
     found = outcome("\n".join(map(repr, products)), tmp_path, content="description", uid="asin")
     assert [uid for uid, *_ in found.records] == ["X1", "X2", "3"]
     assert found.records[0][1:] == ("Children's Oak Stool", "Solid oak.")
-    assert (found.rejected, found.notes) == ({}, {"python_line": 3})
+    assert (found.rejected, found.notes) == ({}, {"python_line": 3, "escapes": 1})
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,16 @@ def test_a_line_that_python_printed_is_read_and_counted(tmp_path: Path) -> None:
 def test_what_python_does_not_print_is_no_record(text: str, tmp_path: Path) -> None:
     assert outcome(text + '\n{"title": "a", "content": "b"}', tmp_path).lines == 2
     assert set(outcome(text + '\n{"title": "a", "content": "b"}', tmp_path).rejected) <= {"not_json", "not_a_record"}
+
+
+def test_escapes_that_a_dump_wrote_twice_are_undone_and_counted(tmp_path: Path) -> None:
+    lines = [
+        {"uid": "1", "title": r"Mom\'s Mug", "content": r"Soft\nWashable"},
+        {"uid": "2", "title": "Cap", "content": r"a path C:\new, a \ and <br>"},
+    ]
+    found = outcome("\n".join(map(json.dumps, lines)), tmp_path)
+    assert found.records == [("1", "Mom's Mug", "Soft Washable"), ("2", "Cap", "a path C: new, a and")]
+    assert found.notes == {"escapes": 2}
 
 
 def test_lines_in_cp1252_are_named_and_read_when_asked_for(tmp_path: Path) -> None:
