@@ -11,13 +11,16 @@ import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import fsspec
 
 from contract.errors import UserError, first_line
 from contract.names import STAGING_PREFIX
+
+Made = TypeVar("Made")
 
 # Bytes that one request reads of an open file in a store. s3fs would read 50 MiB, most of them for nothing.
 READ_BYTES: Final = 4 * 2**20
@@ -26,6 +29,7 @@ _ONE_TRY: Final = {"connect_timeout": 10, "read_timeout": 20, "retries": {"total
 _PROMPT: Final = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
 # Pauses of up to 20 s, 75 s in all.
 _PATIENT: Final = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 12}}
+_TRIES_OF_A_FOLDER: Final = 100  # of making a folder and a file in it, while another process deletes empty folders
 _TRIES_OF_A_BODY: Final = 3  # of reading an answer whose connection breaks
 
 # Errors of object stores' clients that are no OSError. The clients are optional; fsspec loads those that it needs.
@@ -229,10 +233,22 @@ def _version(filesystem: fsspec.AbstractFileSystem, path: str) -> str | None:
         return None
 
 
+def in_folder(folder: str, create: Callable[[], Made]) -> Made:
+    """What `create` gives, which makes a file in this local folder; the folder is made where it is missing.
+
+    Another process may delete the folder before there is a file in it, as `delete_files` does: then it is made again.
+    """
+    for _ in range(_TRIES_OF_A_FOLDER - 1):
+        with suppress(FileNotFoundError):
+            os.makedirs(folder, exist_ok=True)
+            return create()
+    os.makedirs(folder, exist_ok=True)
+    return create()
+
+
 def _write_local(path: str, data: bytes, *, replace: bool) -> None:
     folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".tmp")
+    descriptor, temporary = in_folder(folder, partial(tempfile.mkstemp, dir=folder, prefix=f".{name}.", suffix=".tmp"))
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

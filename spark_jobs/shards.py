@@ -5,8 +5,11 @@ copies of a task do no harm: the driver gets the result of one attempt, and the 
 """
 
 import io
+import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -161,15 +164,12 @@ def rejected_table(rows: pa.Table, reasons: np.ndarray, sources: Sequence[str]) 
 
 def write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
     filesystem, path = storage.open_filesystem(storage.join(staging, name))
-    with user_errors_of_writing(staging):
-        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-    with (
-        user_errors_of_writing(staging),
-        filesystem.open(path, "wb") as file,
-        pa.ipc.new_file(file, rows.schema, options=_IPC_OPTIONS) as writer,
-    ):
+    with user_errors_of_writing(staging), ExitStack() as closing:
+        create = partial(filesystem.open, path, "wb")
+        file = storage.in_folder(os.path.dirname(path), create) if storage.is_local(filesystem) else create()
+        writer = pa.ipc.new_file(closing.enter_context(file), rows.schema, options=_IPC_OPTIONS)
         # One chunk: so every batch but the last has the full number of rows, and a row's batch follows by division.
-        writer.write_table(rows.combine_chunks(), max_chunksize=_STAGED_BATCH_ROWS)
+        closing.enter_context(writer).write_table(rows.combine_chunks(), max_chunksize=_STAGED_BATCH_ROWS)
     return StagedFile(name, rows.num_rows)
 
 

@@ -1,6 +1,8 @@
 """Files appear whole or not at all, on a disk and on an object store alike."""
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 import fsspec
@@ -38,6 +40,28 @@ def test_files_that_are_gone_already_are_no_reason_to_leave_others(root: str, fo
     storage.delete_files(folder, ["gone", "x/a", "x/gone", "x/b"])
     assert storage.list_files(folder) == ["kept"]
     assert not fsspec.filesystem("file").exists(storage.join(folder, "x"))
+
+
+def test_a_folder_that_another_process_deletes_while_it_is_empty_is_made_again(tmp_path: Path) -> None:
+    folder, is_done = tmp_path / "out" / "train", threading.Event()
+
+    def delete_empty_ones() -> None:
+        while not is_done.is_set():
+            for empty in (folder, folder.parent):
+                with contextlib.suppress(OSError):
+                    empty.rmdir()
+
+    threads = [threading.Thread(target=delete_empty_ones) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(300):
+            storage.write_bytes(str(folder / f"{number}"), b"x")
+            storage.delete_files(str(folder.parent), [f"train/{number}"])
+    finally:
+        is_done.set()
+    for thread in threads:
+        thread.join()
 
 
 def test_without_replace_a_file_that_is_there_stays(root: str) -> None:
