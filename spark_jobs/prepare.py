@@ -54,6 +54,7 @@ from spark_jobs.publish import (
     refuse_to_replace,
     sweep,
     user_errors_of_writing,
+    without_empty_folders,
 )
 from spark_jobs.session.failures import user_errors_of_lost_java, user_errors_of_tasks
 from spark_jobs.session.session import open_session
@@ -93,7 +94,8 @@ def prepare(config: PrepareConfig) -> Manifest:
         return _found_done(found, config, sources=sources)
 
     progress = ProgressBar("prepare")
-    manifest, statistics = append_lines(config, old, sources) if old else _prepare_all(config, sources)
+    with without_empty_folders(config.output):
+        manifest, statistics = append_lines(config, old, sources) if old else _prepare_all(config, sources)
     with user_errors_of_writing(config.output):
         manifest = replace(manifest, statistics=write_statistics(statistics, output=config.output))
         publish_over(found, manifest, output=config.output)

@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from contract import storage
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
-from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, is_work_of_a_preparation
+from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, SECTIONS, is_work_of_a_preparation
 from spark_jobs.config import PrepareConfig, settings_of_data_set
 
 
@@ -118,6 +119,23 @@ def delete_staging(staging: str) -> None:
     if storage.is_local(filesystem):
         with suppress(FileNotFoundError):
             filesystem.rmdir(path)
+
+
+@contextmanager
+def without_empty_folders(output: str) -> Iterator[None]:
+    """On an error, deletes the folders on the way to this one and below it that were made meanwhile and are empty."""
+    filesystem, path = storage.open_filesystem(output)
+    if not storage.is_local(filesystem):
+        yield
+        return
+    new = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in [Path(path, name) for name in SECTIONS] + new if new else []:
+            with suppress(OSError):  # not empty, or not there
+                folder.rmdir()
+        raise
 
 
 def _is_old(filesystem: Any, path: str, *, than: datetime) -> bool:

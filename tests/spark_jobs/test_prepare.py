@@ -197,8 +197,8 @@ def test_a_gzip_file_of_nothing_is_the_users_error(run: Prepare, tmp_path: Path)
 def test_an_input_without_a_record_is_the_users_error(run: Prepare, tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "in.json").write_bytes(data)
     with pytest.raises(UserError, match=message):
-        run(tmp_path / "in.json", tmp_path / "out")
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        run(tmp_path / "in.json", tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("step", ["storage.write_bytes", "_write_staged"])
