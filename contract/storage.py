@@ -4,6 +4,7 @@ A path is an fsspec URL (`s3://bucket/folder`) or a local path. `s3a://` means t
 """
 
 import errno
+import hashlib
 import os
 import re
 import sys
@@ -183,6 +184,17 @@ def read_bytes(url: str, *, open: Callable[[str], tuple[fsspec.AbstractFileSyste
     """All bytes of a small file; FileNotFoundError where there is none."""
     filesystem, path = open(url)
     return filesystem.cat_file(path)
+
+
+def read_checked(url: str, *, sha256: str, restore: str) -> bytes:
+    """All bytes of a file of a data set; UserError where it cannot be read, or its sha256 is not the manifest's."""
+    try:
+        data = read_bytes(url)
+    except read_errors() as error:
+        raise UserError(f"cannot read {url}, which an append needs: {reason_of(error, url)}; {restore}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise UserError(f"{url} is damaged: its sha256 is not that of the manifest; {restore}")
+    return data
 
 
 def version_of(url: str) -> str | None:

@@ -3,7 +3,6 @@
 An old record stays as it is, whatever the new lines hold: a new line with its texts is a duplicate of it.
 """
 
-import hashlib
 import uuid
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 
 from contract import storage
 from contract.columns import KEY, REASON, REJECTED, SPLITS
-from contract.errors import UserError
 from contract.manifest import Manifest
 from contract.names import SECTIONS
 from contract.reasons import KEPT, REASON_CODE
@@ -84,10 +82,5 @@ def records_of(manifest: Manifest) -> list[Shard]:
 
 def _read_shard(shard: Shard, output: str) -> pa.Table:
     url = storage.join(output, shard.path)
-    try:
-        data = storage.read_bytes(url)
-    except storage.read_errors() as error:
-        raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
-    if hashlib.sha256(data).hexdigest() != shard.sha256:
-        raise UserError(f"{url} is damaged: its sha256 is not that of the manifest; 'vitrine verify' shows more")
+    data = storage.read_checked(url, sha256=shard.sha256, restore="'vitrine verify' shows more")
     return pq.read_table(pa.BufferReader(data))

@@ -37,12 +37,7 @@ def write_statistics(statistics: Statistics, *, output: str) -> StatisticsFile:
 def read_statistics(file: StatisticsFile, *, output: str) -> Statistics:
     """The statistics that the manifest names; UserError where the file is missing or damaged."""
     url = storage.join(output, file.path)
-    try:
-        data = storage.read_bytes(url)
-    except storage.read_errors() as error:
-        raise UserError(f"cannot read {url}, which an append needs: {storage.reason_of(error, url)}") from error
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise UserError(f"{url} is damaged: its sha256 is not that of the manifest; restore it, or prepare all again")
+    data = storage.read_checked(url, sha256=file.sha256, restore="restore it, or prepare all again")
     try:
         return msgspec.json.decode(data, type=Statistics)
     except ValueError as error:

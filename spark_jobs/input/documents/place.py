@@ -1,6 +1,7 @@
 """Where the records are in a text of JSON values, as its first bytes show."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -72,8 +73,7 @@ def find_place(start: bytes, names: FieldNames, *, path: str = "the input") -> P
         fullest = max((each for each in lists if not each.is_keyed), key=lambda each: each.num_objects, default=None)
         if not (is_object and fullest):
             return Place()
-        others = {each.keys[-1] for each in lists if each.depth == fullest.depth and not each.is_keyed}
-        return Place(fullest.depth, is_top=False, passed_over=frozenset(others - {fullest.keys[-1]}))
+        return _lists_at(fullest.depth, lists, is_read=lambda each: each.keys[-1] == fullest.keys[-1])
     elsewhere = [each for each in outer if (each.depth, each.is_keyed) != (chosen.depth, chosen.is_keyed)]
     if best[0] == len(wanted) and (elsewhere or (chosen.is_keyed and len(outer) > 1)):
         other = next(each for each in (elsewhere or outer) if each is not chosen)
@@ -83,9 +83,14 @@ def find_place(start: bytes, names: FieldNames, *, path: str = "the input") -> P
         )
     if chosen.is_keyed:
         return Place(chosen.depth, is_top=False, is_keyed=True, key=chosen.keys[-1] if chosen.keys else None)
-    beside = [each for each in lists if each.depth == chosen.depth and not each.is_keyed]
-    with_texts = {each.keys[-1] for each in beside if score(each)[0]}
-    return Place(chosen.depth, is_top=False, passed_over=frozenset({each.keys[-1] for each in beside} - with_texts))
+    return _lists_at(chosen.depth, lists, is_read=lambda each: score(each)[0] > 0)
+
+
+def _lists_at(depth: int, lists: Sequence[_List], *, is_read: Callable[[_List], bool]) -> Place:
+    """The place of the lists of this depth; passed over are those of keys of which none is read."""
+    beside = [each for each in lists if each.depth == depth and not each.is_keyed]
+    read = {each.keys[-1] for each in beside if is_read(each)}
+    return Place(depth, is_top=False, passed_over=frozenset({each.keys[-1] for each in beside} - read))
 
 
 def _lists_of(start: bytes) -> tuple[_List, list[_List]]:
