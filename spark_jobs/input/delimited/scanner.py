@@ -20,7 +20,7 @@ class Rows(NamedTuple):
     """Rows in a run of bytes: where each begins and ends there, with its line feed, and verdicts by where they begin.
 
     A row without a verdict is sound as far as its quotation marks go; it may have any number of values, unless it has
-    several lines.
+    several lines. A rejected row ends where the next one begins.
     """
 
     data: bytes
@@ -28,6 +28,7 @@ class Rows(NamedTuple):
     starts: np.ndarray
     ends: np.ndarray
     verdicts: dict[int, Verdict]
+    original: bytes = b""  # `data` as it stood in the file, of the same length
 
 
 class Scanner:
@@ -44,7 +45,8 @@ class Scanner:
         `data` begins where a row does, or the rest of one. With `is_last` the file ends with it, by a line feed.
         """
         marks = Marks(data, self.judge.dialect)
-        starts, ends, verdicts = [_NONE], [_NONE], {}
+        starts, ends = [_NONE], [_NONE]
+        verdicts: dict[int, Verdict] = {}
         position = self._skip_line(data, 0) if self._skips_line else 0
         while position < len(data):
             if self._is_open:
@@ -53,6 +55,8 @@ class Scanner:
                     break
                 if not begins:
                     position = self._skip_line(data, position)
+                    if verdicts:
+                        ends[-1] = np.array([position])
                     continue
                 self._is_open = False
             sound_ends = marks.sound_ends(position, shape=self.judge.shape, max_row_bytes=self.judge.max_row_bytes)
@@ -91,17 +95,21 @@ def iter_rows(file: IO[bytes], scanner: Scanner, *, start: bytes) -> Iterator[Ro
 
     Holds two chunks, and of an unfinished row at most its greatest length.
     """
-    data = b""
+    data = original = b""
     judge = scanner.judge
     for lines, is_last in _iter_lines(file, start=start, dialect=judge.dialect, max_row_bytes=judge.max_row_bytes):
-        data += lines
+        formed, is_same = in_one_form(lines, judge.dialect), original is data
+        data += formed
+        original = data if is_same and formed is lines else original + lines
         rows, end = scanner.scan(data, is_last=is_last)
-        yield rows
+        yield rows._replace(original=original)
+        is_same = original is data
         data = data[end:]
+        original = data if is_same else original[end:]
 
 
 def _iter_lines(file: IO[bytes], *, start: bytes, dialect: Dialect, max_row_bytes: int) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines in one form, or a piece of a line that is too long; and whether they are the last."""
+    """Whole lines, or a piece of a line that is too long; and whether they are the last."""
     pending, is_last = start, False
     line_end = b"\r" if dialect.ends_by_return else b"\n"
     while not is_last:
@@ -114,4 +122,4 @@ def _iter_lines(file: IO[bytes], *, start: bytes, dialect: Dialect, max_row_byte
         if not end and len(data) > max_row_bytes + 1:
             end = len(data.rstrip(b"\r" + (dialect.escape or b"") + (dialect.quote or b"")))
         pending = data[end:]
-        yield in_one_form(data[:end], dialect), is_last
+        yield data[:end], is_last

@@ -41,19 +41,17 @@ class Table:
             verdicts = self._with_misfits(rows, verdicts)
             is_sound = _is_without(verdicts, rows)
             table = self._parse(_pieces(rows, is_sound))
-        yield from self._fields_of(table, numbers[is_sound])
+        yield from self._fields_of(table, rows, np.flatnonzero(is_sound), numbers)
 
         judged = {row: verdicts[int(rows.starts[row])] for row in np.flatnonzero(~is_sound).tolist()}
         repaired = [row for row, verdict in judged.items() if verdict.values is not None]
         table = self._parse([self._line_of(judged[row].values or []) for row in repaired])
-        yield from self._fields_of(table, numbers[repaired], notes=_notes_of([judged[row] for row in repaired]))
+        notes = _notes_of([judged[row] for row in repaired])
+        yield from self._fields_of(table, rows, np.array(repaired, np.int64), numbers, notes=notes)
 
         rejected = [row for row, verdict in judged.items() if verdict.values is None]
         if rejected:
-            starts, ends = rows.starts[rejected].tolist(), rows.ends[rejected].tolist()
-            raws = [
-                rows.data[start:end][:RAW_PREFIX_BYTES].rstrip(b"\r\n") for start, end in zip(starts, ends, strict=True)
-            ]
+            raws = [_raw(rows, row) for row in rejected]
             yield _rejected([judged[row] for row in rejected], raws, numbers=numbers[rejected])
 
     def _with_odd_rows(self, rows: Rows) -> Mapping[int, Verdict]:
@@ -81,14 +79,27 @@ class Table:
         return self._dialect.delimiter.join(marked) + b"\n"
 
     def _fields_of(
-        self, table: pa.Table, numbers: np.ndarray, *, notes: Mapping[str, int] | None = None
+        self,
+        table: pa.Table,
+        rows: Rows,
+        chosen: np.ndarray,
+        numbers: np.ndarray,
+        *,
+        notes: Mapping[str, int] | None = None,
     ) -> Iterator[Fields]:
-        assert table.num_rows == len(numbers), "Arrow finds other rows"
-        for start in range(0, len(numbers), _BATCH_ROWS):
+        """The fields of the chosen rows, whose values are in the table; `numbers` are those of all rows."""
+        assert table.num_rows == len(chosen), "Arrow finds other rows"
+        for start in range(0, len(chosen), _BATCH_ROWS):
             some = table.slice(start, _BATCH_ROWS)
             uids, titles, contents = (self._texts(some, columns) for columns in self._columns)
-            offsets = numbers[start : start + _BATCH_ROWS]
-            fields = fields_of_texts(uids, titles, contents, offsets=offsets, max_bytes=self._max_row_bytes)
+            own = chosen[start : start + _BATCH_ROWS]
+            fields = fields_of_texts(uids, titles, contents, offsets=numbers[own], max_bytes=self._max_row_bytes)
+            if fields.raws.null_count < len(own):
+                raws = [
+                    None if is_read else _raw(rows, row)
+                    for row, is_read in zip(own, fields.raws.is_null().to_pylist(), strict=True)
+                ]
+                fields = fields._replace(raws=pa.array(raws, pa.binary()))
             is_strange = fields.reasons == REASON_CODE["not_utf8"]
             guesses = _guesses(uids, titles, contents, is_strange=is_strange) if is_strange.any() else {}
             yield fields._replace(notes=Counter(notes or {}) + Counter(guesses))
@@ -155,6 +166,12 @@ def _pieces(rows: Rows, is_sound: np.ndarray) -> list[memoryview]:
     is_last = np.concatenate([is_first[1:], [True]])
     data = memoryview(rows.data)
     return [data[start:end] for start, end in zip(starts[is_first].tolist(), ends[is_last].tolist(), strict=True)]
+
+
+def _raw(rows: Rows, row: int) -> bytes:
+    """The start of a row as it stands in the file."""
+    start, end = int(rows.starts[row]), int(rows.ends[row])
+    return rows.original[start : min(end, start + RAW_PREFIX_BYTES)].rstrip(b"\r\n")
 
 
 def _rejected(verdicts: Sequence[Verdict], raws: Sequence[bytes], *, numbers: np.ndarray) -> Fields:

@@ -26,7 +26,7 @@ KETTLES = [
     {"uid": f"u{number}", "title": f"Plain Kettle {number}", "content": f'Kettle "{number}" [boils]{{}} a \\ litre.'}
     for number in range(3)
 ]
-RECORDS = [(f"u{number}", f"Plain Kettle {number}", f'Kettle "{number}" boils a litre.') for number in range(3)]
+RECORDS = [(f"u{number}", f"Plain Kettle {number}", f'Kettle "{number}" [boils]{{}} a litre.') for number in range(3)]
 LINES = [json.dumps(kettle) for kettle in KETTLES]
 
 # Layouts in which the three kettles are found, whatever stands around them.

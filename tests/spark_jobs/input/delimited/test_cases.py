@@ -381,3 +381,17 @@ def test_a_row_longer_than_allowed_costs_itself(tmp_path: Path) -> None:
     )
     reading = read_file(write(Case(data, []), tmp_path), max_line_bytes=500)
     assert (reading.kept, reading.rejected) == (STOOLS, {"too_long": 2})
+
+
+def test_a_rejected_row_is_shown_as_it_stands_in_the_file(tmp_path: Path) -> None:
+    rows = [
+        rb'1,"A \"b\"",c,d',  # escaped, and a value too many
+        b'2,"Left open,x\nof two lines',
+        b"3,Caf\xe9,x\xff",
+        rb'4,"Oak \"XL\"",Solid.',
+    ]
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"id,name,text\n" + b"\n".join(rows) + b"\n")
+    found = read_file(path, names=FieldNames("id", "name", "text"))
+    assert found.kept == [("4", 'Oak "XL"', "Solid.")]
+    assert [raw for *_, raw in found.places] == rows[:3]
