@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from launch.processes import become_module, require_installed, run_module
 from launch.training.coordinator import train_parts
 from spark_jobs.config import PrepareConfig
 from trainer.answers.settings import AskConfig, EvaluateConfig
-from trainer.bases.source import require_base
+from trainer.bases.source import find_base, require_base
 from trainer.config import SMOLLM2_BASE, TINY_BASE, RecallConfig, TrainConfig, parse_data
 from trainer.runs.copies import fetch_run
 from trainer.runs.settings import load_train_config, require_run, settings_of_run
@@ -68,8 +68,7 @@ def load_training(*, file: str | None, overrides: Mapping[str, Any]) -> TrainCon
 
 def train(config: TrainConfig, launch: LaunchTraining) -> int:
     """Runs the training on Accelerate."""
-    for text in config.data:
-        read_manifest(parse_data(text)[0])  # a missing data set is reported before anything heavy is loaded
+    _require_data(config.data)
     require_base(config.base)
     num_gpus = 0 if launch.cpu else count_gpus()
     is_small = config.base in (SMOLLM2_BASE, TINY_BASE) or Path(config.base).exists()  # or nobody knows how large
@@ -95,6 +94,7 @@ def train(config: TrainConfig, launch: LaunchTraining) -> int:
 def ask(config: AskConfig, launch: Launch) -> int:
     """Asks a trained model a question, or many."""
     _require_run(Path(config.run))
+    _require_data(config.ground or ())
     argv = module_argv("trainer.answers.answer", config)
     # bitsandbytes 0.50 asks torch to compile four functions when it is imported, which takes a second for nothing.
     environment = {"TORCHDYNAMO_DISABLE": "1"}
@@ -104,6 +104,7 @@ def ask(config: AskConfig, launch: Launch) -> int:
 def serve(config: ServeConfig, launch: Launch) -> int:
     """Answers over HTTP. The server takes the place of this process: signals reach it, and its exit code counts."""
     _require_run(Path(config.run))
+    _require_data(config.ground or ())
     argv = module_argv("trainer.serving.server", config)
     if launch.dry_run:
         print(shlex.join(argv))
@@ -127,7 +128,13 @@ def evaluate(config: EvaluateConfig, launch: Launch) -> int:
     return run_module(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)
 
 
+def _require_data(data: Sequence[str]) -> None:
+    """Raises UserError where there is no such data set, before anything heavy is loaded."""
+    for text in data:
+        read_manifest(parse_data(text)[0])
+
+
 def _require_run(run: Path) -> None:
     """Raises UserError where there is no such run, or its base is a file that is missing."""
     require_run(run)
-    require_base(settings_of_run(run).get("base", ""))
+    find_base(settings_of_run(run).get("base", ""))

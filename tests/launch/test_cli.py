@@ -305,3 +305,12 @@ def test_training_without_a_gpu_on_a_base_of_the_hub_is_warned_of(
         assert cli.main([*argv, *more]) == 0
         warned = capsys.readouterr().err
         assert warned.startswith(told) if told else not warned
+
+
+def test_sources_that_are_no_data_set_are_an_error_before_anything_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"config": {"base": "tiny"}}')
+    for command in (["ask", "Red Kettle"], ["serve"]):
+        assert cli.main([*command, "--run", str(tmp_path), "--ground", str(tmp_path / "nowhere")]) == 2
+        assert "no manifest.json in" in capsys.readouterr().err
