@@ -29,9 +29,10 @@ from trainer.plan.data_sets import DataSet
 from trainer.plan.order import Rank
 from trainer.rates import RECORDS, RateTrial, assumed_text, trial_text, try_rates
 from trainer.recipes.recipe import SEED, Recipe
-from trainer.runs.checkpoint import BASE_WEIGHTS, RunState, load_checkpoint
+from trainer.runs.checkpoint import RunState, load_checkpoint
 from trainer.runs.folder import base_of, check_same, kept_frame, temporary_base
 from trainer.runs.ownership import RunLock
+from trainer.runs.settings import BASE_WEIGHTS
 from trainer.shards.cache import open_cache
 from trainer.step import TrainState, make_train_state
 from trainer.stream.cursor import Cursor

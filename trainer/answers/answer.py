@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from command.entry import USER_ERROR_CODE, exit_code
 from command.options import parse_settings
@@ -12,13 +12,15 @@ from command.progress import ProgressBar
 from command.terminal import printable
 from contract import storage
 from contract.errors import UserError
-from trainer.answers.answerer import Answerer, load_answerer, profile_of, require_room
-from trainer.answers.questions import Question, raise_problems, read_questions, understood
+from trainer.answers.questions import Question, profile_of, raise_problems, read_questions, require_room, understood
+from trainer.answers.quick import QuickAnswerer, load_quickly
 from trainer.answers.settings import AskConfig
-from trainer.answers.sources import as_json, as_lines, open_sources
 from trainer.generation.generate import as_finished, finished
 from trainer.generation.request import Event, Finished, Request, Sampling
-from trainer.lookup.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from trainer.answers.answerer import Answerer
+    from trainer.lookup.catalogue import Catalogue
 
 _HINT: Final = "Ask about a product, one question a line; each is asked by itself, as in training. Ctrl-D ends."
 
@@ -32,7 +34,8 @@ def ask(config: AskConfig) -> int:
     """Answers one question, a file of them, or those that come line by line; the exit code."""
     if config.questions:
         return _ask_file(config, config.questions)
-    desk = _Desk(config, load_answerer(Path(config.run)))
+    run = Path(config.run)
+    desk = _Desk(config, load_quickly(run) or _load_answerer(run))
     if config.question is None:
         return _converse(desk)
     desk.answer(config.question)
@@ -42,7 +45,7 @@ def ask(config: AskConfig) -> int:
 class _Desk:
     """A trained run, and the catalogue in which it looks titles up: opened at the first answer, which need not wait."""
 
-    def __init__(self, config: AskConfig, answerer: Answerer) -> None:
+    def __init__(self, config: AskConfig, answerer: "Answerer | QuickAnswerer") -> None:
         self._config, self._answerer = config, answerer
         self._catalogue: Catalogue | None = None
         self._is_open = not config.sources
@@ -59,6 +62,8 @@ class _Desk:
         print(f"title: {printable(question.asked.title)}", file=sys.stderr, flush=True)
         answer = _printed(self._events(request)).strip()
         if catalogue := self.catalogue():
+            from trainer.answers.sources import as_lines
+
             found = catalogue.find(question.asked.title)
             print(*as_lines(found, answer, marks=sys.stderr.isatty()), sep="\n", file=sys.stderr, flush=True)
 
@@ -86,6 +91,8 @@ class _Desk:
 
     def record(self, question: Question, answer: Finished) -> dict[str, Any]:
         """One answer as JSON has it."""
+        from trainer.answers.sources import as_json
+
         text, catalogue = answer.text.strip(), self.catalogue()
         found = catalogue.find(question.asked.title) if catalogue else None
         return {
@@ -99,9 +106,11 @@ class _Desk:
             **as_json(found, text),
         }
 
-    def catalogue(self) -> Catalogue | None:
+    def catalogue(self) -> "Catalogue | None":
         """Where titles are looked up; None where there is no catalogue."""
         if not self._is_open:
+            from trainer.answers.sources import open_sources  # only now: the first word does not wait for it
+
             self._is_open = True
             self._catalogue = open_sources(Path(self._config.run), self._config.ground)
         return self._catalogue
@@ -111,6 +120,13 @@ class _Desk:
         batch.add(request)
         while not batch.is_idle:
             yield from (event for _, event in batch.step())
+
+
+def _load_answerer(run: Path) -> "Answerer":
+    """The run by transformers and PEFT, whose imports take some seconds."""
+    from trainer.answers.answerer import load_answerer
+
+    return load_answerer(run)
 
 
 def _printed(events: Iterator[Event]) -> str:
@@ -161,7 +177,7 @@ def _ask_file(config: AskConfig, path: str) -> int:
     if config.output:
         _require_place(Path(config.output))
     questions = read_questions(path, config, profile=profile_of(Path(config.run)))
-    answerer = load_answerer(Path(config.run))
+    answerer = _load_answerer(Path(config.run))
     desk = _Desk(config, answerer)
     requests, problems = [], []
     for question in questions:

@@ -9,15 +9,16 @@ import transformers
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
-from contract.errors import UserError
 from contract.text.profiles import Profile, find_profile
 from trainer.answers.adapters import PartAdapters
+from trainer.answers.questions import request_about
 from trainer.engines.base import end_tokens, load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
 from trainer.examples.wordings import wordings_of_run
 from trainer.generation.batch import Batch
 from trainer.generation.generate import generate
 from trainer.generation.request import GREEDY, Request, Sampling
+from trainer.generation.together import CPU_SLOTS, GPU_SLOTS, forward_of, room_of
 from trainer.parts.manifest import is_in_parts, read_parts
 from trainer.runs import names
 from trainer.runs.folder import base_of, check_base, frame_of, read_info
@@ -45,9 +46,13 @@ class Answerer:
 
     def batch(self, *, num_slots: int | None = None, max_tokens: int | None = None) -> Batch:
         """A batch over this model, for requests that `request` makes. One batch at a time loads adapters."""
-        load = self.adapters.load if self.adapters else None
         return Batch(
-            self.model, self.tokenizer, ends=self.ends, num_slots=num_slots, max_tokens=max_tokens, load_adapter=load
+            forward_of(self.model),
+            self.tokenizer.backend_tokenizer,
+            ends=self.ends,
+            num_slots=num_slots or (GPU_SLOTS if self.model.device.type == "cuda" else CPU_SLOTS),
+            max_tokens=max_tokens or room_of(self.model),
+            load_adapter=self.adapters.load if self.adapters else None,
         )
 
     def request(
@@ -65,11 +70,14 @@ class Answerer:
         The question is the run's first wording, unless `wording` names another. An answer ends at the last position
         that the base has.
         """
-        prompt = tuple(self.encoder.prompt_ids(title, wording=wording))
-        if self.positions:
-            max_new_tokens = max(1, min(max_new_tokens, self.positions - len(prompt)))
-        adapter = None if is_before else self.adapter_of(title)
-        return Request(prompt_ids=prompt, adapter=adapter, max_new_tokens=max_new_tokens, sampling=sampling, stop=stop)
+        return request_about(
+            self.encoder.prompt_ids(title, wording=wording),
+            adapter=None if is_before else self.adapter_of(title),
+            max_new_tokens=max_new_tokens,
+            positions=self.positions,
+            sampling=sampling,
+            stop=stop,
+        )
 
     def adapter_of(self, title: str) -> str:
         """The name of the adapter that knows a cleaned title."""
@@ -84,20 +92,6 @@ class Answerer:
         """The answers to cleaned titles, computed together; in exact arithmetic those that each gets alone."""
         requests = [self.request(title, max_new_tokens=max_new_tokens, is_before=is_before) for title in titles]
         return [each.text.strip() for each in generate(self.batch(), requests)]
-
-
-def require_room(num_tokens: int, *, window: int) -> None:
-    """Raises UserError where a prompt takes the run's whole window: no title of that length was trained."""
-    if num_tokens >= window:
-        raise UserError(
-            f"the title and its question have {num_tokens:,} tokens, expected fewer than {window:,}, the window that"
-            " this run was trained with: ask about a shorter title"
-        )
-
-
-def profile_of(run: Path) -> Profile:
-    """The profile that cleaned the titles of a run, and so cleans those of questions; UserError if there is no run."""
-    return find_profile(read_parts(run).text_profile if is_in_parts(run) else read_info(run).text_profile)
 
 
 def load_answerer(run: Path) -> Answerer:

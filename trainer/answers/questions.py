@@ -9,9 +9,12 @@ from typing import Any, Final
 from command.terminal import cut, printable
 from contract.errors import UserError
 from contract.text.clean import clean, replace_lone_surrogates
-from contract.text.profiles import Profile
+from contract.text.profiles import Profile, find_profile
 from trainer.answers.settings import AskConfig
 from trainer.examples.questions import Asked, asked_about
+from trainer.generation.request import GREEDY, Request, Sampling
+from trainer.parts.manifest import is_in_parts, read_parts
+from trainer.runs.folder import read_info
 
 _JSON_LINES: Final = (".jsonl", ".ndjson", ".json")
 _KEYS: Final = ("id", "question", "title")
@@ -26,6 +29,11 @@ class Question:
     text: str
     asked: Asked
     about: dict[str, Any]  # what its answer repeats of the line of a file: its number, and its id if it has one
+
+
+def profile_of(run: Path) -> Profile:
+    """The profile that cleaned the titles of a run, and so cleans those of questions; UserError if there is no run."""
+    return find_profile(read_parts(run).text_profile if is_in_parts(run) else read_info(run).text_profile)
 
 
 def understood(text: str, *, profile: Profile, as_title: bool, about: dict[str, Any] | None = None) -> Question:
@@ -64,6 +72,35 @@ def raise_problems(path: str, problems: Sequence[str]) -> None:
     if problems:
         more = f"; and {len(problems) - _SHOWN:,} lines more" * (len(problems) > _SHOWN)
         raise UserError(f"{path}: {'; '.join(problems[:_SHOWN])}{more}")
+
+
+def require_room(num_tokens: int, *, window: int) -> None:
+    """Raises UserError where a prompt takes the run's whole window: no title of that length was trained."""
+    if num_tokens >= window:
+        raise UserError(
+            f"the title and its question have {num_tokens:,} tokens, expected fewer than {window:,}, the window that"
+            " this run was trained with: ask about a shorter title"
+        )
+
+
+def request_about(
+    prompt_ids: Sequence[int],
+    *,
+    adapter: str | None,
+    max_new_tokens: int,
+    positions: int | None,
+    sampling: Sampling = GREEDY,
+    stop: tuple[str, ...] = (),
+) -> Request:
+    """The request for an answer behind this prompt, which ends at the last of the base's positions, if it names them.
+
+    `adapter` is its name in the model; None asks the base alone, as before training.
+    """
+    if positions:
+        max_new_tokens = max(1, min(max_new_tokens, positions - len(prompt_ids)))
+    return Request(
+        prompt_ids=tuple(prompt_ids), adapter=adapter, max_new_tokens=max_new_tokens, sampling=sampling, stop=stop
+    )
 
 
 def _question(line: bytes, number: int, *, is_json: bool, config: AskConfig, profile: Profile) -> Question:

@@ -4,28 +4,20 @@ import fcntl
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from safetensors.torch import save_file
-from torch import Tensor
-from transformers import GenerationConfig
-
 from contract import storage
 from contract.errors import UserError
 from trainer.bases.digest import digest_of
 from trainer.bases.gguf_file import GgufFile, read_gguf
-from trainer.bases.source import gguf_of, require_base
-from trainer.bases.tokenizer import make_tokenizer
-from trainer.bases.weights import make_config, open_weights
+from trainer.bases.source import find_base, require_base
 
 _CONVERSION: Final = 1  # to be raised when the files of a conversion change
 DIGESTS: Final = "digests.json"
 TEMPORARY: Final = ".tmp"
-_SHARD_BYTES: Final = 4 * 2**30
 
 
 def folder_of(base: str) -> str:
@@ -34,8 +26,7 @@ def folder_of(base: str) -> str:
     A converted folder is checked by digest, and made again if it is damaged. Processes that want the same one wait for
     the first. UserError where the file is missing or cannot be converted.
     """
-    require_base(base)
-    source = gguf_of(base)
+    source = find_base(base)
     if source is None:
         return base
     try:
@@ -44,6 +35,7 @@ def folder_of(base: str) -> str:
         raise UserError(f"{source} cannot be read: {error.strerror}") from error
     if is_intact(folder):
         return str(folder)
+    require_base(base)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.parent):
@@ -89,10 +81,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _convert(file: GgufFile, folder: Path) -> None:
+    from trainer.bases.conversion import write_conversion  # whose imports take longer than the check of a folder
+
     temporary, replaced = (folder.with_name(f".{folder.name}{end}{TEMPORARY}") for end in ("", ".old"))
     try:
         temporary.mkdir()
-        _write(file, temporary)
+        write_conversion(file, temporary)
         digests = {path.name: digest_of(path) for path in sorted(temporary.iterdir())}
         (temporary / DIGESTS).write_text(json.dumps(digests, indent=1))
         for path in (*temporary.iterdir(), temporary):
@@ -103,40 +97,3 @@ def _convert(file: GgufFile, folder: Path) -> None:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _write(file: GgufFile, folder: Path) -> None:
-    config, tokenizer = make_config(file), make_tokenizer(file)
-    weights = open_weights(file, config)
-    print(f"converting {file.path.name}, once, to {folder.parent}", file=sys.stderr, flush=True)
-    if not tokenizer.chat_template:
-        print(f"{file.path.name} has no chat template: questions take a plain form", file=sys.stderr, flush=True)
-    _write_weights(weights, folder)
-    tokenizer.save_pretrained(folder)
-    config.save_pretrained(folder)
-    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    GenerationConfig(**ids).save_pretrained(folder)
-
-
-def _write_weights(weights: Iterator[tuple[str, Tensor]], folder: Path) -> None:
-    """In files of some 4 GiB, with the index that tells transformers which file holds which weight."""
-    places: dict[str, str] = {}
-    part: dict[str, Tensor] = {}
-
-    def write_part() -> None:
-        name = f"model-{len(set(places.values())) + 1:05d}.safetensors"
-        save_file(part, folder / name, metadata={"format": "pt"})
-        places.update(dict.fromkeys(part, name))
-        part.clear()
-
-    for name, weight in weights:
-        part[name] = weight
-        if sum(tensor.nbytes for tensor in part.values()) >= _SHARD_BYTES:
-            write_part()
-    if part:
-        write_part()
-    if len(set(places.values())) == 1:
-        os.rename(folder / places.popitem()[1], folder / "model.safetensors")
-        return
-    index = {"metadata": {}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))

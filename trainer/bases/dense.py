@@ -5,14 +5,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-from safetensors.torch import save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Final
 
 from contract import storage
 from trainer.bases.cache import DIGESTS, TEMPORARY, is_conversion, is_intact, locked
 from trainer.bases.digest import digest_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FORM: Final = "nf4-float32-1"  # to be raised when the values of a dequantised base change
 _MOST_BYTES: Final = 2**30  # a larger base takes more of the disk than its faster start is worth
@@ -25,11 +25,13 @@ def kept_dense(base: str) -> Path | None:
     return folder if folder and is_intact(folder) else None
 
 
-def keep_dense(base: str, weights: Mapping[str, Tensor]) -> None:
+def keep_dense(base: str, weights: "Mapping[str, Tensor]") -> None:
     """Keeps the weights of a converted base that was dequantised; of another base, or a large one, nothing.
 
     A weight that several names share is kept once: transformers ties them again.
     """
+    from safetensors.torch import save_file  # with torch, which a reader of the kept folder may not need
+
     folder = _folder(base)
     if folder is None or sum(weight.nbytes for weight in weights.values()) > _MOST_BYTES:
         return

@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import try_to_load_from_cache
-
 from command.locked_files import sha256_of
 
 _NOTED_BYTES: Final = 2**22  # a smaller file is read in less than 10 ms
@@ -69,6 +67,8 @@ def _write_note(note: Path, digest: str) -> None:
 def _folder(base: str) -> Path | None:
     if os.path.isdir(base):
         return Path(base)
+    from huggingface_hub import try_to_load_from_cache  # most bases are folders
+
     try:
         found = try_to_load_from_cache(base, "config.json")
     except ValueError:

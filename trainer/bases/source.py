@@ -29,13 +29,9 @@ def gguf_of(base: str) -> Path | None:
 
 
 def require_base(base: str) -> None:
-    """Raises UserError where a base that comes as a file is missing, or is of a kind that cannot be converted.
-
-    So too where the base is written as the path of a folder, and there is none.
-    """
-    path = gguf_of(base)
+    """Raises UserError where a base is missing, or comes as a file of a kind that cannot be converted."""
+    path = find_base(base)
     if path is None:
-        _require_folder(base)
         return
     if importlib.util.find_spec("gguf") is None:
         raise UserError(f"a GGUF file as base needs the package gguf; {install_text('train')}")
@@ -44,6 +40,14 @@ def require_base(base: str) -> None:
         raise UserError(
             f"{path} holds a model of the architecture {architecture!r}, expected {' or '.join(ARCHITECTURES)}"
         )
+
+
+def find_base(base: str) -> Path | None:
+    """The GGUF file of this base, or None; UserError where the file is missing, or the folder that the base names."""
+    path = gguf_of(base)
+    if path is None:
+        _require_folder(base)
+    return path
 
 
 def _require_folder(base: str) -> None:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from transformers import PreTrainedTokenizerBase
-
 from contract.columns import KEY_BYTES
 from contract.errors import UserError
 from trainer.config import DEFAULT_WORDING, is_at_least
 from trainer.examples.prompt import Frame, prompt_form, read_frame
+from trainer.examples.tokenizer import BaseTokenizer
 from trainer.examples.tokens import PromptEncoder, text_encoder
 from trainer.examples.wordings import WORDINGS, Language, Wording, draw, find_wordings
 
@@ -70,7 +69,7 @@ class Encoder:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: BaseTokenizer,
         *,
         max_length: int,
         wordings: Sequence[Wording] = find_wordings(DEFAULT_WORDING),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
 
 from contract.errors import UserError, first_line
+from trainer.examples.tokenizer import BaseTokenizer
 from trainer.examples.wordings import TITLE, Wording
 
 _QUESTION_MARK: Final = "\x00Is 'A' < b?\x00"  # a template that changes letters, quotation marks or signs is found out
@@ -47,7 +47,7 @@ class PromptForm:
         return f"{self.before}{self.cased(title)}{self.after}"
 
 
-def prompt_form(tokenizer: PreTrainedTokenizerBase, wording: Wording, *, frame: Frame | None = None) -> PromptForm:
+def prompt_form(tokenizer: BaseTokenizer, wording: Wording, *, frame: Frame | None = None) -> PromptForm:
     """The prompt's form for this base: in the frame, by default the base's own, if the wording is a question."""
     before, after = wording.question.split(TITLE)
     if wording.is_prompt:
@@ -56,7 +56,7 @@ def prompt_form(tokenizer: PreTrainedTokenizerBase, wording: Wording, *, frame: 
     return PromptForm(frame.before + before, after + frame.after, is_lower=wording.is_lower)
 
 
-def read_frame(tokenizer: PreTrainedTokenizerBase) -> Frame:
+def read_frame(tokenizer: BaseTokenizer) -> Frame:
     """The frame by the base's own chat template, or a plain one if it has none.
 
     UserError where the template fails, wants a message in parts, or does not write the question once and unchanged.
@@ -67,7 +67,7 @@ def read_frame(tokenizer: PreTrainedTokenizerBase) -> Frame:
     return Frame(_begun(before, tokenizer), after)
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
+def _rendered(tokenizer: BaseTokenizer) -> str:
     """What the template makes of the mark, which is in it once."""
     try:
         text = _apply(tokenizer, _QUESTION_MARK)
@@ -84,19 +84,19 @@ def _rendered(tokenizer: PreTrainedTokenizerBase) -> str:
     raise UserError(f"the base has a chat template that {problem or 'leaves the question out or changes it'}; {_MEND}")
 
 
-def _takes_parts(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _takes_parts(tokenizer: BaseTokenizer) -> bool:
     try:
         return _QUESTION_MARK in _apply(tokenizer, [{"type": "text", "text": _QUESTION_MARK}])
     except _ERRORS:
         return False
 
 
-def _apply(tokenizer: PreTrainedTokenizerBase, content: str | list[dict[str, str]]) -> str:
+def _apply(tokenizer: BaseTokenizer, content: str | list[dict[str, str]]) -> str:
     messages = [{"role": "user", "content": content}]
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
-def _begun(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+def _begun(text: str, tokenizer: BaseTokenizer) -> str:
     """The text with the token with which each text of this base begins, if there is one."""
     first = tokenizer.bos_token or ""
     return text if text.startswith(first) else first + text

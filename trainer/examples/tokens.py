@@ -25,9 +25,9 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from tokenizers import Tokenizer
 from tokenizers.models import Model
-from transformers import PreTrainedTokenizerBase
 
 from trainer.examples.prompt import PromptForm
+from trainer.examples.tokenizer import BaseTokenizer
 
 IDS: Final = "i"  # type code of ids in an array: 4 bytes each; in a list they take nine times as much
 Ids: TypeAlias = "array[int]"
@@ -46,7 +46,7 @@ class TextEncoder(Protocol):
         """The ids of each text where it follows a token that does not join with it; it may begin with a blank."""
 
 
-def text_encoder(tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
+def text_encoder(tokenizer: BaseTokenizer) -> TextEncoder:
     """The fastest encoder of texts that gives this tokenizer's ids."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # a copy: others use this tokenizer too
     backend.encode_special_tokens = True  # as ordinary text
@@ -59,10 +59,10 @@ def text_encoder(tokenizer: PreTrainedTokenizerBase) -> TextEncoder:
 class PromptEncoder:
     """Encodes prompts of several forms, as fast as possible with this tokenizer's ids."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, forms: Sequence[PromptForm], texts: TextEncoder) -> None:
+    def __init__(self, tokenizer: BaseTokenizer, forms: Sequence[PromptForm], texts: TextEncoder) -> None:
         self._texts = texts
         self._cased = [form.cased for form in forms]
-        self._tokenizer: PreTrainedTokenizerBase | None = tokenizer
+        self._tokenizer: BaseTokenizer | None = tokenizer
         self._of_text = forms
         self._forms: dict[int, _PromptInParts | _WholePrompt] = {}
 
@@ -112,7 +112,7 @@ class _PromptInParts:
 class _WholePrompt:
     """A prompt that is encoded whole. Slow, and a title that spells a special token is read as one."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: BaseTokenizer
     form: PromptForm
 
     def middle(self, title: str) -> str:  # noqa: ARG002
@@ -122,7 +122,7 @@ class _WholePrompt:
         return array(IDS, _ids(self.tokenizer, self.form.prompt(title)))
 
 
-def _in_parts(tokenizer: PreTrainedTokenizerBase, form: PromptForm, texts: TextEncoder) -> _PromptInParts | None:
+def _in_parts(tokenizer: BaseTokenizer, form: PromptForm, texts: TextEncoder) -> _PromptInParts | None:
     """The prompt cut on both sides of the title, at the next blank, line feed or special token; None if none fits.
 
     Some tokenizers join a line feed to what is before it, and some put a blank behind a special token.
@@ -216,7 +216,7 @@ def _word_ids(model: Model, word: str) -> list[int]:
     return [token.id for token in model.tokenize(word)]
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def _ids(tokenizer: BaseTokenizer, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 

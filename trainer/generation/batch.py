@@ -3,23 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
-from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from command.machine import free_memory_bytes
 from contract.errors import UserError
-from trainer.generation.forward import forward_of
+from trainer.generation.forward import Forward
 from trainer.generation.request import Event, FinishReason, Request, TokenLogprob
 from trainer.generation.sampling import Choice, next_tokens
-from trainer.generation.text import TextStream
+from trainer.generation.text import Decoder, TextStream
 
-CPU_SLOTS: Final = 64
-GPU_SLOTS: Final = 256  # a step of a small model takes as long as the host needs to start it, whatever its rows
-_MEMORY_SHARE: Final = 0.25  # of the free memory, for keys and values
 _PROMPT_TOKENS: Final = 16_384  # of the prompts that join in one step, padding included: bounds their activations
 
 # Takes an adapter's name and those in use; False where no more fit beside those in use.
@@ -51,21 +45,20 @@ class Batch:
 
     def __init__(
         self,
-        model: PeftModel | PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        forward: Forward,
+        decoder: Decoder,
         *,
         ends: Iterable[int],
-        num_slots: int | None = None,
-        max_tokens: int | None = None,
+        num_slots: int,
+        max_tokens: int,
         load_adapter: LoadAdapter | None = None,
     ) -> None:
         """`ends` are the tokens that end an answer. `load_adapter` is called before a request of an adapter joins."""
-        self.num_slots = num_slots or (GPU_SLOTS if model.device.type == "cuda" else CPU_SLOTS)
-        self.max_tokens = max_tokens or _tokens_that_fit(model)
-        self._decoder = tokenizer.backend_tokenizer
+        self.num_slots, self.max_tokens = num_slots, max_tokens
+        self._decoder = decoder
         self._ends = frozenset(ends)
         self._load_adapter = load_adapter
-        self._forward = forward_of(model)
+        self._forward = forward
         self._waiting: deque[tuple[int, Request]] = deque()
         self._rows: list[_Row] = []
         self._num_added = 0
@@ -196,13 +189,3 @@ class Batch:
             self._rows[target] = self._rows[origin]
         del self._rows[len(kept) :]
         self._forward.keep(moves, num_rows=len(kept), width=max((row.length for row in kept), default=0))
-
-
-def _tokens_that_fit(model: Any) -> int:
-    """Tokens whose keys and values take a quarter of the free memory."""
-    config, device = model.config.get_text_config(), model.device
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * config.num_hidden_layers * heads * head_size * model.dtype.itemsize
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory_bytes()
-    return max(1, int(_MEMORY_SHARE * free / token_bytes))

@@ -1,31 +1,22 @@
-"""Forward passes over the rows of a batch: all of them at once, or one after the other where a model wants it."""
+"""Forward passes of a model of transformers over the rows of a batch: all at once, or one by one where it wants it."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from command.machine import free_memory_bytes
+from trainer.generation.forward import Forward, tokens_that_fit
 from trainer.generation.slots import SlotCache
 
 # Shapes: N rows, W columns: the tokens of the longest row, V words of the vocabulary.
 
+CPU_SLOTS: Final = 64
+GPU_SLOTS: Final = 256  # a step of a small model takes as long as the host needs to start it, whatever its rows
 BASE: Final = "__base__"  # PEFT's name for the model without an adapter
-
-
-class Forward(Protocol):
-    """What a model remembers of the rows of a batch, and how it goes on."""
-
-    def start(self, prompts: Sequence[Sequence[int]], adapters: Sequence[str | None]) -> Tensor:
-        """Adds rows; the logits (N x V) that follow each prompt."""
-
-    def go_on(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor:
-        """The logits (N x V) after one more token of each row, before which it has so many."""
-
-    def keep(self, moves: Sequence[tuple[int, int]], *, num_rows: int, width: int) -> None:
-        """Copies rows (from, to) over others; then only the first `num_rows` remain, the longest of `width` tokens."""
 
 
 def forward_of(model: PeftModel | PreTrainedModel) -> Forward:
@@ -36,6 +27,16 @@ def forward_of(model: PeftModel | PreTrainedModel) -> Forward:
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     return Apart(model) if getattr(base, "_is_stateful", False) else Together(model)
+
+
+def room_of(model: PeftModel | PreTrainedModel) -> int:
+    """Tokens whose keys and values may be in memory at the same time."""
+    config, device = model.config.get_text_config(), model.device
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token_bytes = 2 * config.num_hidden_layers * heads * head_size * model.dtype.itemsize
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory_bytes()
+    return tokens_that_fit(token_bytes, free_bytes=free)
 
 
 class Together:

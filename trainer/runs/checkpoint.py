@@ -4,7 +4,6 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,19 +14,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
-from command.settings import settings_fields
 from contract import storage
 from contract.errors import UserError
-from trainer.config import TrainConfig
 from trainer.examples.prompt import PromptForm
-from trainer.recipes.recipe import SEED
 from trainer.runs import names
 from trainer.runs.json_files import write_json
-from trainer.stream.cursor import Cursor, differences
+from trainer.runs.settings import changed_settings
+from trainer.stream.cursor import Cursor
 
 _WEIGHTS: Final = "adapter_model.safetensors"
 _OPTIMIZER: Final = "optimizer.pt"
-BASE_WEIGHTS: Final = "base weights"  # the key of their digest in the identity of a run
 # What msgspec, safetensors and torch raise for a file that is not as it was written, or cannot be read or written.
 _FILE_ERRORS: Final = (OSError, RuntimeError, SafetensorError)
 _FORMAT_ERRORS: Final = (ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
@@ -121,18 +117,6 @@ def load_checkpoint(
     set_peft_model_state_dict(model, weights)
     optimizer.load_state_dict(moments)
     return msgspec.structs.replace(state, identity=identity)
-
-
-def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences between two identities of a run, in words.
-
-    A setting that `before` lacked had its default or, where a recipe decides it, the first version's value. A run of an
-    earlier version has no digest of its base, and may be resumed on any.
-    """
-    if before.get(BASE_WEIGHTS) is None:
-        now = {name: value for name, value in now.items() if name != BASE_WEIGHTS}
-    defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
-    return differences(before, now, defaults=defaults | {"recipe": "seed"} | asdict(SEED))
 
 
 def _take_loss_scale(moments: dict[str, Any]) -> LossScale | None:

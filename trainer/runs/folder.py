@@ -18,10 +18,15 @@ from trainer.examples.prompt import Frame
 from trainer.examples.wordings import TITLE, wordings_of_run
 from trainer.plan.data_sets import DataSet
 from trainer.runs import names
-from trainer.runs.checkpoint import BASE_WEIGHTS, changed_settings
 from trainer.runs.json_files import write_json
 from trainer.runs.ownership import delete, discard, discard_parts
-from trainer.runs.settings import has_trained, raise_nothing_to_resume, require_run
+from trainer.runs.settings import (
+    BASE_WEIGHTS,
+    changed_settings,
+    has_trained,
+    raise_nothing_to_resume,
+    require_run,
+)
 
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import MISSING, asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
-from command.settings import given_settings, load_settings
+from command.settings import given_settings, load_settings, settings_fields
 from contract.errors import UserError
 from trainer.config import TrainConfig
+from trainer.recipes.recipe import SEED
 from trainer.runs import names
+from trainer.stream.cursor import differences
+
+BASE_WEIGHTS: Final = "base weights"  # the key of their digest in the identity of a run
 
 
 def load_train_config(*, file: str | None, overrides: Mapping[str, Any]) -> TrainConfig:
@@ -60,3 +65,15 @@ def settings_of_run(run: Path) -> dict[str, Any]:
         return {}
     given = {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}
     return {"recipe": "seed"} | given
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The differences between two identities of a run, in words.
+
+    A setting that `before` lacked had its default or, where a recipe decides it, the first version's value. A run of an
+    earlier version has no digest of its base, and may be resumed on any.
+    """
+    if before.get(BASE_WEIGHTS) is None:
+        now = {name: value for name, value in now.items() if name != BASE_WEIGHTS}
+    defaults = {field.name: field.default for field in settings_fields(TrainConfig) if field.default is not MISSING}
+    return differences(before, now, defaults=defaults | {"recipe": "seed"} | asdict(SEED))

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from contract.errors import UserError
 from tests.trainer.bases.files import LLAMA3, TOKENS, small_llama, write_gguf
-from trainer.bases import cache
+from trainer.bases import conversion
 from trainer.bases.cache import folder_of
 from trainer.bases.gguf_file import GgufFile
 from trainer.bases.source import gguf_of, require_base
@@ -131,14 +131,15 @@ def test_a_second_use_converts_nothing_and_a_damaged_copy_is_made_again(tmp_path
 
 _CONVERT = """
 import sys, time
-from trainer.bases import cache
-write = cache._write
+from trainer.bases import conversion
+from trainer.bases.cache import folder_of
+write = conversion.write_conversion
 def write_and_wait(file, folder):
     write(file, folder)
     print("written", flush=True)
     time.sleep(600)
-cache._write = write_and_wait
-cache.folder_of(sys.argv[1])
+conversion.write_conversion = write_and_wait
+folder_of(sys.argv[1])
 """
 
 
@@ -159,14 +160,14 @@ def test_two_conversions_at_once_make_one_base(
     tmp_path: Path, user_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(write_gguf(tmp_path / "model.gguf", small_llama(ties=True)))
-    write, begun, others_wait = cache._write, threading.Semaphore(0), threading.Event()
+    write, begun, others_wait = conversion.write_conversion, threading.Semaphore(0), threading.Event()
 
     def write_slowly(file: GgufFile, folder: Path) -> None:
         begun.release()
         others_wait.wait(60)
         write(file, folder)
 
-    monkeypatch.setattr(cache, "_write", write_slowly)
+    monkeypatch.setattr(conversion, "write_conversion", write_slowly)
     with ThreadPoolExecutor(3) as pool:
         folders = [pool.submit(folder_of, path) for _ in range(3)]
         assert begun.acquire(timeout=60)

@@ -10,6 +10,7 @@ from trainer.engines.dense import dequantise
 from trainer.generation.batch import Batch
 from trainer.generation.generate import finished, generate
 from trainer.generation.request import Finished, Request, Sampling
+from trainer.generation.together import forward_of, room_of
 
 CPU = torch.device("cpu")
 ADAPTERS = (None, "first", "second")
@@ -33,7 +34,8 @@ def with_adapters(base: str, *, std: float, in_4_bit: bool = False) -> PeftModel
 
 def batch_of(micro: tuple, **options) -> Batch:
     model, tokenizer = micro
-    return Batch(model, tokenizer, **{"ends": [tokenizer.eos_token_id], "num_slots": 4, **options})
+    defaults = {"ends": [tokenizer.eos_token_id], "num_slots": 4, "max_tokens": room_of(model)}
+    return Batch(forward_of(model), tokenizer.backend_tokenizer, **(defaults | options))
 
 
 def mixed_requests(tokenizer, num: int, *, longest: int = 40, seed: int = 0, rules=RULES) -> list[Request]:
