@@ -1,8 +1,10 @@
 """How a command ends: its exit codes, and one line for each error."""
 
 import contextlib
+import errno
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Final
 
@@ -47,18 +49,27 @@ def _code_of(command: Callable[[], int | None]) -> int:
         return 128 + stopped.number
     except BrokenPipeError:
         raise
-    except UserError as error:
-        if os.environ.get(DEBUG):
+    except Exception as error:
+        text = str(error) if isinstance(error, UserError) else _full_disk_text(error)
+        if os.environ.get(DEBUG) or not (text or is_reported()):
             report_crash()
             raise
-        if report(USER_ERROR_CODE, str(error)):
-            print(f"error: {error}\n", end="", file=sys.stderr)  # one write: ranks may print at the same time
+        if text and report(USER_ERROR_CODE, text):
+            print(f"error: {text}\n", end="", file=sys.stderr)  # one write: ranks may print at the same time
         return USER_ERROR_CODE
-    except Exception:
-        if os.environ.get(DEBUG) or not is_reported():
-            report_crash()
-            raise
-        return USER_ERROR_CODE
+
+
+def _full_disk_text(error: BaseException | None) -> str | None:
+    """What to do where a disk is full, which any library may meet; None for any other error."""
+    while error and not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return None
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return (
+        f"a disk is full ({error}): make room for the output, in {cache} (XDG_CACHE_HOME names another cache) and in"
+        f" {tempfile.gettempdir()} (TMPDIR names another folder), then run again"
+    )
 
 
 def _print_no_more() -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from safetensors import SafetensorError
+
 from contract import storage
 from contract.errors import UserError
 from trainer.bases.digest import digest_of
@@ -41,7 +43,7 @@ def folder_of(base: str) -> str:
         with locked(folder.parent):
             if not is_intact(folder):  # another process may have made it
                 _convert(read_gguf(source), folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(
             f"{folder} could not be written: {error}; make room there, or set XDG_CACHE_HOME to another folder"
         ) from error

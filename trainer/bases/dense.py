@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from safetensors import SafetensorError
+
 from contract import storage
 from trainer.bases.cache import DIGESTS, TEMPORARY, is_conversion, is_intact, locked
 from trainer.bases.digest import digest_of
@@ -50,7 +52,7 @@ def keep_dense(base: str, weights: "Mapping[str, Tensor]") -> None:
                 storage.flush(path)
             shutil.rmtree(folder, ignore_errors=True)
             os.rename(temporary, folder)
-    except OSError:  # answers do not depend on it: the next one dequantises the base again
+    except (OSError, SafetensorError):  # answers do not depend on it: the next one dequantises the base again
         shutil.rmtree(temporary, ignore_errors=True)
 
 
