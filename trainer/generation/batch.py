@@ -1,5 +1,6 @@
 """A batch with continuous slots: a request joins as soon as there is room, and leaves when its answer ends."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ from trainer.generation.request import Event, FinishReason, Request, TokenLogpro
 from trainer.generation.sampling import Choice, next_tokens
 from trainer.generation.text import Decoder, TextStream
 
-_PROMPT_TOKENS: Final = 16_384  # of the prompts that join in one step, padding included: bounds their activations
+# Of the prompts that join in one step, padding included. The most bounds their activations. The first ones are few, and
+# tell how many are computed in the time that running answers, and clients that leave, may wait for those that join.
+_MOST_PROMPT_TOKENS: Final = 16_384
+_FIRST_PROMPT_TOKENS: Final = 256
+_JOINING_S: Final = 0.3
 
 # Takes an adapter's name and those in use; False where no more fit beside those in use.
 LoadAdapter = Callable[[str, Collection[str]], bool]
@@ -40,7 +45,7 @@ class Batch:
     `max_tokens` places. Requests that find no room wait in their order. Not to be used by two threads.
 
     A request's answer does not depend on the others, apart from rounding. A step costs one forward pass, and one more
-    if requests join.
+    if requests join: as many of them as some 0.3 s allow, and at least one.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Batch:
         self._waiting: deque[tuple[int, Request]] = deque()
         self._rows: list[_Row] = []
         self._num_added = 0
+        self._prompt_tokens = _FIRST_PROMPT_TOKENS
 
     @property
     def num_free(self) -> int:
@@ -112,11 +118,16 @@ class Batch:
 
     @torch.inference_mode()
     def _start(self, joining: Sequence[_Row]) -> list[tuple[int, Event]]:
+        begun = time.perf_counter()
         logits_NV = self._forward.start(
             [row.request.prompt_ids for row in joining], [row.request.adapter for row in joining]
         )
         self._rows += joining
-        return self._taken(joining, logits_NV)
+        events = self._taken(joining, logits_NV)  # tokens on the host, so the device has computed them
+        num_tokens = len(joining) * max(len(row.request.prompt_ids) for row in joining)
+        affordable = num_tokens * _JOINING_S / (time.perf_counter() - begun)
+        self._prompt_tokens = int(min(affordable, _MOST_PROMPT_TOKENS))
+        return events
 
     def _joining(self) -> list[_Row]:
         """The waiting requests, in order, for which there is room now."""
@@ -138,7 +149,7 @@ class Batch:
         longest_prompt = max(len(each.prompt_ids) for each in (request, *(row.request for row in joining)))
         if num > self.num_slots or num * widest > self.max_tokens:
             return False
-        return not joining or (len(joining) + 1) * longest_prompt <= _PROMPT_TOKENS
+        return not joining or (len(joining) + 1) * longest_prompt <= self._prompt_tokens
 
     def _is_loaded(self, request: Request, joining: Sequence[_Row]) -> bool:
         """Whether the request's adapter is in memory now; if it cannot be loaded, the request leaves by its error."""

@@ -1,5 +1,6 @@
 """Requests that join and leave a batch at different times get the answers that each gets alone."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.trainer.generation.batches import (
     mixed_requests,
     with_adapters,
 )
+from trainer.generation.forward import Forward
 from trainer.generation.generate import as_finished, finished, generate
 from trainer.generation.request import Event, Request, Sampling
 
@@ -182,3 +184,34 @@ def test_an_iteration_that_is_left_early_leaves_an_idle_batch(micro: tuple) -> N
         break
     batch_is_idle = batch.is_idle
     assert batch_is_idle
+
+
+class SlowStart:
+    """A forward pass whose prompts take so long, whatever the machine: a millisecond a token, padding included."""
+
+    def __init__(self, forward: Forward) -> None:
+        self.go_on, self.keep, self._start = forward.go_on, forward.keep, forward.start
+
+    def start(self, prompts, adapters) -> torch.Tensor:
+        time.sleep(len(prompts) * max(map(len, prompts)) / 1_000)
+        return self._start(prompts, adapters)
+
+
+def test_prompts_that_join_keep_the_running_answers_waiting_for_a_bounded_time(micro: tuple) -> None:
+    prompt = tuple(range(5, 55))
+    requests = [Request(prompt_ids=prompt, adapter=None, max_new_tokens=12)] * 32
+    expected = alone(micro, requests[0])
+    batch = batch_of(micro, num_slots=32)
+    batch._forward = SlowStart(batch._forward)
+    for request in requests:
+        batch.add(request)
+
+    seconds, answers = [], {}
+    while not batch.is_idle:
+        begun = time.perf_counter()
+        for handle, event in batch.step():
+            answers.setdefault(handle, []).append(event)
+        seconds.append(time.perf_counter() - begun)
+    assert {finished(events).token_ids for events in answers.values()} == {expected.token_ids}
+    assert max(seconds) < 1  # all prompts at once take 1.6 s
+    assert len([each for each in seconds if each > 0.05]) < 16  # and one by one, no fewer steps than there are
