@@ -31,7 +31,7 @@ class Reply:
 
     def _body(self, kind: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         body = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-        return body | {"system_fingerprint": None, "choices": list(choices)}
+        return body | {"choices": list(choices)}
 
 
 DONE = b"data: [DONE]\n\n"
