@@ -12,7 +12,7 @@ words, some 50 MB, and none of more than 40 characters.
 The short cut for prompts (`_PromptInParts`) encodes only the title and what stands directly beside it. It applies only
 if sample titles get the ids of the whole prompt; else whole prompts are encoded (`_WholePrompt`).
 
-No text from the data is read as a special token, whatever it spells; the one exception is a title in a whole prompt.
+No text from the data is read as a special token, whatever it spells.
 """
 
 import itertools
@@ -80,7 +80,7 @@ class PromptEncoder:
         if number not in self._forms:
             tokenizer, form = self._tokenizer, self._of_text[number]
             assert tokenizer is not None
-            self._forms[number] = _in_parts(tokenizer, form, self._texts) or _WholePrompt(tokenizer, form)
+            self._forms[number] = _in_parts(tokenizer, form, self._texts) or _whole(tokenizer, form)
         return self._forms[number]
 
     def encode(self, titles: Sequence[str], numbers: Iterable[int]) -> list[Ids]:
@@ -110,16 +110,29 @@ class _PromptInParts:
 
 @dataclass(frozen=True)
 class _WholePrompt:
-    """A prompt that is encoded whole. Slow, and a title that spells a special token is read as one."""
+    """A prompt that is encoded whole, which is slow. Where a title would be read as a special token, in three parts."""
 
     tokenizer: BaseTokenizer
     form: PromptForm
+    special: frozenset[int]
+    own_special: list[int]  # of a prompt whose title spells none
 
-    def middle(self, title: str) -> str:  # noqa: ARG002
-        return ""
+    def middle(self, title: str) -> str:
+        return title
 
-    def prompt(self, title: str, middle: Ids) -> Ids:  # noqa: ARG002
-        return array(IDS, _ids(self.tokenizer, self.form.prompt(title)))
+    def prompt(self, title: str, middle: Ids) -> Ids:
+        ids = array(IDS, _ids(self.tokenizer, self.form.prompt(title)))
+        if [each for each in ids if each in self.special] == self.own_special:
+            return ids
+        before, after = (array(IDS, _ids(self.tokenizer, text)) for text in (self.form.before, self.form.after))
+        return before + middle + after
+
+
+def _whole(tokenizer: BaseTokenizer, form: PromptForm) -> _WholePrompt:
+    added = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    special = frozenset(number for number, token in added.items() if token.special)
+    own = [each for each in _ids(tokenizer, form.prompt(_SAMPLES[0])) if each in special]
+    return _WholePrompt(tokenizer, form, special, own)
 
 
 def _in_parts(tokenizer: BaseTokenizer, form: PromptForm, texts: TextEncoder) -> _PromptInParts | None:

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from tests.conftest import Prepared
 from trainer.examples.encoder import Encoder, Record
 from trainer.examples.prompt import prompt_form
-from trainer.examples.tokens import _PromptInParts, _Texts, _Words, text_encoder
+from trainer.examples.tokens import _PromptInParts, _Texts, _whole, _Words, text_encoder
 from trainer.examples.wordings import WORDINGS, find_wordings
 
 ROOT = Path(__file__).parents[3]
@@ -193,6 +193,23 @@ def test_a_base_with_byte_level_tokens_gets_whole_texts(micro_base: Path) -> Non
     assert isinstance(text_encoder(tokenizer), _Texts)
     for title in ("Red Kettle", "Kettle, 10 cm.", "café", "x"):
         assert encoder.prompt_ids(title) == own_ids(tokenizer, prompt_form(tokenizer, WHAT_IS).prompt(title))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_title_in_a_whole_prompt_is_text_whatever_it_spells(form: str) -> None:
+    tokenizer = sentencepiece_like(form)
+    prompts, encoder = prompt_form(tokenizer, WHAT_IS), text_encoder(tokenizer)
+    whole, special = _whole(tokenizer, prompts), set(tokenizer.all_special_ids)
+
+    def ids_of(title: str) -> list[int]:
+        (middle,) = encoder.encode_behind([whole.middle(title)])
+        return whole.prompt(title, middle).tolist()
+
+    plain = ids_of("Red Kettle")
+    assert plain == own_ids(tokenizer, prompts.prompt("Red Kettle"))
+    for spelt in SPECIALS:
+        for title in (spelt, f"Kettle {spelt} red", f"{spelt}{spelt}kettle"):
+            assert [each for each in ids_of(title) if each in special] == [each for each in plain if each in special]
 
 
 def test_words_beyond_the_limit_are_encoded_but_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
