@@ -4,38 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import AutoTokenizer
 
 from contract.errors import UserError
-from contract.text.profiles import find_profile
 from trainer.answers.answerer import Answerer
-from trainer.config import TrainConfig
-from trainer.engines.base import add_lora, load_base
-from trainer.engines.dense import dequantise
 from trainer.evaluation.evaluate import compare
 from trainer.evaluation.records import Asked
 from trainer.evaluation.schema import Source, read_evaluation
-from trainer.examples.encoder import Encoder, Record
+from trainer.examples.encoder import Record
 from trainer.generation.generate import generate
-from trainer.recipes.recipe import SEED
 from trainer.runs import names
 
 TITLES = ("Lamp", "Enamel Coffee Pot With a Long Wooden Handle, 1.5 Litres", "Cesto de palha com tampa")
 SOURCE = Source("1", "data", "train/part-00000-00000000.parquet", 0)
-
-
-@pytest.fixture(name="answerer", scope="module")
-def _answerer(smollm2: str) -> Answerer:
-    """The real base in float32, with an adapter that changes what it says."""
-    tokenizer, model = AutoTokenizer.from_pretrained(smollm2), load_base(smollm2, device=torch.device("cpu"))
-    dequantise(model)
-    adapted = add_lora(model, TrainConfig(data=("-",), run="-"), recipe=SEED).eval()
-    torch.manual_seed(0)
-    for name, parameter in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=3e-3)
-    return Answerer(adapted, tokenizer, Encoder(tokenizer, max_length=256), find_profile("natural"))
 
 
 @pytest.mark.slow
