@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from peft import PeftModel
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from contract.errors import UserError
 from contract.keys import part_of
@@ -21,7 +21,7 @@ class PartAdapters:
 
     Of those that are not in use, the one used least recently makes room.
 
-    The model was loaded with the adapter of the first part, under the name of its folder.
+    The model was loaded with the adapter of one part, under the name of its folder.
     """
 
     def __init__(self, model: PeftModel, run: Path, *, parts: int, most: int = MOST_LOADED) -> None:
@@ -53,5 +53,19 @@ class PartAdapters:
         try:
             self._model.load_adapter(str(folder), adapter_name=name)
         except (OSError, ValueError, SafetensorError) as error:
+            if name in self._model.peft_config:  # PEFT 0.21 adds an adapter before it reads the weights
+                self._model.delete_adapter(name)
             raise UserError(f"no adapter could be loaded from {folder}: {error}") from error
         self._loaded[name] = None
+
+
+def adapter_problem(folder: Path) -> str | None:
+    """Why no adapter can be loaded from a folder, as far as the header of its file says it; None where it says none."""
+    try:
+        require_adapter(str(folder))
+        with safe_open(folder / "adapter_model.safetensors", framework="pt"):
+            return None
+    except UserError as error:
+        return str(error)
+    except (OSError, SafetensorError) as error:
+        return f"no adapter could be loaded from {folder}: {error}"

@@ -119,7 +119,10 @@ class _Desk:
         batch = self._answerer.batch(num_slots=1)
         batch.add(request)
         while not batch.is_idle:
-            yield from (event for _, event in batch.step())
+            for _, event in batch.step():
+                if event.error:
+                    raise event.error
+                yield event
 
 
 def _load_answerer(run: Path) -> "Answerer":

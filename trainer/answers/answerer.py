@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from contract.text.profiles import Profile, find_profile
-from trainer.answers.adapters import PartAdapters
+from trainer.answers.adapters import PartAdapters, adapter_problem
 from trainer.answers.questions import request_about
 from trainer.engines.base import end_tokens, load_adapter, load_tokenizer
 from trainer.examples.encoder import Encoder
@@ -95,11 +95,16 @@ class Answerer:
 
 
 def load_answerer(run: Path) -> Answerer:
-    """The run's base and adapter, or adapters; UserError if its training did not finish."""
+    """The run's base and adapter, or adapters; UserError if its training did not finish.
+
+    Of a run in parts, an adapter that can be loaded; those that cannot are errors for their titles only.
+    """
     if not is_in_parts(run):
         return _load(run)
     runs = read_parts(run).runs
-    answerer = _load(run / runs[0].folder, adapter_name=runs[0].folder)
+    whole = [each.folder for each in runs if not adapter_problem(run / each.folder / names.ADAPTER)]
+    first = whole[0] if whole else runs[0].folder
+    answerer = _load(run / first, adapter_name=first)
     return replace(answerer, adapters=PartAdapters(answerer.model, run, parts=len(runs)))
 
 

@@ -67,6 +67,7 @@ class Batch:
         self._waiting: deque[tuple[int, Request]] = deque()
         self._rows: list[_Row] = []
         self._num_added = 0
+        self._failed: list[tuple[int, Event]] = []
         self._prompt_tokens = _FIRST_PROMPT_TOKENS
 
     @property
@@ -99,12 +100,13 @@ class Batch:
     def step(self) -> list[tuple[int, Event]]:
         """One more token for each running answer, and the first one of those that join; with the handles.
 
-        An answer with a finish reason has left the batch.
+        An answer with a finish reason has left the batch. A request whose adapter cannot be loaded leaves by an error.
         """
         events = self._go_on() if self._rows else []
         if joining := self._joining():
             events += self._start(joining)
-        return events
+        failed, self._failed = self._failed, []
+        return events + failed
 
     @torch.inference_mode()
     def _go_on(self) -> list[tuple[int, Event]]:
@@ -134,9 +136,13 @@ class Batch:
         joining: list[_Row] = []
         while self._waiting and self._has_room(self._waiting[0][1], joining):
             handle, request = self._waiting.popleft()
-            if not self._is_loaded(request, joining):
-                self._waiting.appendleft((handle, request))
-                break
+            try:
+                if not self._is_loaded(request, joining):
+                    self._waiting.appendleft((handle, request))
+                    break
+            except UserError as error:
+                self._failed.append((handle, Event(finish_reason="error", error=error)))
+                continue
             choice = Choice(request.sampling, list(request.prompt_ids))
             stream = TextStream(self._decoder, stop=request.stop)
             joining.append(_Row(handle, request, stream, choice, length=len(request.prompt_ids)))
@@ -152,7 +158,7 @@ class Batch:
         return not joining or (len(joining) + 1) * longest_prompt <= self._prompt_tokens
 
     def _is_loaded(self, request: Request, joining: Sequence[_Row]) -> bool:
-        """Whether the request's adapter is in memory now; if it cannot be loaded, the request leaves by its error."""
+        """Whether the request's adapter is in memory now; UserError where it cannot be loaded."""
         if request.adapter is None or self._load_adapter is None:
             return True
         others = {row.request.adapter for row in (*self._rows, *joining)}

@@ -44,9 +44,11 @@ def as_finished(batch: Batch, requests: Sequence[Request]) -> Iterator[tuple[int
 
 
 def finished(events: Sequence[Event]) -> Finished:
-    """The answer that all its events make."""
+    """The answer that all its events make; UserError where it needed what cannot be loaded."""
     reason = events[-1].finish_reason
     assert reason is not None
+    if events[-1].error:
+        raise events[-1].error
     return Finished(
         text="".join(event.text for event in events),
         token_ids=tuple(token for event in events for token in event.token_ids),

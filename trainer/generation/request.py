@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-FinishReason = Literal["stop", "length"]
+from contract.errors import UserError
+
+FinishReason = Literal["stop", "length", "error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +68,15 @@ class Event:
 
     The text consists of whole characters, and is empty while a character or a stop text is incomplete; the texts of
     all events together are the answer. An end token counts neither as text nor in the ids. The last event has a finish
-    reason: "stop" after an end token or before a stop text, "length" after `max_new_tokens` tokens.
+    reason: "stop" after an end token or before a stop text, "length" after `max_new_tokens` tokens, "error" where the
+    request's adapter cannot be loaded.
     """
 
     text: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: FinishReason | None = None
+    error: UserError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ def _add_api(app: FastAPI, chat: Chat, state: State) -> None:
     @app.post("/v1/chat/completions")
     async def answer(request: Request) -> Response:
         if state.is_stopping():
-            raise ApiError(503, "the server is stopping and takes no new requests", retry_after=10)
+            raise ApiError(503, "the server is stopping and takes no new requests", code="stopping", retry_after=10)
         response = await chat.answer(request)
         chat.metrics.requests.labels("200").inc()
         return response
@@ -121,7 +121,9 @@ def _add_errors(app: FastAPI, chat: Chat) -> None:
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
         chat.metrics.requests.labels("500").inc()
-        return error_response(ApiError(500, "the server failed at this request; its log says where"))
+        return error_response(
+            ApiError(500, "the server failed at this request; its log says where", code="internal_error")
+        )
 
 
 def _json(body: Any, status: int = 200) -> Response:

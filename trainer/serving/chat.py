@@ -9,10 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from contract.errors import UserError
 from trainer.generation.request import Event
 from trainer.serving import replies
 from trainer.serving.connections import EventStream, read_body, unless_left
-from trainer.serving.engine import Engine, EngineStoppedError, FullError, Ticket
+from trainer.serving.engine import Engine, EngineStoppedError, FullError, Ticket, UnavailableError
 from trainer.serving.metrics import Metrics
 from trainer.serving.questions import Question, Questions
 from trainer.serving.replies import Reply
@@ -21,7 +22,7 @@ from trainer.serving.schema import ApiError, ChatRequest, read_request
 _PAUSE_S: Final = 15.0  # proxies close a connection on which nothing moves
 _PING: Final = b": still at work\n\n"
 _LATE: Final = "the answer was not finished in time; ask for fewer tokens, or later"
-_STOPPED: Final = "the server has stopped"
+_ERRORS: Final = (TimeoutError, EngineStoppedError, UnavailableError, UserError)  # of an engine's answers
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,16 @@ class Chat:
             async with asyncio.timeout_at(deadline):
                 chat = read_request(await read_body(http, most=self.max_body))
         except TimeoutError as error:
-            raise ApiError(408, "the request did not arrive in time") from error
+            raise ApiError(408, "the request did not arrive in time", code="late_request") from error
         question = await run_in_threadpool(self.questions.understand, chat)
         try:
             ticket = self.engine.submit(question.requests)
         except FullError as error:
-            raise ApiError(429, "all slots and the queue are full; try again later", retry_after=1) from error
+            raise ApiError(
+                429, "all slots and the queue are full; try again later", code="rate_limit_exceeded", retry_after=1
+            ) from error
         except EngineStoppedError as error:
-            raise ApiError(503, _STOPPED) from error
+            raise _api_error(error) from error
         exchange = _Exchange(self, chat, question, ticket, begun, deadline)
         if chat.stream:
             return EventStream(exchange.stream(), timeout=self.timeout + 5, close=exchange.close)
@@ -96,10 +99,8 @@ class _Exchange:
         try:
             async for _ in self._events():
                 pass
-        except TimeoutError as error:
-            raise ApiError(504, _LATE) from error
-        except EngineStoppedError as error:
-            raise ApiError(503, _STOPPED) from error
+        except _ERRORS as error:
+            raise _api_error(error) from error
         choices = [
             replies.choice(
                 index,
@@ -123,11 +124,8 @@ class _Exchange:
             async for found in self._events():
                 if chunk := self._chunk(*found, **usage) if found else _PING:
                     yield chunk
-        except TimeoutError:
-            yield replies.event(replies.error_body(ApiError(504, _LATE)))
-            return
-        except EngineStoppedError:
-            yield replies.event(replies.error_body(ApiError(503, _STOPPED)))
+        except _ERRORS as error:
+            yield replies.event(replies.error_body(_api_error(error)))
             return
         extra = await self._extra()
         reasons = [
@@ -195,3 +193,16 @@ class _Exchange:
     @property
     def _wants_usage(self) -> bool:
         return bool(self._chat.stream_options and self._chat.stream_options.include_usage)
+
+
+def _api_error(error: Exception) -> ApiError:
+    """What a client is told of an answer that an engine does not give, or not in time."""
+    if isinstance(error, TimeoutError):
+        return ApiError(504, _LATE, code="late_answer")
+    if isinstance(error, EngineStoppedError):
+        return ApiError(503, "the server has stopped", code="stopping")
+    if isinstance(error, UnavailableError):
+        return ApiError(
+            503, "the part of the model that knows this title cannot be loaded; the log names it", code="part_missing"
+        )
+    return ApiError(400, str(error), param="messages", code="context_length_exceeded")

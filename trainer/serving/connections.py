@@ -28,7 +28,9 @@ async def read_body(request: Request, *, most: int) -> bytes:
         elif num > most * _READ_FOR_NOTHING:
             break
     if num > most:
-        raise ApiError(413, f"the body has more than {most:,} bytes, which is the most this server takes")
+        raise ApiError(
+            413, f"the body has more than {most:,} bytes, which is the most this server takes", code="body_too_large"
+        )
     return bytes(body)
 
 

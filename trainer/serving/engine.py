@@ -1,6 +1,7 @@
 """One thread that owns the model: requests enter and leave its batch between two steps."""
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
@@ -16,6 +17,7 @@ class Event(Protocol):
 
     text: str
     finish_reason: str | None
+    error: UserError | None  # what the request needs cannot be had: the last event, without an answer
 
 
 class Slots(Protocol):
@@ -37,6 +39,10 @@ class Slots(Protocol):
 
 class EngineStoppedError(Exception):
     """The engine takes no more requests, or has failed."""
+
+
+class UnavailableError(Exception):
+    """What this request needs, and others do not, cannot be had."""
 
 
 class FullError(Exception):
@@ -66,7 +72,7 @@ class Ticket:
         """Each event with the index of its request, up to the last event of all; None after a pause of so many seconds.
 
         TimeoutError at the deadline, a time of the loop; EngineStoppedError where the engine fails; UserError for a
-        request that is too long for the memory.
+        request that is too long for the memory, UnavailableError for one whose part of the model cannot be loaded.
         """
         time, num_left = asyncio.get_running_loop().time, len(self.jobs)
         while num_left:
@@ -193,7 +199,10 @@ class Engine:
             del self._by_handle[job.handle]
         with self._changed:
             self._running.difference_update(finished)
-        self._put(events)
+        for _, event in events:
+            if event.error:
+                print(f"no answer to a request: {event.error}", file=sys.stderr, flush=True)
+        self._put([(job, UnavailableError() if event.error else event) for job, event in events])
 
     def _put(self, events: Sequence[tuple[Job, Any]]) -> None:
         """Hands events over to the loop, all those of a step at once."""

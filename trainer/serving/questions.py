@@ -88,7 +88,12 @@ class Questions:
             )
         asked = Asked(clean(text, profile)) if chat.vitrine.as_title else asked_about(text, profile)
         if not asked.title:
-            raise ApiError(400, "the question names no title: nothing of it is left after cleaning", param="messages")
+            raise ApiError(
+                400,
+                "the question names no title: nothing of it is left after cleaning",
+                param="messages",
+                code="no_title",
+            )
         return asked
 
     def _requests(self, chat: ChatRequest, asked: Asked) -> tuple[Request, ...]:
@@ -127,4 +132,9 @@ class Questions:
             )
         special = set(self.answerer.tokenizer.all_special_ids)
         if [each for each in prompt if each in special] != [each for each in plain if each in special]:
-            raise ApiError(400, "the title reads as a special token of this model's tokenizer", param="messages")
+            raise ApiError(
+                400,
+                "the title reads as a special token of this model's tokenizer",
+                param="messages",
+                code="special_token",
+            )

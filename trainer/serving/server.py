@@ -17,10 +17,12 @@ import uvicorn
 from command.entry import exit_code
 from command.options import parse_settings
 from contract.errors import UserError
+from trainer.answers.adapters import adapter_problem
 from trainer.answers.answerer import load_answerer
 from trainer.answers.sources import open_sources
-from trainer.parts.manifest import trained_runs
+from trainer.parts.manifest import is_in_parts, read_parts, trained_runs
 from trainer.plan.data_sets import reopen_data
+from trainer.runs import names
 from trainer.runs.folder import read_info
 from trainer.serving.app import State, make_app
 from trainer.serving.chat import Chat
@@ -102,6 +104,9 @@ def _load(config: ServeConfig) -> _Loaded:
     """Takes seconds; UserError where the run cannot be served."""
     run = Path(config.run)
     answerer = load_answerer(run)
+    for each in read_parts(run).runs if is_in_parts(run) else []:
+        if problem := adapter_problem(run / each.folder / names.ADAPTER):
+            print(f"warning: {problem}; the titles of {each.folder} get an error", file=sys.stderr, flush=True)
     catalogue = open_sources(run, config.ground) if config.sources else None
     questions = Questions(answerer, catalogue, max_question=config.max_question, max_new_tokens=config.max_new_tokens)
     about = {"run": run.name, "examples": _examples(run), "sources": catalogue is not None}

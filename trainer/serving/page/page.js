@@ -75,7 +75,7 @@ async function answer(on, state, question, { asTitle, signal }) {
   const response = await fetch("/v1/chat/completions", { method: "POST", headers: headers(), body: JSON.stringify(body), signal });
   if (!response.ok) throw await problemOf(response);
   for await (const event of events(response)) {
-    if (event.error) throw new Error(event.error.message);
+    if (event.error) throw problem(event.error);
     const found = event.vitrine;
     if (found) on.found ??= found;
     if (found?.supported) [state.spans, state.quoted, state.best] = [found.supported[0], found.quoted[0], found.best[0]];
@@ -97,7 +97,11 @@ async function problemOf(response) {
     return new Error(word("unauthorized"));
   }
   const body = await response.json().catch(() => null);
-  return new Error(body?.error?.message ?? `HTTP ${response.status}`);
+  return body?.error ? problem(body.error) : new Error(`HTTP ${response.status}`);
+}
+
+function problem({ code, message }) {
+  return new Error(WORDS[language].problems[code] ?? message);
 }
 
 async function ask(question, { asTitle = false } = {}) {
