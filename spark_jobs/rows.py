@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from contract.columns import CONTENT, KEY, KEY_BYTES, OFFSET, RAW, REASON, SOURCE, TITLE, UID
 from contract.keys import offset_keys, record_keys, splits_of
 from contract.reasons import KEPT, REASON_CODE
-from contract.text.clean import clean_array
+from contract.text.compiled.clean import clean_many
 from contract.text.escapes import num_with_escapes
 from contract.text.profiles import PROFILES
 from spark_jobs.counts.records import ReadBatch, ReadStatistics, count_read
@@ -57,7 +57,7 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
     About 10 us a line of 800 bytes, half of it cleaning.
     """
     fields = _noted(fields)
-    cleaned = clean_array(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
+    cleaned = clean_many(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
     titles, contents = cleaned[: len(fields.titles)], cleaned[len(fields.titles) :]
     reasons = _judge(fields.reasons, titles=titles, contents=contents)
     reasons = filter_records(titles, contents, reasons=reasons, filters=rules.filters)

@@ -19,7 +19,7 @@ _FILLERS: Final = "\u3164\uffa0"  # Hangul fillers are letters that look like bl
 
 def map_characters(joined: bytes, profile: Profile) -> bytes:
     """The texts with each character replaced as the profile says; runs of blanks stay, and so do all joiners."""
-    effects = _effects_of(profile)
+    effects = effects_of(profile)
     for old, new in effects.ascii_texts:
         joined = joined.replace(old, new)
     joined = joined.translate(effects.ascii_table, effects.ascii_deleted)
@@ -30,7 +30,7 @@ def map_characters(joined: bytes, profile: Profile) -> bytes:
 
 def are_kept(codes: np.ndarray, profile: Profile) -> np.ndarray:
     """Whether the profile leaves each of these code points as it is."""
-    effects = _effects_of(profile)
+    effects = effects_of(profile)
     changed = b" " + effects.ascii_deleted + b"".join(old for old, _ in effects.ascii_texts)
     in_ascii = np.frombuffer(effects.ascii_table, np.uint8)[codes & 0x7F] == codes
     in_ascii &= ~np.isin(codes, np.frombuffer(changed, np.uint8))
@@ -55,7 +55,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class _Effects:
+class Effects:
     """The effect of a profile on each character."""
 
     ascii_texts: tuple[tuple[bytes, bytes], ...]  # ASCII characters that become more than one
@@ -66,7 +66,7 @@ class _Effects:
 
 
 @cache
-def _effects_of(profile: Profile) -> _Effects:
+def effects_of(profile: Profile) -> Effects:
     replacements = {ord(character): "" for character in profile.delete}
     replacements |= {ord(character): text for characters, text in profile.replace for character in characters}
     stays = "".join(rf"\p{{{category}}}" for category in ("L", "M", "N", *profile.keep_categories))
@@ -87,7 +87,7 @@ def _effects_of(profile: Profile) -> _Effects:
             for character, kept in zip(characters, is_kept, strict=True)
         ]
 
-    return _Effects(
+    return Effects(
         ascii_texts=tuple((bytes([code]), text.encode()) for code, text in in_ascii.items() if len(text) > 1),
         ascii_table=bytes(table),
         ascii_deleted=bytes(code for code, text in in_ascii.items() if not text),

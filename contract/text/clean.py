@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from contract.text.characters import Lookup, map_characters
 from contract.text.escapes import without_escapes
-from contract.text.invisible import drop_invisible, invisible_offsets
+from contract.text.invisible import are_invisible, drop_invisible
 from contract.text.joined import (
     BeyondAscii,
     beyond_ascii,
@@ -153,12 +153,12 @@ def _compose(texts: pa.StringArray) -> pa.StringArray:
 
 def _loose_offsets(found: BeyondAscii) -> np.ndarray:
     """Offsets of characters that nobody sees or that may not be composed; a text without them changes by neither."""
-    return np.concatenate([invisible_offsets(found), _nfc_offsets(found)])
+    return found.starts[are_loose_characters(found.codes)]
 
 
-def _nfc_offsets(found: BeyondAscii) -> np.ndarray:
-    """Offsets of characters that may not be composed; a text without such characters is in NFC."""
-    return found.starts[_NOT_SURELY_COMPOSED.of(found.codes) > 0]
+def are_loose_characters(codes: np.ndarray) -> np.ndarray:
+    """Whether nobody sees these characters, or they may not be composed; a text without the latter is in NFC."""
+    return are_invisible(codes) | (_NOT_SURELY_COMPOSED.of(codes) > 0)
 
 
 def _is_not_surely_composed(character: str) -> bool:

@@ -34,8 +34,13 @@ _VANISHES, _JOINS, _SELECTS, _IS_JOINED = range(1, 5)  # kinds of characters; 0 
 
 def invisible_offsets(found: BeyondAscii) -> np.ndarray:
     """Offsets of the characters that nobody sees."""
-    kinds = _KINDS.of(found.codes)
-    return found.starts[(kinds > 0) & (kinds < _IS_JOINED)]
+    return found.starts[are_invisible(found.codes)]
+
+
+def are_invisible(codes: np.ndarray) -> np.ndarray:
+    """Whether nobody sees these characters."""
+    kinds = _KINDS.of(codes)
+    return (kinds > 0) & (kinds < _IS_JOINED)
 
 
 def drop_invisible(joined: bytes, profile: Profile) -> bytes:

@@ -65,7 +65,7 @@ def _replacement_at(joined: bytes, offset: int, *, reading: _Reading) -> tuple[b
     if joined[offset + 1] not in _BEGINS_MARKUP:
         return None
     end = joined.find(b">", offset, offset + _LONGEST_PLAIN) + 1
-    if (shown := _PLAIN_TAGS.get(joined[offset:end])) is not None:
+    if (shown := PLAIN_TAGS.get(joined[offset:end])) is not None:
         return shown, end
     if joined.startswith(_CDATA, offset):
         end = joined.index(SEPARATOR, offset)
@@ -113,14 +113,14 @@ _HIDDEN_TEXT: Final = frozenset(name.encode() for name in HIDDEN_TEXT)
 _ALL_HIDDEN: Final = _HIDDEN_TEXT | {name.encode() for name in HIDDEN}
 
 # Nearly all tags are among these.
-_PLAIN_TAGS: Final = {
+PLAIN_TAGS: Final = {
     tag: _shown(tag)
     for name in INLINE | APART
     for form in ("<%s>", "</%s>", "<%s/>", "<%s />")
     for tag in ((form % name).encode(), (form % name.upper()).encode())
     if form[1] == "/" or name not in {*HIDDEN_TEXT, *HIDDEN}
 }
-_LONGEST_PLAIN: Final = max(map(len, _PLAIN_TAGS))
+_LONGEST_PLAIN: Final = max(map(len, PLAIN_TAGS))
 
 
 def _any_case(name: str) -> bytes:

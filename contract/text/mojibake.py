@@ -42,34 +42,63 @@ def suspect_offsets(found: BeyondAscii) -> np.ndarray:
     """Offsets of characters that may be mojibake; a text without such characters holds none.
 
     ftfy 6.3 takes 45 us for 600 characters. A text that it calls bad always holds one of these: a C1 control, a broken
-    ligature, a capital A with a blank after it, or two characters of its patterns of which one is not punctuation.
+    ligature, a capital A with a blank after it, or two characters of its patterns that form one of SUSPECT_PAIRS.
     """
     kinds, next_bytes = _KINDS.of(found.codes), found.next_bytes
-    is_suspect = kinds == _CONTROL
-    is_suspect |= (kinds == _LIGATURE) & ~np.isin(next_bytes, _ASCII_LETTERS)
-    is_suspect |= (kinds == _CAPITAL_A) & (next_bytes == ord(" "))
-    is_known, is_other = kinds > 0, kinds > _IS_PUNCTUATION
-    is_suspect[:-1] |= found.touches_next & is_known[:-1] & is_known[1:] & (is_other[:-1] | is_other[1:])
+    is_suspect = kinds == CONTROL
+    is_suspect |= (kinds == LIGATURE) & ~np.isin(next_bytes, _ASCII_LETTERS)
+    is_suspect |= (kinds == CAPITAL_A) & (next_bytes == ord(" "))
+    is_suspect[:-1] |= found.touches_next & SUSPECT_PAIRS[kinds[:-1], kinds[1:]]
     return found.starts[is_suspect]
 
 
-# Kinds of characters; 0 for those that no pattern of ftfy names.
-_IS_PUNCTUATION, _IS_NAMED, _CAPITAL_A, _LIGATURE, _CONTROL = range(1, 6)
+def kinds_of(codes: np.ndarray) -> np.ndarray:
+    """The kinds of these code points beyond ASCII (int8)."""
+    return _KINDS.of(codes)
+
+
+def _suspect_pairs() -> np.ndarray:
+    is_suspect = np.ones((NUM_KINDS, NUM_KINDS), bool)
+    is_suspect[0, :] = is_suspect[:, 0] = False
+    is_suspect[PUNCTUATION, PUNCTUATION] = False
+    # Portuguese has words with `ção`, and all of Greek and Cyrillic is named. No pattern needs only such pairs.
+    is_suspect[ACCENTED, ACCENTED] = False
+    is_suspect[SMALL, SMALL] = is_suspect[LARGE, LARGE] = is_suspect[LARGE, SMALL] = False
+    return is_suspect
+
+
+# Kinds of characters; 0 for those that no pattern of ftfy names. ACCENTED: small Latin letters; SMALL, LARGE: Greek and
+# Cyrillic ones.
+PUNCTUATION, OTHER, ACCENTED, SMALL, LARGE, CAPITAL_A, LIGATURE, CONTROL = range(1, 9)
+NUM_KINDS: Final = 9
+SUSPECT_PAIRS: Final = _suspect_pairs()  # [kind, kind of the next character]
 _SETS: Final = re.findall(r"\[([^]^][^]]*)\]", ftfy.badness.BADNESS_RE.pattern)
 _ALONE: Final = re.findall(r"[^\x00-\x7f]", re.sub(r"\[[^]]*\]|#[^\n]*", "", ftfy.badness.BADNESS_RE.pattern))
-_NAMED: Final = re.compile("|".join(f"[{each}]" for each in (*_SETS, *_ALONE)))
+_CATEGORIES: Final = ftfy.badness.MOJIBAKE_CATEGORIES
+_SMALL_OF_KAOMOJI: Final = "ò-öø-ü"
+_PATTERNS: Final = {
+    kind: re.compile("|".join(f"[{each}]" for each in sets))
+    for kind, sets in (
+        (PUNCTUATION, [_PUNCTUATION]),
+        (ACCENTED, [_CATEGORIES["lower_accented"], _SMALL_OF_KAOMOJI]),
+        (SMALL, [_CATEGORIES["lower_common"]]),
+        (LARGE, [_CATEGORIES["upper_common"]]),
+        (OTHER, [*_SETS, *_ALONE]),
+    )
+}
 
 
 def _kind_of(character: str) -> int:
     if character in "Œœ":
-        return _LIGATURE
+        return LIGATURE
     if character in "ÃÂ":
-        return _CAPITAL_A
+        return CAPITAL_A
     if character < "\u00a0":
-        return _CONTROL
-    if character in _PUNCTUATION:
-        return _IS_PUNCTUATION
-    return _IS_NAMED if _NAMED.match(character) else 0
+        return CONTROL
+    for kind, pattern in _PATTERNS.items():
+        if pattern.match(character):
+            return kind
+    return 0
 
 
 _KINDS: Final = Lookup(lambda characters: [*map(_kind_of, characters)])

@@ -20,6 +20,7 @@ def main() -> None:
     sys.path.sort(key=lambda path: path.endswith(".zip"))
     for name in _NEEDED:
         importlib.import_module(name)
+    importlib.import_module("contract.text.compiled.clean").warm_up()
     gc.collect()
     gc.freeze()
     importlib.import_module("pyspark.daemon").manager()

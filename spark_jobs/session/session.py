@@ -27,6 +27,7 @@ from spark_jobs.session.cluster import (
     submitted_to,
     wait_for_executor,
 )
+from spark_jobs.session.compiling import compiling
 from spark_jobs.session.gateway import close_update_sockets, ended_on_interrupt, needs_scripts, options_of, start_java
 from spark_jobs.session.java import check_java, find_fit_java, find_java, is_started_by_submit
 
@@ -88,6 +89,7 @@ def open_session(
         with (
             _log_kept_on_failure() as log,
             ended_on_interrupt(),
+            compiling(),
             _stopping(_start_local(master, log, settings=settings)) as spark,
         ):
             yield spark

@@ -1,0 +1,32 @@
+"""Compiles the pass for this machine, where numba is installed: `python -m contract.text.compiled`.
+
+Some five seconds, once. `vitrine prepare` runs it beside the start of Spark.
+"""
+
+import sys
+
+import pyarrow as pa
+
+from contract.text.compiled.cache import cache_folder, is_ready, mark_ready, use
+from contract.text.compiled.clean import clean_compiled
+from contract.text.profiles import SEED
+
+
+def main() -> int:
+    """Exit code 1 where there is no numba, or no folder to keep the code in."""
+    if is_ready():
+        return 0
+    if (folder := cache_folder()) is None:
+        return 1
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        use(folder)
+        clean_compiled(pa.array(["a"]), SEED)
+        mark_ready(folder)
+    except OSError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
