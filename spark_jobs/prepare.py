@@ -44,7 +44,7 @@ from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept
 from spark_jobs.counts.stored import Statistics, read_statistics, tokenizer_digest, write_statistics
 from spark_jobs.filters import languages_of, require_languages
 from spark_jobs.input.source import list_sources
-from spark_jobs.losses import require_records
+from spark_jobs.losses import all_problems, require_records
 from spark_jobs.near.steps import drop_near_duplicates
 from spark_jobs.publish import (
     delete_staging,
@@ -95,7 +95,10 @@ def prepare(config: PrepareConfig) -> Manifest:
 
     progress = ProgressBar("prepare")
     with without_empty_folders(config.output):
-        manifest, statistics = append_lines(config, old, sources) if old else _prepare_all(config, sources)
+        try:
+            manifest, statistics = append_lines(config, old, sources) if old else _prepare_all(config, sources)
+        except UserError as error:
+            raise all_problems(error, sources, config.read_options()) from error
     with user_errors_of_writing(config.output):
         manifest = replace(manifest, statistics=write_statistics(statistics, output=config.output))
         publish_over(found, manifest, output=config.output)

@@ -35,6 +35,7 @@ from spark_jobs.card.schema import (
 )
 from spark_jobs.counts.facts import FACTS, fate_of, profiles_that_keep
 from spark_jobs.counts.histogram import EDGES, Histogram, quantile
+from spark_jobs.counts.ids import num_shared_ids
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, Sample
 from spark_jobs.counts.traits import OTHER_DECIMAL, OTHER_HEX, TextTraits, kind_of
 from spark_jobs.input.notes import NOTES
@@ -65,7 +66,7 @@ def make_card(manifest: Manifest, *, read: ReadStatistics, kept: KeptStatistics,
         sources=tuple(SourceFile(without_secrets(file.path), file.bytes) for file in manifest.source[:NUM_SOURCES]),
         lines=rows.input,
         rejected=tuple(Rejection(reason, REASONS[reason].meaning, lines) for reason, lines in rows.rejected.items()),
-        notes=tuple(ReadNote(note, NOTES[note], count) for note, count in read.notes.items() if count),
+        notes=tuple(ReadNote(note, NOTES[note], count) for note, count in _notes(read).items() if count),
         kept=rows.kept,
         splits=tuple(_split_size(manifest, split) for split in manifest.splits),
         lengths=_all_lengths(kept),
@@ -91,6 +92,10 @@ def without_secrets(argument: str) -> str:
     ('--input=s3://host/x.json', 'spark.hadoop.fs.s3a.secret.key=***')
     """
     return _SECRET.sub(r"\1***", _URL_USER.sub("", argument))
+
+
+def _notes(read: ReadStatistics) -> dict[str, int]:
+    return {**read.notes, "shared_id": num_shared_ids(read.ids)}
 
 
 def _split_size(manifest: Manifest, split: str) -> SplitSize:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from contract.keys import key_words
 from spark_jobs.counts.facts import count_facts, count_signs, texts_of_records
 from spark_jobs.counts.histogram import Histogram, add_histograms, histogram
+from spark_jobs.counts.ids import merge_ids, sample_ids
 from spark_jobs.counts.tokens import count_tokens
 from spark_jobs.counts.traits import TextTraits, count_characters, traits_of
 
@@ -52,9 +53,12 @@ class SourceLines(msgspec.Struct, frozen=True):
 
     num: int = 0
     num_unreadable: int = 0  # from which no fields could be read
+    num_kept: int = 0  # duplicates among them
 
     def __add__(self, other: "SourceLines") -> "SourceLines":
-        return SourceLines(self.num + other.num, self.num_unreadable + other.num_unreadable)
+        return SourceLines(
+            self.num + other.num, self.num_unreadable + other.num_unreadable, self.num_kept + other.num_kept
+        )
 
 
 class ReadStatistics(msgspec.Struct, frozen=True):
@@ -75,6 +79,7 @@ class ReadStatistics(msgspec.Struct, frozen=True):
     signs: dict[str, int] = {}  # how often each sign occurs in sampled records, as a browser shows them
     samples: tuple[Sample, ...] = ()
     notes: dict[str, int] = {}  # how often something of spark_jobs.input.notes happened
+    ids: bytes = b""  # a sample of records that are kept, duplicates among them: see spark_jobs.counts.ids
     of_sources: dict[int, SourceLines] = {}  # by index in the sorted list of inputs
 
 
@@ -124,9 +129,10 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         sum((count_characters(texts.filter(is_sampled)) for texts in pair), Counter())
         for pair in ((batch.raw_titles, batch.raw_contents), (batch.titles, batch.contents))
     )
+    is_kept, num_lines = pa.array(batch.is_kept), len(batch.keys)
     shown = texts_of_records(batch.raw_titles.filter(is_sampled), batch.raw_contents.filter(is_sampled))
     return ReadStatistics(
-        num_lines=len(batch.keys),
+        num_lines=num_lines,
         titles=titles,
         contents=contents,
         entities=entities + more_entities,
@@ -137,7 +143,10 @@ def count_read(batch: ReadBatch, *, one_in: int) -> ReadStatistics:
         signs=count_signs(shown),
         samples=_samples(batch),
         notes=dict(batch.notes),
-        of_sources={batch.source: SourceLines(len(batch.keys), batch.num_unreadable)} if len(batch.keys) else {},
+        ids=sample_ids(batch.uids.filter(is_kept), batch.keys.filter(is_kept)),
+        of_sources={batch.source: SourceLines(num_lines, batch.num_unreadable, is_kept.true_count)}
+        if num_lines
+        else {},
     )
 
 
@@ -185,6 +194,7 @@ def merge_read(parts: Iterable[ReadStatistics]) -> ReadStatistics:
         signs=_add_counts(part.signs for part in parts),
         samples=_first_samples(sample for part in parts for sample in part.samples),
         notes=_add_counts(part.notes for part in parts),
+        ids=merge_ids(part.ids for part in parts),
         of_sources=_add_sources(part.of_sources for part in parts),
     )
 

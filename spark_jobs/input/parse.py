@@ -21,6 +21,7 @@ from contract.text.clean import replace_lone_surrogates
 from spark_jobs.input.encodings import guess_encoding
 from spark_jobs.input.fields import FieldNames, Fields, Part, ReadOptions, is_utf8
 from spark_jobs.input.lines import Lines, iter_lines
+from spark_jobs.input.records.repeated import is_looked_at, repeats_a_field
 from spark_jobs.input.records.values import NotATextError, has_float, read_id, read_text, top_fields
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -78,6 +79,8 @@ def fields_of_lines(lines: Lines, names: FieldNames) -> Fields:
                     fields = nothing
                 group.append(fields)
         all_fields += group
+    if num_repeated := _num_repeated(lines, names):
+        notes["repeated_field"] += num_repeated
     raws: list[bytes | None] = [None] * len(lines)
     for position in np.flatnonzero(reasons != KEPT).tolist():
         raws[position] = lines.line(position)[:RAW_PREFIX_BYTES]
@@ -185,6 +188,7 @@ def _fields_of(record: dict[str, Any], names: FieldNames, notes: Counter[str]) -
     try:
         title, content = read_text(record, names.title), read_text(record, names.content)
     except NotATextError:
+        notes["object_text"] += 1
         return Unreadable("not_a_record")
     try:
         uid = read_id(record, names.uid)
@@ -193,6 +197,12 @@ def _fields_of(record: dict[str, Any], names: FieldNames, notes: Counter[str]) -
         notes["unusable_id"] += 1
     uid, title, content = (text and replace_lone_surrogates(text) for text in (uid, title, content))
     return _decoder(names).type(uid, title, content)
+
+
+def _num_repeated(lines: Lines, names: FieldNames) -> int:
+    """Lines of the sample that name one of the fields twice."""
+    sample = np.flatnonzero(is_looked_at(lines.offsets) & ~lines.is_too_long).tolist()
+    return sum(repeats_a_field(lines.line(position), _top_fields(names)) for position in sample)
 
 
 def _no_value(name: str) -> None:  # noqa: ARG001  # NaN, Infinity or -Infinity

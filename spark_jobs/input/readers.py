@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import IO, Final, Protocol
 
+from contract.errors import UserError
 from contract.manifest import Source
 from spark_jobs.input.delimited.reader import read_delimited
 from spark_jobs.input.documents.feed import read_feed
-from spark_jobs.input.documents.first import first_records
+from spark_jobs.input.documents.first import MOST_RECORDS, first_records
 from spark_jobs.input.documents.json_values import read_json_values
 from spark_jobs.input.documents.look import format_of
 from spark_jobs.input.fields import Fields, Part, ReadOptions
@@ -53,13 +54,27 @@ def documents_among(sources: Sequence[Source], *, options: ReadOptions) -> list[
         return [source for source, other in zip(likely, pool.map(is_other, likely), strict=True) if other]
 
 
-def field_names_of(source: Source, *, options: ReadOptions) -> list[str]:
+def field_names_of(source: Source, *, options: ReadOptions, most: int = MOST_RECORDS) -> list[str]:
     """The names of the fields in the first records of a file that is no table; none of a table, which names them."""
     if not kind_of(source).format.is_document:
         return []
     with open_source(source, encoding=options.encoding) as file:
-        records = first_records(file, path=source.path, options=options)
+        records = first_records(file, path=source.path, options=options, most=most)
         return list(dict.fromkeys(name for record in records for name in field_names_in(record)))
+
+
+def problems_of(sources: Sequence[Source], *, options: ReadOptions) -> list[str]:
+    """What is wrong with files that cannot be read from their start on."""
+
+    def problem_of(source: Source) -> str | None:
+        try:
+            next(read_part(source, Part(0, 0, 1 if can_seek(source, options) else None), options=options), None)
+        except UserError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        return [problem for problem in pool.map(problem_of, sources) if problem]
 
 
 class Reader(Protocol):

@@ -259,3 +259,36 @@ def test_other_settings_of_the_split_give_another_data_set(run: Prepare, tmp_pat
         )
     }
     assert len(ids) == 5
+
+
+def test_bad_files_of_a_folder_are_told_all_at_once(run: Prepare, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "good.json", catalogue(5))
+    for number in range(7):
+        (folder / f"sheet{number}.json").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    (folder / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"^8 files cannot be read: .*sheet0.json is an Excel workbook.*; and 3 more$"):
+        run(folder, tmp_path / "out")
+
+
+def test_files_without_a_record_and_titles_that_are_objects_are_told(
+    run: Prepare, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "a.json", catalogue(30))
+    write(folder / "b.json", [b'{"name": "Mug", "description": "Blue."}'] * 3)
+    write(folder / "c.json", [b'{"title": {"en": "Mug", "pt": "Caneca"}, "content": "x"}'])
+    write(folder / "d.json", [b'{"uid": "1", "title": "Mug %d", "content": "x"}' % number for number in range(4)])
+    run(folder, tmp_path / "out")
+    said = capfd.readouterr().err
+    assert (
+        f"warning: no record is kept of 1 file(s): {folder / 'b.json'} (3 lines); of the first, it has 'name'" in said
+    )
+    assert "try --title-field name --content-field description" in said
+    assert (
+        "1 line(s) have an object as title or description; title may be an object with title.en, title.pt: try" in said
+    )
+    assert "--title-field title,title.en" in said
+    assert "noted: 1 shared_id: ids that belong to several records" in said

@@ -27,6 +27,8 @@ _NO_HEADER: Final = (
     "; if its first row is a product already, name the columns by --columns, as in --columns id,name,description"
 )
 
+_SINGLE_QUOTES: Final = '; its names stand in single quotation marks: --quote "\'" reads what is between them'
+
 
 @dataclass(frozen=True)
 class Header:
@@ -64,6 +66,7 @@ def read_header(sample: bytes, *, path: str, options: ReadOptions, is_whole: boo
     header = max(_variants(lines, header, options), key=lambda variant: _num_sound(lines, variant, options))
     _require_columns(header, lines, path=path, options=options)
     rows = _sound_rows(lines, header, options)[:_SAMPLE_ROWS]
+    _require_no_single_quotes(header, rows, path=path, options=options)
     return replace(header, shape=replace(header.shape, codes=codes_of(rows)), length=skipped + header.length)
 
 
@@ -154,7 +157,21 @@ def _require_columns(header: Header, lines: bytes, *, path: str, options: ReadOp
     if options.encoding is None and not is_utf8(first_row):
         raise UserError(f"{path} is not UTF-8: {_advice_on_encoding(first_row, header.dialect.delimiter.decode())}")
     hint = _NO_HEADER if any(map(_PRODUCT.search, header.names)) else ""
+    if any(len(name) > 1 and name[0] == name[-1] == "'" for name in header.names):
+        hint = _SINGLE_QUOTES
     require_columns(options.names, header.names, path=path, hint=hint)
+
+
+def _require_no_single_quotes(header: Header, rows: list[list[bytes]], *, path: str, options: ReadOptions) -> None:
+    """UserError where the titles and descriptions of several rows all stand in single quotation marks, unless named."""
+    columns = [*header.columns(options.names.title), *header.columns(options.names.content)]
+    values = [value.strip() for row in rows for column in columns if (value := row[column])]
+    is_quoted = [len(value) > 1 and value[:1] == value[-1:] == b"'" for value in values]
+    if options.quote is None and len(values) > len(columns) and all(is_quoted):
+        raise UserError(
+            f'{path} has single quotation marks around all titles and descriptions: --quote "\'" reads what is between'
+            " them, --quote '\"' keeps them"
+        )
 
 
 def _advice_on_encoding(first_row: bytes, delimiter: str) -> str:

@@ -57,6 +57,8 @@ class Judge:
         if self.dialect.quote is None:
             has_marks = any(value.startswith(b'"') for value in row.values)
             return Verdict(row.end, doubt="plain_quotes" if has_marks else None)
+        if self.dialect.quote == b'"' and any(value.lstrip().startswith(b"'") for value in row.values):
+            return Verdict(row.end, doubt="single_quotes")
         is_open = line.count(self.dialect.quote) % 2 == 1
         return Verdict(row.end, doubt="open_quote" if is_open else None, is_open=is_open)
 

@@ -16,10 +16,12 @@ from spark_jobs.input.fields import ReadOptions
 from spark_jobs.input.lines import iter_lines
 from spark_jobs.input.parse import parse_python_line
 
-_MOST_RECORDS: Final = 20
+MOST_RECORDS: Final = 20
 
 
-def first_records(file: IO[bytes], *, path: str, options: ReadOptions) -> list[Mapping[str, object]]:
+def first_records(
+    file: IO[bytes], *, path: str, options: ReadOptions, most: int = MOST_RECORDS
+) -> list[Mapping[str, object]]:
     """Some of the records in the first bytes of a text; none where they cannot be read."""
     name, start = format_of(file, options.names).name, peek(file)[0]
     found: list[Mapping[str, object]] = []
@@ -28,9 +30,9 @@ def first_records(file: IO[bytes], *, path: str, options: ReadOptions) -> list[M
             encoding = encoding_to_force(start, asked=options.encoding)
             wanted = find_records(start, options.names, path=path, encoding=encoding)
             parser = RecordParser(wanted, path=path, encoding=encoding, max_record_bytes=options.max_line_bytes)
-            found += [record.fields for record in parser.feed(start)[:_MOST_RECORDS]]
+            found += [record.fields for record in parser.feed(start)[:most]]
         else:
-            found.extend(islice(_objects(start, name, path=path, options=options), _MOST_RECORDS))
+            found.extend(islice(_objects(start, name, path=path, options=options), most))
     return found
 
 

@@ -21,6 +21,7 @@ _IDS: Final = (
 )
 _VERSION: Final = re.compile(r"(?!id$)[a-z]{2}([-_][A-Za-z]{2})?|text|plain_text|html|value")  # of a text, as `name.pt`
 _MOST_SHOWN: Final = 30
+_MOST_INNER: Final = 6  # fields of an object that are shown
 _MOST_DEPTH: Final = 4
 
 
@@ -52,6 +53,22 @@ def advice_on_names(found: Sequence[str], *, uid: str, title: str, content: str)
         return f"it has {shown}: name the right ones by --title-field and --content-field"
     id_option = f" --id-field {quote(uid)}" if uid and uid != "uid" else ""
     return f"it has {shown}: try --title-field {quote(title)} --content-field {quote(content)}{id_option}"
+
+
+def advice_on_objects(found: Sequence[str], *, title: str, content: str) -> str:
+    """The options that name a text below a title or description that is an object; empty where there is none.
+
+    >>> advice_on_objects(["id", "title", "title.en", "title.pt"], title="title", content="content")
+    'title may be an object with title.en, title.pt: try --title-field title,title.en'
+    """
+    advice = []
+    for option, name in (("--title-field", title), ("--content-field", content)):
+        inner = [each for each in found if each.startswith(f"{name}.")]
+        if inner:
+            text = f"{name},{inner[0]}" if name in found else inner[0]
+            shown = ", ".join(inner[:_MOST_INNER]) + (", …" if len(inner) > _MOST_INNER else "")
+            advice.append(f"{name} may be an object with {shown}: try {option} {quote(text)}")
+    return "; ".join(advice)
 
 
 def _guess(found: Sequence[str], name: str, known: Sequence[str]) -> str:

@@ -43,11 +43,17 @@ def read_text(record: Mapping[str, object], name: str) -> str | None:
     """The text under this setting's name; None where there is none. NotATextError where there is an object.
 
     `name.pt` is the field `pt` of the object `name`, unless a field is called `name.pt` itself; `a,b` is the text of
-    both. Texts of a list, and of several fields, are joined by blanks.
+    both, and in `name,name.pt` an object is no text of `name`. Texts of a list, and of several fields, are joined by
+    blanks.
     """
     if "," not in name or name in record:
         return text_of(_find(record, name))
-    return _joined([text_of(_find(record, field)) for field in fields_in(name)])
+    fields = fields_in(name)
+    found = {field: _find(record, field) for field in fields}
+    is_looked_into = {field: any(each.startswith(f"{field}.") for each in fields) for field in fields}
+    return _joined(
+        [text_of(value) for field, value in found.items() if not (is_looked_into[field] and isinstance(value, Mapping))]
+    )
 
 
 def text_of(value: object) -> str | None:

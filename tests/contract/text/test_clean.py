@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contract.errors import UserError
 from contract.text.clean import clean, clean_array
+from contract.text.escapes import num_with_escapes
 from contract.text.profiles import JOINERS, NATURAL, PROFILES, SEED, Profile, find_profile
 
 # What real catalogues are made of, so that random texts hit the rules.
@@ -193,6 +194,17 @@ def test_every_entity_means_what_html5_says() -> None:
 def test_escapes_that_were_written_twice_part_words(raw: str, expected: str) -> None:
     assert clean(raw, NATURAL) == expected
     assert clean(raw) == clean(expected)
+
+
+def test_texts_with_escapes_are_counted_in_a_slice_as_well() -> None:
+    texts = pa.array([r"a\nb", "", r"C:\new", "plain", r"it\'s", r"a\nb"])
+    assert [num_with_escapes(texts[start:end]) for start, end in ((0, 6), (1, 5), (1, 4), (5, 6), (0, 0))] == [
+        3,
+        1,
+        0,
+        1,
+        0,
+    ]
 
 
 def test_words_on_either_side_of_a_block_stay_apart() -> None:

@@ -102,7 +102,7 @@ FOUND = [
         ],
         # Not JSON: a raw tab in a string, a comma too many, an empty line. Two objects in place of texts.
         {"not_json": 3, "not_a_record": 2, "no_title": 1},
-        notes={"unusable_id": 2},
+        notes={"unusable_id": 2, "object_text": 2, "repeated_field": 1},
     ),
     case(
         "15-nested/nested.json",

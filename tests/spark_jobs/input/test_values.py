@@ -97,7 +97,7 @@ def test_json_values_of_any_type(tmp_path: Path) -> None:
             ("n11", "None of these", "NaN is not a number"),
         ],
         rejected={"not_a_record": 1, "no_title": 2},
-        notes={"no_value": 1, "unusable_id": 3},
+        notes={"no_value": 1, "unusable_id": 3, "object_text": 1},
     )
 
 
@@ -176,6 +176,34 @@ def test_a_line_that_python_printed_is_read_and_counted(tmp_path: Path) -> None:
 def test_what_python_does_not_print_is_no_record(text: str, tmp_path: Path) -> None:
     assert outcome(text + '\n{"title": "a", "content": "b"}', tmp_path).lines == 2
     assert set(outcome(text + '\n{"title": "a", "content": "b"}', tmp_path).rejected) <= {"not_json", "not_a_record"}
+
+
+def test_texts_and_objects_with_languages_are_read_side_by_side(tmp_path: Path) -> None:
+    lines = [
+        {"uid": 1, "title": "Mug", "content": "Blue."},
+        {"uid": 2, "title": {"en": "Cup", "pt": "Xícara"}, "content": {"en": "Red."}},
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    plain = outcome(text, tmp_path)
+    assert (plain.rejected, plain.notes) == ({"not_a_record": 1}, {"object_text": 1})
+    found = outcome(text, tmp_path, title="title,title.pt", content="content,content.en")
+    assert found.records == [("1", "Mug", "Blue."), ("2", "Xícara", "Red.")]
+
+
+def test_lists_in_lists_are_joined(tmp_path: Path) -> None:
+    line = {"uid": "1", "title": [["Oak"], ["Stool", ["XL"]]], "content": [[["Solid"], "oak."], [], None]}
+    assert outcome(json.dumps(line), tmp_path).records == [("1", "Oak Stool XL", "Solid oak.")]
+
+
+def test_a_field_that_an_object_names_twice_is_counted(tmp_path: Path) -> None:
+    lines = [
+        '{"uid": "1", "title": "Old", "title": "New", "content": "a"}',
+        '{"uid": "2", "title": "Mug", "content": "\\"title\\" and \\"title\\"", "more": [{"title": "x"}]}',
+        '{"uid": "3", "title": "Cup", "content": "b", "price": 1, "price": 2}',
+    ]
+    found = outcome("\n".join(lines), tmp_path)
+    assert [title for _, title, _ in found.records] == ["New", "Mug", "Cup"]
+    assert (found.rejected, {**found.notes, "escapes": 0}) == ({}, {"repeated_field": 1, "escapes": 0})
 
 
 def test_escapes_that_a_dump_wrote_twice_are_undone_and_counted(tmp_path: Path) -> None:

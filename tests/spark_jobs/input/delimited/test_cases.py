@@ -395,3 +395,25 @@ def test_a_rejected_row_is_shown_as_it_stands_in_the_file(tmp_path: Path) -> Non
     found = read_file(path, names=FieldNames("id", "name", "text"))
     assert found.kept == [("4", 'Oak "XL"', "Solid.")]
     assert [raw for *_, raw in found.places] == rows[:3]
+
+
+SINGLE = "'id','name','text'\n'1','Oak, Stool','Solid oak.'\n'2','Pine Stool','Painted pine.'\n"
+
+
+@pytest.mark.parametrize("data", [SINGLE, SINGLE.replace("'id','name','text'", "id,name,text")])
+def test_single_quotation_marks_around_values_are_told_and_read(data: str, tmp_path: Path) -> None:
+    names, path = FieldNames("id", "name", "text"), tmp_path / "a.csv"
+    path.write_text(data.replace("Oak, Stool", "Oak Stool"))
+    with pytest.raises(UserError, match=r'single quotation marks.*--quote "\'" reads what is between'):
+        read_file(path, names=names)
+    path.write_text(data)
+    found = read_file(path, names=names, quote="'")
+    assert found.kept == [("1", "Oak, Stool", "Solid oak."), ("2", "Pine Stool", "Painted pine.")]
+
+
+def test_single_quotation_marks_are_a_doubt_where_some_rows_do_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,name,text\n1,Mug,'tis blue.\n2,'Oak, Stool','Solid, oak.'\n")
+    found = read_file(path, names=FieldNames("id", "name", "text"))
+    assert (found.rejected, found.notes) == ({"not_a_record": 1}, {"single_quotes": 1})
+    assert found.kept == [("1", "Mug", "'tis blue.")]
