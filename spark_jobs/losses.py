@@ -11,7 +11,7 @@ from contract.reasons import REASONS
 from spark_jobs.counts.records import ReadStatistics
 from spark_jobs.input.fields import ReadOptions
 from spark_jobs.input.formats import kind_of
-from spark_jobs.input.readers import field_names_of, problems_of
+from spark_jobs.input.readers import delimiter_of, field_names_of, problems_of
 from spark_jobs.input.records.names import advice_on_names, advice_on_objects
 from spark_jobs.steps import Job
 
@@ -124,12 +124,20 @@ def _advice(job: Job, reasons: Counter[str], read: ReadStatistics) -> str:
     reason = max(reasons, key=reasons.__getitem__)
     if reason == "not_a_record" and (objects := _objects(job, read)):
         return objects
+    if reason == "not_json" and (delimiter := delimiter_of(_largest(job), options=job.config.read_options())):
+        suffix = ".tsv" if delimiter == "\t" else ".csv"
+        return (
+            f"it looks like a table with {delimiter!r} between the values: rename it so that its name ends in {suffix}"
+        )
     if reason in _WITHOUT_TEXT:
         options = job.config.read_options()
-        largest = max(job.sources, key=lambda source: source.bytes)
-        if names := field_names_of(largest, options=options):
+        if names := field_names_of(_largest(job), options=options):
             return advice_on_names(names, **options.names._asdict())
     return _advice_on(job, reason)
+
+
+def _largest(job: Job) -> Source:
+    return max(job.sources, key=lambda source: source.bytes)
 
 
 def _advice_on(job: Job, reason: str) -> str:

@@ -4,7 +4,7 @@ from typing import Final
 
 NOTES: Final = {
     "unusable_id": "ids that are an object, a list or a word such as NULL: the hash of the text takes their place",
-    "no_value": "titles and descriptions that are only NULL, None, NaN or N/A: they count as empty",
+    "no_value": "titles and descriptions that are only NULL, None, NaN, N/A or \\N: they count as empty",
     "escapes": r"titles and descriptions with escapes written twice, such as \n or \u2019 as characters: read as what"
     r" they stand for, \n as a blank",
     "shared_id": "ids that belong to several records with other texts, estimated from a sample of 4,096 where there are"

@@ -11,7 +11,7 @@ from spark_jobs.input.delimited.reader import read_delimited
 from spark_jobs.input.documents.feed import read_feed
 from spark_jobs.input.documents.first import MOST_RECORDS, first_records
 from spark_jobs.input.documents.json_values import read_json_values
-from spark_jobs.input.documents.look import format_of
+from spark_jobs.input.documents.look import format_of, peek
 from spark_jobs.input.fields import Fields, Part, ReadOptions
 from spark_jobs.input.formats import kind_of
 from spark_jobs.input.opening import open_source
@@ -21,6 +21,7 @@ from spark_jobs.input.parts import MAX_RANGE_BYTES, can_seek
 from spark_jobs.input.records.names import field_names_in
 
 _LOOKS_AT_ONCE: Final = 16
+_LINES_OF_A_TABLE: Final = 3
 
 
 def read_part(source: Source, part: Part, *, options: ReadOptions) -> Iterator[Fields]:
@@ -61,6 +62,18 @@ def field_names_of(source: Source, *, options: ReadOptions, most: int = MOST_REC
     with open_source(source, encoding=options.encoding) as file:
         records = first_records(file, path=source.path, options=options, most=most)
         return list(dict.fromkeys(name for record in records for name in field_names_in(record)))
+
+
+def delimiter_of(source: Source, *, options: ReadOptions) -> str:
+    """What stands between the values of a text that looks like a table by its first lines; empty for any other text."""
+    if not kind_of(source).format.is_document:
+        return ""
+    with open_source(source, encoding=options.encoding) as file:
+        lines = [line for line in peek(file)[0].decode(errors="replace").splitlines()[:_LINES_OF_A_TABLE] if line]
+    if len(lines) < _LINES_OF_A_TABLE - 1 or lines[0].startswith(("{", "[", "<")):
+        return ""
+    counts = {delimiter: {line.count(delimiter) for line in lines} for delimiter in "\t;|,"}
+    return next((each for each, found in counts.items() if len(found) == 1 and found != {0}), "")
 
 
 def problems_of(sources: Sequence[Source], *, options: ReadOptions) -> list[str]:

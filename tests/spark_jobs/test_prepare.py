@@ -292,3 +292,11 @@ def test_files_without_a_record_and_titles_that_are_objects_are_told(
     )
     assert "--title-field title,title.en" in said
     assert "noted: 1 shared_id: ids that belong to several records" in said
+
+
+@pytest.mark.parametrize(("delimiter", "suffix"), [("\t", "tsv"), ("|", "csv")])
+def test_a_table_by_another_name_is_told(run: Prepare, tmp_path: Path, delimiter: str, suffix: str) -> None:
+    rows = ["id", "title", "content"], ["1", "Mug", "Blue, fine."], ["2", "Cup", "Red."]
+    (tmp_path / "in.txt").write_text("".join(delimiter.join(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=rf"it looks like a table with '.*' between .* its name ends in \.{suffix}"):
+        run(tmp_path / "in.txt", tmp_path / "out")

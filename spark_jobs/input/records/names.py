@@ -17,7 +17,7 @@ _CONTENTS: Final = (
 )
 _IDS: Final = (
     *("id", "uid", "sku", "asin", "uniqid", "objectid", "productid", "parentasin", "pid", "code", "codigo", "código"),
-    "gtin",
+    *("gtin", "handle"),
 )
 _VERSION: Final = re.compile(r"(?!id$)[a-z]{2}([-_][A-Za-z]{2})?|text|plain_text|html|value")  # of a text, as `name.pt`
 _MOST_SHOWN: Final = 30
@@ -63,12 +63,17 @@ def advice_on_objects(found: Sequence[str], *, title: str, content: str) -> str:
     """
     advice = []
     for option, name in (("--title-field", title), ("--content-field", content)):
-        inner = [each for each in found if each.startswith(f"{name}.")]
+        inner = sorted((each for each in found if each.startswith(f"{name}.")), key=_is_hardly_text)
         if inner:
             text = f"{name},{inner[0]}" if name in found else inner[0]
             shown = ", ".join(inner[:_MOST_INNER]) + (", …" if len(inner) > _MOST_INNER else "")
             advice.append(f"{name} may be an object with {shown}: try {option} {quote(text)}")
     return "; ".join(advice)
+
+
+def _is_hardly_text(name: str) -> bool:
+    """Whether the field is not, by its name, a version of the text above it."""
+    return _VERSION.fullmatch(name.rpartition(".")[2]) is None
 
 
 def _guess(found: Sequence[str], name: str, known: Sequence[str]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Words that programs write where there is no value. Alone they are no text.
-NO_VALUES: Final = ("NULL", "null", "Null", "None", "none", "NaN", "nan", "N/A", "n/a")
+# Words that programs write where there is no value; `\N` is MySQL's. Alone they are no text.
+NO_VALUES: Final = ("NULL", "null", "Null", "None", "none", "NaN", "nan", "N/A", "n/a", r"\N")
 _MOST_BYTES: Final = max(map(len, NO_VALUES)) + 2
 _COMMA: Final = re.compile(r"\s*,\s*")
 

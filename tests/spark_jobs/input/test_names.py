@@ -7,7 +7,7 @@ import pytest
 
 from spark_jobs.input.fields import FieldNames, ReadOptions
 from spark_jobs.input.readers import field_names_of
-from spark_jobs.input.records.names import advice_on_names
+from spark_jobs.input.records.names import advice_on_names, advice_on_objects
 from spark_jobs.input.source import list_sources
 
 NAMES = FieldNames(uid="uid", title="title", content="content")
@@ -29,6 +29,11 @@ OPTIONS = ReadOptions(NAMES, max_line_bytes=10**6)
             "--title-field 'Nome do produto' --content-field 'Descrição'",
         ),
         (["id", "name.en", "name.pt", "description.pt"], NAMES, "name.en --content-field description.pt"),
+        (
+            ["Handle", "Title", "Body (HTML)"],
+            NAMES,
+            "--title-field Title --content-field 'Body (HTML)' --id-field Handle",
+        ),
         (["uid", "name", "content"], NAMES, "--title-field name --content-field content"),
         (
             ["objectID", "x.y.title", "Body (HTML)"],
@@ -76,3 +81,9 @@ def test_the_names_in_a_feed_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<shop><p id='1'><g:n xmlns:g='x'>a</g:n><d><e>b</e></d></p><p id='2'/></shop>")
     (source,) = list_sources(str(tmp_path / "a.xml"))
     assert field_names_of(source, options=OPTIONS) == ["id", "g:n", "d.e", "d", "n"]
+
+
+def test_the_text_of_a_list_of_languages_is_advised() -> None:
+    found = ["id", "title.language_tag", "title.value", "content"]
+    advice = advice_on_objects(found, title="title", content="content")
+    assert advice == "title may be an object with title.value, title.language_tag: try --title-field title.value"
