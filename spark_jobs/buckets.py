@@ -1,10 +1,14 @@
 """The one wide shuffle, in whole Arrow batches: the pieces that a map task sends, and the bucket they make up.
 
 A bucket is a range of keys, so buckets in order, each sorted, are the whole catalogue in the order of its keys.
-Rows never pass through the JVM one by one; Spark moves, spills and retries compressed pieces of some 100 kB.
+Rows never pass through the JVM one by one; Spark moves, spills and retries compressed pieces of some 100 kB. Where all
+tasks run on one machine, the rows stay in a file of the map task, as they are, and Spark moves only where they lie.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -23,6 +27,7 @@ FLUSH_BYTES: Final = 64 * 2**20  # a map task sends its rows when it holds this 
 BUCKET: Final = "bucket"
 STATISTICS: Final = "statistics"
 ROWS: Final = "rows"
+PLACE: Final = "place"
 
 # One row is a piece: some rows of one bucket, or the statistics of a map task.
 PIECE_SCHEMA: Final = pa.schema(
@@ -30,19 +35,36 @@ PIECE_SCHEMA: Final = pa.schema(
         pa.field(BUCKET, pa.int32(), nullable=False),
         pa.field(STATISTICS, pa.binary(), nullable=False),  # ReadStatistics as JSON, or empty
         pa.field(ROWS, pa.binary(), nullable=False),  # an Arrow stream of ROW_SCHEMA, or empty
+        pa.field(PLACE, pa.binary(), nullable=False),  # of such a stream in a file: a Place as JSON, or empty
     ]
 )
-PIECE_COLUMNS: Final = f"{BUCKET} int, {STATISTICS} binary, {ROWS} binary"  # the same for Spark
+PIECE_COLUMNS: Final = f"{BUCKET} int, {STATISTICS} binary, {ROWS} binary, {PLACE} binary"  # the same for Spark
 
 _ORDER_COLUMNS: Final = (KEY, UID, SOURCE, OFFSET, REASON)
 _ORDER: Final = [(name, "ascending") for name in _ORDER_COLUMNS]
 _IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where the rows of a piece lie."""
+
+    path: str
+    start: int
+    num_bytes: int
+
+
 def pieces_of_rows(
-    batches: Iterable[tuple[pa.RecordBatch, ReadStatistics]], *, num_buckets: int, first_bucket: int
+    batches: Iterable[tuple[pa.RecordBatch, ReadStatistics]],
+    *,
+    num_buckets: int,
+    first_bucket: int,
+    folder: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Pieces for the buckets, then the statistics to `first_bucket`: the shuffle delivers both exactly once."""
+    """Pieces for the buckets, then the statistics to `first_bucket`: the shuffle delivers both exactly once.
+
+    With a `folder`, which all tasks must share, the rows lie in files there.
+    """
+    cut = _cut if folder is None else partial(_cut_into_file, folder=folder)
     held: list[pa.RecordBatch] = []
     held_bytes = 0
     statistics: list[ReadStatistics] = []
@@ -51,11 +73,11 @@ def pieces_of_rows(
         held_bytes += batch.nbytes
         statistics.append(of_batch)
         if held_bytes >= FLUSH_BYTES:
-            yield from _flush(held, num_buckets)
+            yield from _flush(held, num_buckets, cut)
             held, held_bytes = [], 0
             statistics = [merge_read(statistics)]
     if held:
-        yield from _flush(held, num_buckets)
+        yield from _flush(held, num_buckets, cut)
     yield _piece(first_bucket, statistics=msgspec.json.encode(merge_read(statistics)))
 
 
@@ -63,9 +85,11 @@ def rows_of_pieces(pieces: Iterable[pa.RecordBatch]) -> tuple[pa.Table, ReadStat
     """All rows of one bucket, in no order, and the statistics that were sent to it."""
     tables, statistics = [ROW_SCHEMA.empty_table()], []
     for batch in pieces:
-        for rows, sent in zip(batch[ROWS], batch[STATISTICS], strict=True):
+        for rows, place, sent in zip(batch[ROWS], batch[PLACE], batch[STATISTICS], strict=True):
             if len(buffer := rows.as_buffer()):
                 tables.append(pa.ipc.open_stream(buffer).read_all())
+            if len(buffer := place.as_buffer()):
+                tables.append(_read(msgspec.json.decode(buffer, type=Place)))
             if len(buffer := sent.as_buffer()):
                 statistics.append(msgspec.json.decode(buffer, type=ReadStatistics))
     return pa.concat_tables(tables).combine_chunks(), merge_read(statistics)
@@ -115,10 +139,37 @@ def _with(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
     return table
 
 
-def _flush(held: list[pa.RecordBatch], num_buckets: int) -> Iterator[pa.RecordBatch]:
+_Cut = Callable[[pa.Table, list[tuple[int, int, int]]], Iterator[pa.RecordBatch]]
+
+
+def _flush(held: list[pa.RecordBatch], num_buckets: int, cut: _Cut) -> Iterator[pa.RecordBatch]:
     table = sort_and_mark_duplicates(pa.Table.from_batches(held))
-    for bucket, first, end in bounds_of(key_words(table[KEY].combine_chunks())[:, 0], num_buckets):
+    yield from cut(table, list(bounds_of(key_words(table[KEY].combine_chunks())[:, 0], num_buckets)))
+
+
+def _cut(table: pa.Table, bounds: list[tuple[int, int, int]]) -> Iterator[pa.RecordBatch]:
+    for bucket, first, end in bounds:
         yield _piece(bucket, rows=stream_of(table.slice(first, end - first)))
+
+
+def _cut_into_file(table: pa.Table, bounds: list[tuple[int, int, int]], *, folder: str) -> Iterator[pa.RecordBatch]:
+    """The pieces, whose rows lie in one new file: an attempt's own, so that retries do no harm."""
+    path = os.path.join(folder, f"pieces-{uuid.uuid4().hex}.arrow")
+    places = []
+    with open(path, "wb") as file:
+        for _, first, end in bounds:
+            start = file.tell()
+            with pa.ipc.new_stream(file, table.schema) as writer:
+                writer.write_table(table.slice(first, end - first))
+            places.append(Place(path, start, file.tell() - start))
+    for (bucket, _, _), place in zip(bounds, places, strict=True):
+        yield _piece(bucket, place=msgspec.json.encode(place))
+
+
+def _read(place: Place) -> pa.Table:
+    with pa.OSFile(place.path) as file:
+        file.seek(place.start)
+        return pa.ipc.open_stream(file.read_buffer(place.num_bytes)).read_all()
 
 
 def bounds_of(words: np.ndarray, num_buckets: int) -> Iterator[tuple[int, int, int]]:
@@ -147,8 +198,6 @@ def stream_of(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _piece(bucket: int, *, statistics: bytes = b"", rows: bytes = b"") -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays(
-        [pa.array([bucket], pa.int32()), pa.array([statistics], pa.binary()), pa.array([rows], pa.binary())],
-        schema=PIECE_SCHEMA,
-    )
+def _piece(bucket: int, *, statistics: bytes = b"", rows: bytes = b"", place: bytes = b"") -> pa.RecordBatch:
+    values = [pa.array([bucket], pa.int32()), *(pa.array([each], pa.binary()) for each in (statistics, rows, place))]
+    return pa.RecordBatch.from_arrays(values, schema=PIECE_SCHEMA)

@@ -57,7 +57,7 @@ from spark_jobs.publish import (
     without_empty_folders,
 )
 from spark_jobs.session.failures import user_errors_of_lost_java, user_errors_of_tasks
-from spark_jobs.session.session import open_session
+from spark_jobs.session.session import is_on_one_machine, open_session
 from spark_jobs.session.watch import watch_tasks
 from spark_jobs.shards import StagedBucket, WrittenShard, plan_shards
 from spark_jobs.steps import (
@@ -153,7 +153,12 @@ def _what(manifest: Manifest) -> str:
 def _prepare_all(config: PrepareConfig, sources: tuple[Source, ...]) -> tuple[Manifest, Statistics]:
     session = open_session(config.master, conf=config.spark_conf(), environment=config.environment)
     with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
-        job = plan_job(config, sources, parallelism=spark.sparkContext.defaultParallelism)
+        job = plan_job(
+            config,
+            sources,
+            parallelism=spark.sparkContext.defaultParallelism,
+            is_on_one_machine=is_on_one_machine(spark),
+        )
         tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
         manifest, kept, read = _run(job, spark)
     digest = tokenizer_digest(job.tokens.tokenizer)

@@ -51,6 +51,7 @@ STAGED_SCHEMAS_WITH_ORIGIN: Final = dict.fromkeys(
 ) | {REJECTED: pa.schema([*REJECTED_SCHEMA, SHARD_SCHEMA.field(KEY)])}
 _STAGED_BATCH_ROWS: Final = 2_000
 _IPC_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+_AS_THEY_ARE: Final = pa.ipc.IpcWriteOptions()  # on a disk of this machine, where compression costs more than room
 
 
 class StagedFile(msgspec.Struct, frozen=True):
@@ -166,8 +167,10 @@ def write_staged(rows: pa.Table, *, staging: str, name: str) -> StagedFile:
     filesystem, path = storage.open_filesystem(storage.join(staging, name))
     with user_errors_of_writing(staging), ExitStack() as closing:
         create = partial(filesystem.open, path, "wb")
-        file = storage.in_folder(os.path.dirname(path), create) if storage.is_local(filesystem) else create()
-        writer = pa.ipc.new_file(closing.enter_context(file), rows.schema, options=_IPC_OPTIONS)
+        is_local = storage.is_local(filesystem)
+        file = storage.in_folder(os.path.dirname(path), create) if is_local else create()
+        options = _AS_THEY_ARE if is_local else _IPC_OPTIONS
+        writer = pa.ipc.new_file(closing.enter_context(file), rows.schema, options=options)
         # One chunk: so every batch but the last has the full number of rows, and a row's batch follows by division.
         closing.enter_context(writer).write_table(rows.combine_chunks(), max_chunksize=_STAGED_BATCH_ROWS)
     return StagedFile(name, rows.num_rows)

@@ -1,5 +1,6 @@
 """The steps of a preparation, DataFrame to DataFrame. One row is a task, a piece, or a result; never a record."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ class Job:
     num_buckets: int
     tokens: TokenSampling
     name: str
+    is_on_one_machine: bool = False  # whether all tasks run on this machine
 
     @property
     def staging(self) -> str:
@@ -77,7 +79,9 @@ class Job:
         return FINAL_SCHEMAS if self.config.near_duplicates is None else STAGED_SCHEMAS_WITH_ORIGIN
 
 
-def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism: int) -> Job:
+def plan_job(
+    config: PrepareConfig, sources: tuple[Source, ...], *, parallelism: int, is_on_one_machine: bool = False
+) -> Job:
     """How the work is divided; the data set does not depend on it."""
     input_bytes, options = estimate_bytes(sources), config.read_options()
     documents = documents_among(sources, options=options)
@@ -96,6 +100,7 @@ def plan_job(config: PrepareConfig, sources: tuple[Source, ...], *, parallelism:
             one_in=sampling_rate(input_bytes),
         ),
         name=uuid.uuid4().hex,
+        is_on_one_machine=is_on_one_machine,
     )
 
 
@@ -116,9 +121,15 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
                 rows_of_part(job, number, count=lines.add),
                 num_buckets=job.num_buckets,
                 first_bucket=number % job.num_buckets,
+                folder=_folder_of_shuffles() if job.is_on_one_machine else None,
             )
 
     return tasks.mapInArrow(send, PIECE_COLUMNS)
+
+
+def _folder_of_shuffles() -> str:
+    """The folder that Spark shuffles through, for its Python workers; Spark deletes it when it ends."""
+    return os.environ["SPARK_LOCAL_DIRS"].partition(",")[0]
 
 
 def rows_of_part(

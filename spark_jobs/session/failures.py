@@ -12,6 +12,10 @@ from contract.errors import UserError
 from contract.names import STAGING_PREFIX
 
 _NO_SPACE: Final = "No space left on device"  # Java has the same words
+_NO_ROOM_TO_SHUFFLE: Final = (
+    "no space left on the device that Spark shuffles through; make room there, or name another folder by the"
+    " environment variable SPARK_LOCAL_DIRS (/tmp by default)"
+)
 _WORKER_LOST: Final = re.compile(
     r"Python worker|\.daemon|SocketException|EOFException"
 )  # each is a form of Java's report
@@ -32,6 +36,8 @@ def user_errors_of_tasks() -> Iterator[None]:
     except PythonException as error:
         if found := re.search(r"^(?:contract\.errors\.)?UserError: (.+)$", str(error), re.MULTILINE):
             raise UserError(found[1]) from error
+        if _NO_SPACE in str(error):  # where the output has none, the task says so itself
+            raise UserError(_NO_ROOM_TO_SHUFFLE) from error
         if _STAGED_FILE_LOST.search(str(error)):
             raise UserError(
                 "staged files vanished while they were needed: another preparation has published in this output and"
@@ -50,10 +56,7 @@ def user_errors_of_tasks() -> Iterator[None]:
         raise
     except (Py4JJavaError, PySparkException) as error:
         if _NO_SPACE in str(error):
-            raise UserError(
-                "no space left on the device that Spark shuffles through; make room there, or name another folder by"
-                " the environment variable SPARK_LOCAL_DIRS (/tmp by default)"
-            ) from error
+            raise UserError(_NO_ROOM_TO_SHUFFLE) from error
         if _WORKER_LOST.search(str(error)):
             raise UserError(
                 f"a Python worker of Spark was killed or crashed; {_MEMORY} or more --partitions"

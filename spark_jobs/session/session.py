@@ -106,6 +106,11 @@ def open_session(
             yield spark
 
 
+def is_on_one_machine(spark: SparkSession) -> bool:
+    """Whether all tasks of this Spark run on this machine."""
+    return spark.sparkContext.master.startswith("local")
+
+
 def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:
     # pyspark 4.3 warns of pandas 3, and asks for pandas where only Arrow is used.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)

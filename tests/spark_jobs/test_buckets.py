@@ -1,6 +1,7 @@
 """Settling of a bucket, and the way of rows through pieces."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -104,3 +105,14 @@ def test_a_key_that_repeats_sends_its_content_once_a_flush() -> None:
     batches = [(batch, lines_read(batch.num_rows)) for batch in rows.to_batches()]
     pieces = list(pieces_of_rows(batches, num_buckets=1, first_bucket=0))
     assert sum(piece.nbytes for piece in pieces) < 50_000
+
+
+def test_rows_of_pieces_may_lie_in_files_that_all_tasks_can_read(tmp_path: Path) -> None:
+    rows = [row(bytes([number * 37 % 256]), f"{number}", 0, number) for number in range(200)]
+    batches = [(batch, lines_read(batch.num_rows)) for batch in table(rows).to_batches(max_chunksize=30)]
+    inline = list(pieces_of_rows(batches, num_buckets=3, first_bucket=0))
+    filed = list(pieces_of_rows(batches, num_buckets=3, first_bucket=0, folder=str(tmp_path)))
+    assert all(piece.nbytes < 400 for piece in filed)
+    for bucket in range(3):
+        of_bucket = [[piece for piece in pieces if piece["bucket"][0].as_py() == bucket] for pieces in (inline, filed)]
+        assert rows_of_pieces(of_bucket[0]) == rows_of_pieces(of_bucket[1])
