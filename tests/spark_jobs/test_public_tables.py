@@ -104,7 +104,7 @@ CATALOGUES = {
         {
             "woo-beanie": ("Beanie", 'A warm beanie, 100% wool. Made in "Porto".'),
             "woo-belt": ("Belt", 'Leather, 85" long'),
-            "woo-cap": ('Cap, "blue"', "A cap. nOne size."),
+            "woo-cap": ('Cap, "blue"', "A cap. One size."),
         },
         {},
     ),
