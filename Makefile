@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-demo: $(VENV)/installed-demo  ## prepare, train and ask, on a small catalogue (3 to 4 minutes on 2 cores)
+demo: $(VENV)/installed-demo  ## prepare, train and ask, on a small catalogue (4 to 5 minutes on 2 cores)
 	$(BIN)/vitrine demo
 
 test: $(VENV)/installed-test  ## run all tests

@@ -41,7 +41,7 @@ def run(config: DemoConfig, vitrine: Callable[[Sequence[str]], int]) -> int:
         steps = (
             ["prepare", "--input", str(catalogue), "--output", data, "--config", str(configs / "demo-prepare.toml")],
             ["train", "--data", data, "--run", trained, "--config", str(configs / "demo-train.toml"), "--cpu"],
-            ["evaluate", "--run", trained, "--seen", "10", "--unseen", "5", "--max-new-tokens", "64"],
+            ["evaluate", "--run", trained, "--seen", "26", "--unseen", "5", "--max-new-tokens", "64"],
         )
         for number, step in enumerate(steps, start=1):
             print(f"\n[{number}/{len(steps)}] vitrine {' '.join(step)}", flush=True)
