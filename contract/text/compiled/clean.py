@@ -31,7 +31,8 @@ def clean_compiled(texts: pa.StringArray, profile: Profile) -> pa.StringArray:
         return clean_array(texts, profile)
     texts = pc.fill_null(texts, "")
     data, offsets = _bytes_of(texts)
-    out, out_offsets = np.empty(len(data), np.uint8), np.empty(len(offsets), np.int32)
+    # Room for the worst case, since compiled code checks no bounds: a character of two bytes that becomes four.
+    out, out_offsets = np.empty(2 * len(data), np.uint8), np.empty(len(offsets), np.int32)
     states = np.empty(len(texts), np.uint8)
     clean_texts(data, offsets, tables, out, out_offsets, states)
     cleaned = pa.StringArray.from_buffers(len(texts), pa.py_buffer(out_offsets), pa.py_buffer(out))

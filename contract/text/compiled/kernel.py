@@ -70,7 +70,7 @@ class Tables(NamedTuple):
 def clean_texts(data, offsets, tables, out, out_offsets, states):
     """Writes the cleaned texts to `out`, and what became of each to `states`; one that is left has no bytes there.
 
-    `data` [bytes], `offsets` [texts + 1] as Arrow has them; `out` has room for as many bytes.
+    `data` [bytes], `offsets` [texts + 1] as Arrow has them; `out` has room for twice as many bytes.
     """
     position = 0
     out_offsets[0] = 0
