@@ -16,7 +16,7 @@ from trainer.generation.sampling import Choice, next_tokens
 from trainer.generation.text import Decoder, TextStream
 
 # Of the prompts that join in one step, padding included. The most bounds their activations. The first ones are few, and
-# tell how many are computed in the time that running answers, and clients that leave, may wait for those that join.
+# tell how many can be computed in the time for which clients that leave may wait.
 _MOST_PROMPT_TOKENS: Final = 16_384
 _FIRST_PROMPT_TOKENS: Final = 256
 _JOINING_S: Final = 0.3
@@ -44,8 +44,9 @@ class Batch:
     At most `num_slots` answers are written at the same time, and their keys and values, padding included, take at most
     `max_tokens` places. Requests that find no room wait in their order. Not to be used by two threads.
 
-    A request's answer does not depend on the others, apart from rounding. A step costs one forward pass, and one more
-    if requests join: as many of them as some 0.3 s allow, and at least one.
+    A request's answer does not depend on the others, apart from rounding. A step costs one forward pass: over the
+    prompts of requests that join, as many as take about 0.3 s and at least one; else over the running answers. So the
+    slots are full before answers go on, and whoever cancels a request waits for no more than a step.
     """
 
     def __init__(
@@ -98,13 +99,12 @@ class Batch:
         self._keep([row for row in self._rows if row.handle != handle])
 
     def step(self) -> list[tuple[int, Event]]:
-        """One more token for each running answer, and the first one of those that join; with the handles.
+        """The first token of requests that join, or one more for each running answer if none can; with the handles.
 
         An answer with a finish reason has left the batch. A request whose adapter cannot be loaded leaves by an error.
         """
-        events = self._go_on() if self._rows else []
-        if joining := self._joining():
-            events += self._start(joining)
+        joining = self._joining()
+        events = self._start(joining) if joining else self._go_on() if self._rows else []
         failed, self._failed = self._failed, []
         return events + failed
 

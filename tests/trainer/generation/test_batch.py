@@ -168,14 +168,18 @@ def test_a_request_whose_adapter_cannot_be_loaded_leaves_by_its_error(micro: tup
 
     batch = batch_of(micro, load_adapter=load)
     good, bad = mixed_requests(micro[1], 2)
-    batch.add(bad)
-    batch.add(good)
-    with pytest.raises(UserError, match="no first beside set"):
-        batch.step()
-    events: list[Event] = []
+    handles = batch.add(bad), batch.add(good)
+    events: dict[int, list[Event]] = {handle: [] for handle in handles}
     while not batch.is_idle:
-        events += [event for _, event in batch.step()]
-    assert finished(events) == alone(micro, good)
+        for handle, event in batch.step():
+            events[handle].append(event)
+    assert [event.finish_reason for event in events[handles[0]]] == ["error"]
+    with pytest.raises(UserError, match="no first beside set"):
+        finished(events[handles[0]])
+    assert finished(events[handles[1]]) == alone(micro, good)
+    with pytest.raises(UserError, match="no first beside set"):
+        generate(batch, [good, bad])
+    assert batch.is_idle
 
 
 def test_an_iteration_that_is_left_early_leaves_an_idle_batch(micro: tuple) -> None:
