@@ -20,13 +20,16 @@ def headline(evaluation: Evaluation, language: Language) -> str:
 def evidence(evaluation: Evaluation, language: Language) -> Iterator[str]:
     """Why that is the verdict, and what to do, a sentence each."""
     texts, learned = _texts(language), evaluation.verdict.learned
-    yield _comes_back("seen", evaluation.seen, language)
+    yield _comes_back("seen", evaluation, language)
     if learned == "part" and evaluation.seen:
         scores = evaluation.seen.scores
         yield texts["beginnings"].format(
             **{name: percent(scores[name].after, language) for name in ("first_8", "first_32")}
         )
-    yield _comes_back("unseen", evaluation.unseen, language)
+    yield _comes_back("unseen", evaluation, language)
+    has_whole = any("whole" in group.scores for group in (evaluation.seen, evaluation.unseen) if group)
+    if has_whole and (num_cut := sum(title.is_cut for title in evaluation.titles)):
+        yield texts["cut"].format(titles=number(num_cut, 0, language))
     if num_known := sum(title.has_trained_text for title in evaluation.titles):
         yield texts["same_text"].format(titles=number(num_known, 0, language))
     if learned in ("remembers", "part") and evaluation.unseen:
@@ -38,14 +41,16 @@ def evidence(evaluation: Evaluation, language: Language) -> Iterator[str]:
         yield advice
 
 
-def _comes_back(kind: Kind, group: Group | None, language: Language) -> str:
-    texts = _texts(language)
+def _comes_back(kind: Kind, evaluation: Evaluation, language: Language) -> str:
+    texts, group = _texts(language), evaluation.seen if kind == "seen" else evaluation.unseen
     if group is None:
         return texts[f"no_{kind}"]
     if (whole := group.scores.get("whole")) is None:
         return texts["all_cut"]
     shares = {"before": percent(whole.before, language), "after": percent(whole.after, language)}
-    return texts[f"{kind}_whole"].format(titles=number(group.titles, 0, language), **shares)
+    whole_ones = (each for each in evaluation.titles if not (each.is_cut or each.has_trained_text))
+    num = len({each.title for each in whole_ones if each.kind == kind})
+    return texts[f"{kind}_whole"].format(titles=number(num, 0, language), **shares)
 
 
 def _words_shared(seen: Group, language: Language) -> str:

@@ -82,6 +82,14 @@ def test_cut_texts_are_in_no_share_of_recall() -> None:
     assert all(list(evidence(only_cut, language)) for language in LANGUAGES)
 
 
+def test_a_share_names_the_titles_that_it_counts_and_those_that_it_does_not() -> None:
+    cut = [title(300 + number, is_cut=True) for number in range(2)]
+    first, *others = evidence(evaluation(seen(10, back=10) + cut + unseen(5)), "en")
+
+    assert first.startswith("Of 10 titles that it was trained on, it gives back 100%")
+    assert any("2 titles whose descriptions are longer" in text for text in others)
+
+
 @pytest.mark.parametrize("num", [0, 1, 5, 20])
 @pytest.mark.parametrize("back", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("others", [0, 10])
