@@ -8,11 +8,38 @@ from typing import Any, Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trainer.serving.schema import ApiError
 
 Value = TypeVar("Value")
+HEADERS_S: Final = 10.0
 _READ_FOR_NOTHING: Final = 16  # so many times the limit: a client that is cut off while it sends never reads why
+
+
+class PromptProtocol(H11Protocol):
+    """Uvicorn's protocol of a connection, which is closed where the headers of a request do not come in time.
+
+    Uvicorn 0.54 waits for them without an end. It is looked at every 10 s: a connection that waits for the same request
+    as the time before is closed. One that is kept alive without a request is closed earlier, by uvicorn.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begins to look."""
+        super().connection_made(transport)
+        self._look(object())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Looks no more."""
+        self._next_look.cancel()
+        super().connection_lost(exc)
+
+    def _look(self, before: object) -> None:
+        is_waiting = self.cycle is None or self.cycle.response_complete
+        if is_waiting and self.cycle is before:
+            self.transport.close()
+            return
+        self._next_look = self.loop.call_later(HEADERS_S, self._look, self.cycle if is_waiting else object())
 
 
 async def read_body(request: Request, *, most: int) -> bytes:

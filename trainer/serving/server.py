@@ -26,6 +26,7 @@ from trainer.runs import names
 from trainer.runs.folder import read_info
 from trainer.serving.app import State, make_app
 from trainer.serving.chat import Chat
+from trainer.serving.connections import PromptProtocol
 from trainer.serving.engine import Engine, Slots
 from trainer.serving.guards import LOOPBACK, read_key
 from trainer.serving.metrics import Metrics
@@ -136,7 +137,9 @@ async def _serve(config: ServeConfig, listener: socket.socket, *, key: str | Non
     state = State(stopping.is_set, lambda: engine.failure, loaded.about)
     app = make_app(chat, state, config=config, key=key)
     server = _Server(
-        uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off"),
+        uvicorn.Config(
+            app, http=PromptProtocol, log_config=None, access_log=False, server_header=False, lifespan="off"
+        ),
         said=f"serving {config.run} at {_address(listener)} (Ctrl-C stops)",
     )
     loop = asyncio.get_running_loop()

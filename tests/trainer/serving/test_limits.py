@@ -4,16 +4,19 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import openai
 import pytest
 
 from tests.trainer.serving.servers import Server, question, serving
+from trainer.serving.connections import HEADERS_S
 
 KEY = "a-key-of-nobody"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -211,3 +214,24 @@ def test_a_mistake_is_one_line(options: list[str], message: str, run: Path, tmp_
     assert [line for line in log.read_text().splitlines() if not line.startswith("warning: ")] == [
         log.read_text().splitlines()[-1]
     ]
+
+
+@pytest.mark.slow
+def test_a_connection_whose_headers_do_not_come_is_closed(server: Server) -> None:
+    address = urlsplit(server.url)
+    begun = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        places = [stack.enter_context(socket.create_connection((address.hostname, address.port))) for _ in range(3)]
+        _, slow, kept = places
+        kept.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += kept.recv(4096)
+        for place in (slow, kept):
+            place.sendall(b"GET /health HTTP/1.1\r\nHost: ")
+        for place in places:
+            place.settimeout(4 * HEADERS_S)
+            assert place.recv(4096) == b""
+        assert time.monotonic() - begun < 4 * HEADERS_S
+    status, _, _ = server.send("POST", CHAT, question("Red red number 0", max_tokens=2))
+    assert status == 200

@@ -192,3 +192,21 @@ def test_the_page_puts_no_text_in_as_html() -> None:
     script = PAGE.joinpath("page.js").read_text()
 
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|srcdoc", script) == []
+
+
+@pytest.mark.parametrize(("language", "expected"), [("en-US", "Nothing of this question"), ("pt-BR", "Não sobra nada")])
+def test_an_error_of_the_server_is_shown_in_the_readers_language(guarded: Server, language: str, expected: str) -> None:
+    with browser(language=language) as driver:
+        driver.get(guarded.url)
+        give_key(driver)
+        driver.find_element(By.ID, "question").send_keys("???", Keys.ENTER)
+        shown = wait(driver, lambda found: found.find_element(By.ID, "problem").text)
+        assert str(shown).startswith(expected)
+
+
+def test_both_languages_say_the_same(driver: Chrome) -> None:
+    keys = driver.execute_async_script(
+        "const done = arguments[0]; import('/page/words.js').then(({ WORDS }) =>"
+        " done(Object.values(WORDS).map((each) => [Object.keys(each), Object.keys(each.problems)])))"
+    )
+    assert keys[0] == keys[1]
