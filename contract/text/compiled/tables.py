@@ -18,9 +18,8 @@ from contract.text.compiled.kernel import (
     SPECIAL,
     UNKNOWN,
     Tables,
-    Words,
-    hash_of,
 )
+from contract.text.compiled.pieces import Words, hash_of
 from contract.text.markup import PLAIN_TAGS
 from contract.text.mojibake import CONTROL, SUSPECT_PAIRS, kinds_of
 from contract.text.profiles import Profile
