@@ -70,7 +70,7 @@ def page(manifest: Manifest, *, root: str) -> Iterator[str]:
     yield from _entry("made", manifest.created_at)
     yield from _entry("texts", f"profile {manifest.text_profile}")
     settings = (
-        f"{name}={json.dumps(value)}"
+        f"{name}={json.dumps(value, ensure_ascii=False)}"
         for name, value in manifest.config.items()
         if name != "text_profile" and value is not None
     )

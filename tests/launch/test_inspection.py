@@ -90,6 +90,13 @@ def test_nothing_from_the_data_commands_the_terminal(tmp_path: Path, capsys: pyt
     assert all(character.isprintable() or character == "\n" for character in capsys.readouterr().out)
 
 
+def test_settings_keep_their_accents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = sound_data_set().write(str(tmp_path))
+    publish(str(tmp_path), dataclasses.replace(manifest, config={"content_field": "descrição"}), replace=True)
+
+    assert 'content_field="descrição"' in _page(capsys, str(tmp_path))
+
+
 def _page_of_json(capsys: pytest.CaptureFixture[str], root: str) -> str:
     assert cli.main(["inspect", root, "--json"]) == 0
     return capsys.readouterr().out
