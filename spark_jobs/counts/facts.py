@@ -1,6 +1,5 @@
 """Facts that lie in signs: `3'6"`, `-5`, `10-15`; and all signs. A profile that removes signs changes the facts."""
 
-import re
 import unicodedata
 from collections import Counter
 from functools import cache
@@ -15,7 +14,7 @@ from spark_jobs.counts.traits import character_counts
 
 
 class Fact(NamedTuple):
-    """A kind of facts: a pattern that finds them, the same to RE2 and to `re`, and one that cleaning may change."""
+    """A kind of facts: a pattern of RE2 that finds them, and one that cleaning may change."""
 
     pattern: str
     example: str
@@ -37,7 +36,6 @@ FACTS: Final = {
     "prices": Fact(r"[$€£¥₹] ?[0-9]|[0-9] ?[€£¥₹]", "$5"),
 }
 _ANY: Final = "|".join(fact.pattern for fact in FACTS.values())
-_PATTERNS: Final = {name: re.compile(fact.pattern, re.ASCII) for name, fact in FACTS.items()}
 
 
 def texts_of_records(titles: pa.StringArray, contents: pa.StringArray) -> pa.StringArray:
@@ -46,9 +44,9 @@ def texts_of_records(titles: pa.StringArray, contents: pa.StringArray) -> pa.Str
 
 
 def count_facts(texts: pa.StringArray) -> Counter[str]:
-    """The number of texts with each kind of facts. About 2 us a text."""
-    some = texts.filter(pc.match_substring_regex(texts, _ANY)).to_pylist()
-    found = {name: sum(pattern.search(text) is not None for text in some) for name, pattern in _PATTERNS.items()}
+    """The number of texts with each kind of facts. About 10 us a text of 600 bytes."""
+    some = texts.filter(pc.match_substring_regex(texts, _ANY))
+    found = {name: pc.match_substring_regex(some, fact.pattern).true_count for name, fact in FACTS.items()}
     return Counter({name: number for name, number in found.items() if number})
 
 
