@@ -127,9 +127,9 @@ def send_pieces(tasks: DataFrame, job: Job, *, lines: Accumulator[int]) -> DataF
     return tasks.mapInArrow(send, PIECE_COLUMNS)
 
 
-def _folder_of_shuffles() -> str:
-    """The folder that Spark shuffles through, for its Python workers; Spark deletes it when it ends."""
-    return os.environ["SPARK_LOCAL_DIRS"].partition(",")[0]
+def _folder_of_shuffles() -> str | None:
+    """The folder that Spark shuffles through, which it names to its Python workers and deletes when it ends."""
+    return os.environ.get("SPARK_LOCAL_DIRS", "").partition(",")[0] or None
 
 
 def rows_of_part(

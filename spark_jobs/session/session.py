@@ -107,8 +107,9 @@ def open_session(
 
 
 def is_on_one_machine(spark: SparkSession) -> bool:
-    """Whether all tasks of this Spark run on this machine."""
-    return spark.sparkContext.master.startswith("local")
+    """Whether all tasks of this Spark run in its one Java on this machine, so that no executor can be lost alone."""
+    master = spark.sparkContext.master
+    return master == "local" or master.startswith("local[")
 
 
 def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:
