@@ -1,5 +1,6 @@
 """The folder of a run in parts: what may be changed there, and the data of the parts."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def begin(config: TrainConfig, data: Sequence[DataSet], lock: RunLock) -> PartsI
     discard_parts(run)
     runs = [PartRun(names.part_name(part), num) for part, num in enumerate(records)]
     ids = [each.manifest.dataset_id for each in data]
-    info = PartsInfo(as_json(config), ids, data[0].manifest.text_profile, config.parts, runs)
+    info = PartsInfo(as_json(config), ids, data[0].manifest.text_profile, config.parts, runs, folder=os.getcwd())
     write_parts_info(run, info)  # before anything that only a run in parts has
     _new_data(run).rename(run / names.PART_DATA)
     if config.copy_to and config.overwrite:

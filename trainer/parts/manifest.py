@@ -39,6 +39,7 @@ class PartsInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts: Annotated[int, msgspec.Meta(ge=1)]
     runs: list[PartRun]  # by number of the part
     rule: str = RULE
+    folder: str = ""  # in which the training was started
     format: str = "vitrine-parts/1"
 
     def __post_init__(self) -> None:

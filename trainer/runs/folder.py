@@ -26,6 +26,7 @@ from trainer.runs.settings import (
     has_trained,
     raise_nothing_to_resume,
     require_run,
+    with_data_found,
 )
 
 _PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
@@ -40,6 +41,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     identity: dict[str, Any] = {}  # what a resume must agree on; each checkpoint has it as well
     frame: Frame | None = None  # of every question; `frame_of` finds that of an older run
+    folder: str = ""  # in which the training was started; its relative paths of data count from there
 
 
 def check_run(config: TrainConfig) -> None:
@@ -99,6 +101,7 @@ def claim_run(
         versions={name: version(name) for name in _PACKAGES},
         identity=dict(identity),
         frame=frame,
+        folder=os.getcwd(),
     )
     write_json(run / names.CONFIG, info)
     if new_base:
@@ -112,7 +115,8 @@ def temporary_base(run: Path) -> Path:
 
 def _load_info(run: Path) -> RunInfo:
     """OSError or msgspec.DecodeError if there is no such file, or it is not as `claim_run` writes it."""
-    return msgspec.json.decode((run / names.CONFIG).read_bytes(), type=RunInfo)
+    info = msgspec.json.decode((run / names.CONFIG).read_bytes(), type=RunInfo)
+    return msgspec.structs.replace(info, config=with_data_found(info.config, info.folder))
 
 
 def is_run(run: Path) -> bool:

@@ -1,6 +1,7 @@
 """The settings of a run: as the user gives them, and as its folder keeps them."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from command.settings import given_settings, load_settings, settings_fields
 from contract.errors import UserError
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, parse_data
 from trainer.recipes.recipe import SEED
 from trainer.runs import names
 from trainer.stream.cursor import differences
@@ -60,11 +61,27 @@ def settings_of_run(run: Path) -> dict[str, Any]:
     """
     file = names.PARTS if (run / names.PARTS).exists() else names.CONFIG
     try:
-        config = json.loads((run / file).read_bytes())["config"]
+        document = json.loads((run / file).read_bytes())
+        config = with_data_found(document["config"], document.get("folder", ""))
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     given = {name: value for name, value in config.items() if value is not None and name not in ("resume", "overwrite")}
     return {"recipe": "seed"} | given
+
+
+def with_data_found(config: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A run's settings with `data` as it is reached from here. `folder` is the one where training was started.
+
+    A relative path counts from the working folder, so that a run can be moved with its data; from `folder` where it
+    names nothing here.
+    """
+    return config | {"data": [_found(text, folder) for text in config.get("data", ())]}
+
+
+def _found(text: str, folder: str) -> str:
+    root, _ = parse_data(text)
+    is_there = os.path.isdir(os.path.join(folder, root))  # an absolute path stays as it is
+    return os.path.join(folder, text) if is_there and not os.path.isdir(root) else text
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,23 @@ def config_of(run: Path, **changes) -> AskConfig:
 def asked(capsys: pytest.CaptureFixture[str], run: Path, question: str, **changes) -> dict:
     ask(config_of(run, question=question, json=True, **changes))
     return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_finds_its_data_from_any_folder(
+    prepared, micro_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    relative = os.path.relpath(prepared.root)
+    train(replace(small_config(prepared, micro_base, tmp_path / "run", max_steps=1), data=(relative,)))
+    monkeypatch.chdir(there)
+    capsys.readouterr()
+
+    answer = asked(capsys, tmp_path / "run", KNOWN)
+
+    assert [source["text"] for source in answer["sources"]] == [KNOWN_TEXT]
 
 
 @pytest.mark.parametrize(
