@@ -47,13 +47,10 @@ def asked(capsys: pytest.CaptureFixture[str], run: Path, question: str, **change
 def test_a_run_finds_its_data_from_any_folder(
     prepared, micro_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    there.mkdir()
-    monkeypatch.chdir(here)
+    monkeypatch.chdir(tmp_path)
     relative = os.path.relpath(prepared.root)
     train(replace(small_config(prepared, micro_base, tmp_path / "run", max_steps=1), data=(relative,)))
-    monkeypatch.chdir(there)
+    monkeypatch.chdir("/")
     capsys.readouterr()
 
     answer = asked(capsys, tmp_path / "run", KNOWN)
