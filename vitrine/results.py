@@ -14,6 +14,7 @@ from contract import storage
 from contract.manifest import Manifest
 from contract.names import CARD_HTML
 from trainer.evaluation.schema import Evaluation
+from trainer.evaluation.sentences import headline
 from trainer.runs import names
 from trainer.runs.recalls import Report, report_text
 from trainer.runs.settings import settings_of_run
@@ -138,7 +139,7 @@ class Evaluated:
     evaluation: Evaluation = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.path}: verdict {self.evaluation.verdict.learned!r}, of {len(self.evaluation.titles):,} titles"
+        return f"{self.path}, {len(self.evaluation.titles):,} titles: {headline(self.evaluation, 'en')}"
 
     def _repr_html_(self) -> str:
         """Means of the scores, then some titles; RUN/evaluation.html has them all."""

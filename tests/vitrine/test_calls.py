@@ -69,6 +69,7 @@ def test_a_run_is_trained_asked_and_measured(prepared: Prepared, micro_base: Pat
     found = vitrine.evaluate(run, seen=2, unseen=0, max_new_tokens=4)
     assert len(found.evaluation.titles) == 2
     assert found.evaluation.titles[0].title in found._repr_html_()
+    assert "There are too few titles to tell" in found._repr_html_()
 
 
 @pytest.mark.spark
