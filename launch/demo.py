@@ -12,6 +12,7 @@ from typing import Final
 
 from command.settings import setting
 from contract.errors import UserError
+from contract.names import CARD_HTML
 from trainer.evaluation.schema import Group, read_evaluation
 from trainer.runs import names
 
@@ -86,6 +87,7 @@ def _rouge_l(group: Group | None) -> tuple[int, float, float]:
 def _results(data: str, trained: str) -> str:
     results = {
         f"{data}/manifest.json": "what the data set holds, and where each line went",
+        f"{data}/{CARD_HTML}": "the data card, with records before and after cleaning: open it in a browser",
         f"{data}/train/": "the records to train on, in Parquet",
         f"{data}/rejected/": "the lines that did not get through, with the reason",
         f"{trained}/{names.ADAPTER}/": "the LoRA adapter, for PEFT and whatever reads its format",
