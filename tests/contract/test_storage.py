@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 from pathlib import Path
 
 import fsspec
@@ -50,6 +51,7 @@ def test_a_folder_that_another_process_deletes_while_it_is_empty_is_made_again(t
             for empty in (folder, folder.parent):
                 with contextlib.suppress(OSError):
                     empty.rmdir()
+            time.sleep(0.0005)  # or it could be quicker a hundred times in a row
 
     threads = [threading.Thread(target=delete_empty_ones) for _ in range(2)]
     for thread in threads:
