@@ -19,7 +19,7 @@ from trainer.generation.text import Decoder, TextStream
 # tell how many can be computed in the time for which clients that leave may wait.
 _MOST_PROMPT_TOKENS: Final = 16_384
 _FIRST_PROMPT_TOKENS: Final = 256
-_JOINING_S: Final = 0.3
+_JOINING_S: Final = 0.6
 
 # Takes an adapter's name and those in use; False where no more fit beside those in use.
 LoadAdapter = Callable[[str, Collection[str]], bool]
@@ -45,7 +45,7 @@ class Batch:
     `max_tokens` places. Requests that find no room wait in their order. Not to be used by two threads.
 
     A request's answer does not depend on the others, apart from rounding. A step costs one forward pass: over the
-    prompts of requests that join, as many as take about 0.3 s and at least one; else over the running answers. So the
+    prompts of requests that join, as many as take about 0.6 s and at least one; else over the running answers. So the
     slots are full before answers go on, and whoever cancels a request waits for no more than a step.
     """
 
