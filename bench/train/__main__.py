@@ -10,6 +10,7 @@ run several variants at once.
 
 import argparse
 import json
+import math
 import os
 import queue
 import subprocess
@@ -24,11 +25,9 @@ from typing import Any, Final
 import torch
 
 from bench.figures import RESULTS
-from bench.train.shapes import make_model, matrix_peak, measured_on
+from bench.train.shapes import LLAMA_8B, TINYLLAMA, flop_a_token, make_model, matrix_peak, measured_on
 
-_MATRIX_WEIGHTS: Final = 1.034e9  # of this shape, without the embedding
-_MATRIX_WEIGHTS_8B: Final = 7.504e9
-_FLOP_A_WEIGHT: Final = 4  # for each token: a frozen base needs no gradient of its weights
+_LAST_CHARACTERS: Final = 400  # of what a failed process wrote
 
 
 def main(arguments: list[str]) -> None:
@@ -47,8 +46,11 @@ def main(arguments: list[str]) -> None:
         peaks = [matrix_peak(gpu=gpu) for gpu in range(num_gpus)]
         torch.cuda.empty_cache()
         report: dict[str, Any] = {**measured_on(min(peaks)), "results": []}
-        for result in run_all(commands(options, folder), num_gpus=num_gpus):
-            share = result["tokens_per_s"] * flop_a_token(result["variant"]) / peaks[result["gpu"]]
+        for _, result in run_all(commands(options, folder), num_gpus=num_gpus):
+            if "failed" in result:
+                continue
+            shape = LLAMA_8B if "8B" in result["variant"] else TINYLLAMA
+            share = result["tokens_per_s"] * flop_a_token(shape) / peaks[result["gpu"]]
             report["results"].append({**result, "matrix_peak_share": share})
             report["fp8_loss_difference_to_nf4"] = fp8_difference(report["results"])
             options.out.write_text(json.dumps(report, indent=1) + "\n")  # after each variant, as a later one may hang
@@ -80,24 +82,31 @@ def commands(options: argparse.Namespace, folder: str) -> list[list[str]]:
     return [command for command in large + with_model if command[0].endswith(options.only or "")]
 
 
-def run_all(commands: list[list[str]], *, num_gpus: int) -> Iterator[dict[str, Any]]:
-    """The reports of the processes, as they end. A GPU that is free runs the next command."""
+def run_all(
+    commands: list[list[str]], *, num_gpus: int, until: float = math.inf, limit_s: float | None = None
+) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Each process with its report, as they end. A GPU that is free runs the next command.
+
+    After `until` of the monotonic clock no process is begun; one that takes longer than `limit_s` has failed.
+    """
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     for gpu in range(num_gpus):
         free.put(gpu)
 
     def run_on_free_gpu(command: list[str]) -> dict[str, Any] | None:
+        if time.monotonic() >= until:
+            return None
         gpu = free.get()
         try:
-            result = run(command, gpu=gpu)
+            return {**run(command, gpu=gpu, limit_s=limit_s), "gpu": gpu}
         finally:
             free.put(gpu)
-        return None if result is None else {**result, "gpu": gpu}
 
     with ThreadPoolExecutor(num_gpus) as pool:
-        for done in as_completed([pool.submit(run_on_free_gpu, command) for command in commands]):
+        started = {pool.submit(run_on_free_gpu, command): command for command in commands}
+        for done in as_completed(started):
             if (result := done.result()) is not None:
-                yield result
+                yield started[done], result
 
 
 def fp8_difference(results: list[dict[str, Any]]) -> dict[str, float] | None:
@@ -116,24 +125,24 @@ def fp8_difference(results: list[dict[str, Any]]) -> dict[str, float] | None:
     }
 
 
-def flop_a_token(variant: str) -> float:
-    """The least number of floating-point operations for a token."""
-    return _FLOP_A_WEIGHT * (_MATRIX_WEIGHTS_8B if "8B" in variant else _MATRIX_WEIGHTS)
-
-
-def run(command: list[str], *, gpu: int) -> dict[str, Any] | None:
-    """The report of the process. None where it failed; its last lines are printed then."""
+def run(command: list[str], *, gpu: int, limit_s: float | None = None) -> dict[str, Any]:
+    """The report of the process; where it failed, why it did, and its last lines are printed."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     environment["CUDA_VISIBLE_DEVICES"] = seen.split(",")[gpu] if seen else str(gpu)
-    started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
+    argv, started = [sys.executable, "-m", *command], time.monotonic()
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        print(f"GPU {gpu}: {' '.join(command)}: took more than {limit_s:.0f} s", flush=True)
+        return {"failed": f"took more than {limit_s:.0f} s"}
     print(f"GPU {gpu}: {' '.join(command[:3])}: {time.monotonic() - started:.0f} s", flush=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if lines:
         return json.loads(lines[-1].removeprefix("RESULT "))
     print(f"failed with exit code {done.returncode}:\n{done.stdout[-500:]}\n{done.stderr[-1500:]}", flush=True)
-    return None
+    last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")
+    return {"failed": f"exit code {done.returncode}: {last[-_LAST_CHARACTERS:]}"}
 
 
 def table(results: list[dict[str, Any]]) -> str:

@@ -131,6 +131,7 @@ def result(run: Run) -> dict[str, Any]:
     resumed = lines[run.resumed_at :]
     measured = resumed[min(_WARM_UP, len(resumed) // 2) :]
     times_s = [entry["step_s"] for entry in measured]
+    peak = lines[-1]["peak_memory_bytes"]  # None without a GPU
     ledger = b"".join(path.read_bytes() for path in sorted((Path(run.config.run) / "ledger").iterdir()))
     return {
         "variant": run.name,
@@ -139,7 +140,7 @@ def result(run: Run) -> dict[str, Any]:
         "tokens_per_s": sum(entry["tokens"] for entry in measured) / sum(times_s),
         "step_s": spread(times_s),
         "waiting_share": sum(entry["wait_s"] for entry in measured) / sum(times_s),
-        "peak_memory_gib": lines[-1]["peak_memory_bytes"] / 2**30,
+        "peak_memory_gib": peak and peak / 2**30,
         "ledger_sha256": hashlib.sha256(ledger).hexdigest(),
         "losses": [round(entry["loss"], 6) for entry in lines],
         "steps_s": [round(entry["step_s"], 5) for entry in lines],

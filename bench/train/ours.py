@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 from bench.figures import spread
 from bench.train.records import MAX_LENGTH, make_examples, make_texts
+from bench.train.shapes import LLAMA_8B, random_model
 from trainer.engines.base import load_base
 from trainer.examples.encoder import Example, Pack
 from trainer.native import Batch, NativeModel, build_native, make_batches, offload_adapter
@@ -21,7 +22,6 @@ from trainer.stream.packing import pack
 from trainer.stream.prefetch import prefetch
 
 WARM_UP = 5
-_8B = {"hidden_size": 4_096, "intermediate_size": 14_336, "num_hidden_layers": 32, "vocab_size": 128_256}
 
 
 def main(arguments: list[str]) -> None:
@@ -101,12 +101,7 @@ def large() -> tuple[PeftModel, list[Example], int]:
 
 def large_base() -> LlamaForCausalLM:
     """Llama-3.1-8B's shape with random weights in bfloat16, frozen."""
-    config = LlamaConfig(**_8B, num_attention_heads=32, num_key_value_heads=8, rope_parameters={"rope_theta": 5e5})
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
-        model = LlamaForCausalLM(config)
-    torch.set_default_dtype(torch.float32)
-    return model.requires_grad_(False)
+    return random_model(LLAMA_8B).requires_grad_(False)
 
 
 def _with_adapter(base: torch.nn.Module) -> PeftModel:

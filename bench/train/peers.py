@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--checkpointing", action="store_true", help="with the library's own way to keep fewer activations"
     )
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--precision", choices=("nf4", "bf16"), default="nf4", help="of the base")
     parser.add_argument("--model", required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--warm-up", type=int, required=True)
@@ -34,7 +36,7 @@ def main(arguments: list[str]) -> None:
 
     # Unsloth patches the other libraries, so it is imported first.
     is_unsloth = options.library == "unsloth"
-    model, tokenizer = load_unsloth(options) if is_unsloth else load_trl(options.model)
+    model, tokenizer = load_unsloth(options) if is_unsloth else load_trl(options)
     trainer = make_trainer(model, tokenizer, options=options)
     counted, marks = count_tokens(trainer), []
 
@@ -73,17 +75,17 @@ def variant(options: argparse.Namespace) -> str:
 
 
 def load_unsloth(options: argparse.Namespace) -> tuple[Any, Any]:
-    """A 4-bit model with its adapter."""
+    """A model with its adapter."""
     from unsloth import FastLanguageModel
 
     model, tokenizer = FastLanguageModel.from_pretrained(
-        options.model, max_seq_length=WINDOW, dtype=torch.bfloat16, load_in_4bit=True
+        options.model, max_seq_length=WINDOW, dtype=torch.bfloat16, load_in_4bit=options.precision == "nf4"
     )
     model = FastLanguageModel.get_peft_model(
         model,
-        r=16,
+        r=options.rank,
         target_modules=TARGETS,
-        lora_alpha=16,
+        lora_alpha=options.rank,
         lora_dropout=0,
         bias="none",
         use_gradient_checkpointing="unsloth" if options.checkpointing else False,
@@ -92,8 +94,8 @@ def load_unsloth(options: argparse.Namespace) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def load_trl(folder: str) -> tuple[Any, Any]:
-    """A 4-bit model, to which the trainer adds the adapter."""
+def load_trl(options: argparse.Namespace) -> tuple[Any, Any]:
+    """A model, to which the trainer adds the adapter."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     quantization = BitsAndBytesConfig(
@@ -103,9 +105,13 @@ def load_trl(folder: str) -> tuple[Any, Any]:
         bnb_4bit_use_double_quant=True,
     )
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, device_map={"": 0}, attn_implementation="sdpa", quantization_config=quantization
+        options.model,
+        dtype=torch.bfloat16,
+        device_map={"": 0},
+        attn_implementation="sdpa",
+        **({"quantization_config": quantization} if options.precision == "nf4" else {}),
     )
-    return model, AutoTokenizer.from_pretrained(folder)
+    return model, AutoTokenizer.from_pretrained(options.model)
 
 
 def make_trainer(model: Any, tokenizer: Any, *, options: argparse.Namespace) -> Any:
@@ -145,7 +151,9 @@ def make_trainer(model: Any, tokenizer: Any, *, options: argparse.Namespace) -> 
     )
     adapter = {}
     if options.library == "trl":
-        adapter["peft_config"] = LoraConfig(r=16, lora_alpha=16, target_modules=TARGETS, task_type="CAUSAL_LM")
+        adapter["peft_config"] = LoraConfig(
+            r=options.rank, lora_alpha=options.rank, target_modules=TARGETS, task_type="CAUSAL_LM"
+        )
     return SFTTrainer(model=model, processing_class=tokenizer, args=config, train_dataset=data, **adapter)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ print("RESULT", json.dumps({"variant": sys.argv[1], "seen": gpu, "started": star
 
 
 @pytest.mark.parametrize("num_gpus", [1, 2, 3])
-def test_each_gpu_runs_one_variant_at_a_time_and_a_failed_one_is_left_out(
+def test_each_gpu_runs_one_variant_at_a_time_and_a_failed_one_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_gpus: int
 ) -> None:
     (tmp_path / "measured.py").write_text(_CHILD)
@@ -29,13 +30,27 @@ def test_each_gpu_runs_one_variant_at_a_time_and_a_failed_one_is_left_out(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     names = ["a", "b", "fails", "c", "d"]
-    results = list(run_all([["measured", name] for name in names], num_gpus=num_gpus))
+    ended = {command[1]: result for command, result in run_all([["measured", n] for n in names], num_gpus=num_gpus)}
 
+    assert ended.pop("fails")["failed"] == "exit code 1: no"
+    results = list(ended.values())
     assert sorted(result["variant"] for result in results) == ["a", "b", "c", "d"]
     assert all(result["seen"] == str(result["gpu"]) for result in results)
     for gpu in range(num_gpus):
         times = sorted((result["started"], result["ended"]) for result in results if result["gpu"] == gpu)
         assert all(ended <= started for (_, ended), (started, _) in itertools.pairwise(times))
+
+
+def test_no_variant_begins_after_the_time_is_over_and_a_slow_one_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "measured.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    until = time.monotonic() + 0.5
+    results = list(run_all([["measured", "a"], ["measured", "b"]], num_gpus=1, until=until, limit_s=1))
+
+    assert results == [(["measured", "a"], {"failed": "took more than 1 s", "gpu": 0})]
 
 
 @pytest.mark.parametrize(("only", "num_ours", "num_peers"), [("ours", 7, 0), ("peers", 0, 6), (None, 7, 6)])
