@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
         finally:
             print(printed.getvalue(), flush=True)
         found = result(Run("ours", 1, config))
-    (engine,) = re.findall(r"^engine .*$", printed.getvalue(), re.MULTILINE)
+    (engine, *_) = re.findall(r"^engine .*$", printed.getvalue(), re.MULTILINE)
     report = {**summary(found), "optimizer": options.optimizer, "engine": engine}
     print("RESULT", json.dumps(report), flush=True)
 
