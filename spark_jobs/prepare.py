@@ -43,6 +43,7 @@ from spark_jobs.config import PrepareConfig, load_prepare, settings_of_data_set
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
 from spark_jobs.counts.stored import Statistics, read_statistics, tokenizer_digest, write_statistics
 from spark_jobs.filters import languages_of, require_languages
+from spark_jobs.input.parts import is_small
 from spark_jobs.input.source import list_sources
 from spark_jobs.losses import all_problems, require_records
 from spark_jobs.near.steps import drop_near_duplicates
@@ -151,7 +152,9 @@ def _what(manifest: Manifest) -> str:
 
 
 def _prepare_all(config: PrepareConfig, sources: tuple[Source, ...]) -> tuple[Manifest, Statistics]:
-    session = open_session(config.master, conf=config.spark_conf(), environment=config.environment)
+    session = open_session(
+        config.master, conf=config.spark_conf(), environment=config.environment, is_compiled=not is_small(sources)
+    )
     with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
         job = plan_job(
             config,

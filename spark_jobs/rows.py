@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from contract.columns import CONTENT, KEY, KEY_BYTES, OFFSET, RAW, REASON, SOURCE, TITLE, UID
 from contract.keys import offset_keys, record_keys, splits_of
 from contract.reasons import KEPT, REASON_CODE
+from contract.text.clean import clean_array
 from contract.text.compiled.clean import clean_many
 from contract.text.escapes import num_with_escapes
 from contract.text.profiles import PROFILES
@@ -49,6 +50,7 @@ class CleaningRules:
     seed: int
     filters: Filters = field(default_factory=Filters)
     sample_one_in: int = 1  # characters are counted in one record of this many
+    is_compiled: bool = True  # by compiled code where there is some: to load it takes as long as 100,000 lines save
 
 
 def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tuple[pa.RecordBatch, ReadStatistics]:
@@ -57,7 +59,8 @@ def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tupl
     About 10 us a line of 800 bytes, half of it cleaning.
     """
     fields = _noted(fields)
-    cleaned = clean_many(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
+    clean = clean_many if rules.is_compiled else clean_array
+    cleaned = clean(pa.concat_arrays([fields.titles, fields.contents]), PROFILES[rules.text_profile])
     titles, contents = cleaned[: len(fields.titles)], cleaned[len(fields.titles) :]
     reasons = _judge(fields.reasons, titles=titles, contents=contents)
     reasons = filter_records(titles, contents, reasons=reasons, filters=rules.filters)

@@ -20,7 +20,7 @@ from spark_jobs.config import PrepareConfig
 from spark_jobs.counts.records import ReadStatistics, sampling_rate
 from spark_jobs.counts.tokens import read_tokenizer
 from spark_jobs.input.fields import Part
-from spark_jobs.input.parts import estimate_bytes, plan_parts
+from spark_jobs.input.parts import estimate_bytes, is_small, plan_parts
 from spark_jobs.input.readers import documents_among, read_part
 from spark_jobs.rows import CleaningRules, rows_of_fields
 from spark_jobs.shards import (
@@ -54,6 +54,7 @@ class Job:
     tokens: TokenSampling
     name: str
     is_on_one_machine: bool = False  # whether all tasks run on this machine
+    is_compiled: bool = True  # whether texts are cleaned by compiled code where there is some
 
     @property
     def staging(self) -> str:
@@ -71,6 +72,7 @@ class Job:
             seed=config.seed,
             filters=config.filters(),
             sample_one_in=self.tokens.one_in,
+            is_compiled=self.is_compiled,
         )
 
     @property
@@ -101,6 +103,7 @@ def plan_job(
         ),
         name=uuid.uuid4().hex,
         is_on_one_machine=is_on_one_machine,
+        is_compiled=not is_small(sources),
     )
 
 

@@ -27,7 +27,7 @@ from spark_jobs.append.stage import full_shards, records_of, stage_new, stage_ta
 from spark_jobs.config import PrepareConfig
 from spark_jobs.counts.records import ReadStatistics, merge_kept, merge_read
 from spark_jobs.counts.stored import Statistics
-from spark_jobs.input.parts import estimate_bytes
+from spark_jobs.input.parts import SMALL_BYTES, estimate_bytes, is_small
 from spark_jobs.losses import require_records
 from spark_jobs.publish import delete_staging
 from spark_jobs.rows import ROW_SCHEMA
@@ -48,8 +48,7 @@ from spark_jobs.steps import (
     tasks_of,
 )
 
-# Of input without compression. One core cleans some 30 MB/s, and Spark alone takes five seconds to start.
-MAX_BYTES_HERE: Final = 128 * 2**20
+MAX_BYTES_HERE: Final = SMALL_BYTES  # Spark alone takes five seconds to start
 
 Write = Callable[[Sequence[ShardPlan]], list[WrittenShard]]
 
@@ -65,7 +64,9 @@ def append_lines(config: PrepareConfig, old: OldDataSet, sources: tuple[Source, 
             job = _plan(config, old, sources, parallelism=1)
             tidying.callback(delete_staging, job.staging)
             return _finish(job, old, [_read_here(job, old)], write=partial(_write_here, job))
-        session = open_session(config.master, conf=config.spark_conf(), environment=config.environment)
+        session = open_session(
+            config.master, conf=config.spark_conf(), environment=config.environment, is_compiled=not is_small(sources)
+        )
         tidying.enter_context(user_errors_of_lost_java())
         spark = tidying.enter_context(session)
         job = _plan(config, old, sources, parallelism=spark.sparkContext.defaultParallelism)

@@ -13,6 +13,7 @@ MAX_RANGE_BYTES: Final = 32 * 2**20  # a task holds the cleaned records of its r
 BLOCK_ROWS: Final = 2**15  # of a format that is cut by rows, in place of bytes
 # Decompression gives about 1 GB/s, and a task cleans some 60 MB/s: with more tasks each would wait for its blocks.
 MAX_TASKS_A_FILE: Final = 16
+SMALL_BYTES: Final = 128 * 2**20  # of input without compression: one core cleans some 30 MB/s
 _COMPRESSION_RATIO: Final = 4  # decompressed bytes for one compressed byte, about
 
 
@@ -23,6 +24,11 @@ def estimate_bytes(sources: Sequence[Source]) -> int:
         source.bytes * (_COMPRESSION_RATIO if kind.compression or kind.format.is_compressed else 1)
         for source, kind in zip(sources, kinds, strict=True)
     )
+
+
+def is_small(sources: Sequence[Source]) -> bool:
+    """Whether these files are prepared in so few seconds that to start or load anything costs more than it saves."""
+    return estimate_bytes(sources) <= SMALL_BYTES
 
 
 def plan_parts(

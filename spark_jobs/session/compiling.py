@@ -4,11 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from command.signals import holding_signals
 from contract.text.compiled.cache import cache_folder, is_ready
 
-_COMMAND = (sys.executable, "-m", "contract.text.compiled")
+_COMMAND: Final = (sys.executable, "-m", "contract.text.compiled")
 
 
 @contextmanager

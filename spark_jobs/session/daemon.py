@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Final
 
+from contract.text.compiled.cache import LOADS_COMPILED
+
 _NEEDED: Final = ("pyspark.worker", "spark_jobs.steps")
 
 
@@ -20,7 +22,8 @@ def main() -> None:
     sys.path.sort(key=lambda path: path.endswith(".zip"))
     for name in _NEEDED:
         importlib.import_module(name)
-    importlib.import_module("contract.text.compiled.clean").warm_up()
+    if LOADS_COMPILED in os.environ:
+        importlib.import_module("contract.text.compiled.clean").warm_up()
     gc.collect()
     gc.freeze()
     importlib.import_module("pyspark.daemon").manager()

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -19,6 +19,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from contract.errors import UserError
+from contract.text.compiled.cache import LOADS_COMPILED
 from spark_jobs.session.class_archive import class_archive
 from spark_jobs.session.cluster import (
     require_master,
@@ -70,14 +71,15 @@ _LOCAL_SETTINGS: Final = {
 
 @contextmanager
 def open_session(
-    master: str, *, conf: Mapping[str, str] | None = None, environment: str | None = None
+    master: str, *, conf: Mapping[str, str] | None = None, environment: str | None = None, is_compiled: bool = False
 ) -> Iterator[SparkSession]:
     """A Spark session of ours; one that runs already in this process is used and left running.
 
     `conf` are settings of Spark's own, by name. `environment` is an archive of the Python packages that a
-    cluster's workers need, where they do not have them. UserError where Spark cannot start. On an interrupt the Java
-    that was started is ended, and nothing else is done. Spark's own messages are kept in a file, which is there to read
-    only if the job fails.
+    cluster's workers need, where they do not have them. `is_compiled` makes local workers ready to clean by compiled
+    code, which takes a second, and in the first run one core for seven. UserError where Spark cannot start. On an
+    interrupt the Java that was started is ended, and nothing else is done. Spark's own messages are kept in a file,
+    which is there to read only if the job fails.
     """
     running = SparkSession.getActiveSession()
     if is_started_by_submit():
@@ -89,8 +91,8 @@ def open_session(
         with (
             _log_kept_on_failure() as log,
             ended_on_interrupt(),
-            compiling(),
-            _stopping(_start_local(master, log, settings=settings)) as spark,
+            compiling() if is_compiled else nullcontext(),
+            _stopping(_start_local(master, log, settings=settings, is_compiled=is_compiled)) as spark,
         ):
             yield spark
     else:
@@ -159,7 +161,7 @@ def _log_kept_on_failure() -> Iterator[IO[bytes]]:
             raise
 
 
-def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) -> SparkSession:
+def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str], is_compiled: bool) -> SparkSession:
     java = None if is_started_by_submit() or needs_scripts() else find_fit_java()
     options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={_QUIET.as_uri()}"]
     if java:
@@ -173,6 +175,7 @@ def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str]) ->
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYTHONPATH": os.pathsep.join([root, *paths]),
         "SPARK_LOCAL_IP": "127.0.0.1",  # otherwise Java looks up this machine's name, which may be unknown
+        **({LOADS_COMPILED: "yes"} if is_compiled else {}),
         **_MALLOC,
     }
     settings = {"spark.driver.extraJavaOptions": " ".join(options), **settings}

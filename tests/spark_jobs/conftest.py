@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from contract.manifest import Manifest, read_manifest
 from spark_jobs.config import PrepareConfig
+from spark_jobs.input import parts
 from spark_jobs.prepare import prepare
 from spark_jobs.session.session import open_session
 from tests.spark_jobs.catalogues import check_files
@@ -26,7 +27,7 @@ class SparkHolder:
     def get(self, master: str) -> SparkSession:
         if master != self._master:
             self._stack.close()
-            session = self._stack.enter_context(open_session(master))
+            session = self._stack.enter_context(open_session(master, is_compiled=True))
             self._master = master
             return session
         return SparkSession.active()
@@ -43,8 +44,12 @@ def spark_holder() -> Iterator[SparkHolder]:
 
 
 @pytest.fixture
-def run(spark_holder: SparkHolder) -> Prepare:
-    """`prepare` with these settings on a running Spark, of two cores if not told otherwise."""
+def run(spark_holder: SparkHolder, monkeypatch: pytest.MonkeyPatch) -> Prepare:
+    """`prepare` with these settings on a running Spark, of two cores if not told otherwise.
+
+    It cleans by compiled code, where there is some, as it does with inputs that are larger than those of tests.
+    """
+    monkeypatch.setattr(parts, "SMALL_BYTES", -1)
 
     def run_prepare(input: Path, output: Path, *, master: str = "local[2]", **settings: object) -> Manifest:
         spark_holder.get(master)

@@ -56,6 +56,28 @@ def test_settings_come_from_a_file_and_the_command_line_has_the_last_word(
 
 
 @pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.parametrize(("small_bytes", "is_compiled"), [(2**20, False), (-1, True)])
+def test_cleaning_is_compiled_only_for_inputs_that_are_worth_it(
+    small_bytes: int, is_compiled: bool, tmp_path: Path
+) -> None:
+    pytest.importorskip("numba", reason="texts are cleaned without numba where it is not installed")
+    (tmp_path / "in.json").write_bytes(nasty.line() + b"\n")
+    program = "import sys; from spark_jobs.input import parts; from spark_jobs.prepare import main;"
+    program += f"parts.SMALL_BYTES = {small_bytes}; sys.exit(main(sys.argv[1:]))"
+    arguments = ["--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out")]
+
+    subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+        check=True,
+    )
+
+    assert bool([*tmp_path.glob("cache/vitrine/cleaning-*/done")]) == is_compiled
+
+
+@pytest.mark.spark
 def test_a_whole_run_says_what_it_did_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "in.json").write_bytes(nasty.line() + b"\n" + b"{}\n")
     arguments = ["--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out"), "--master", "local[1]"]

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+LOADS_COMPILED: Final = "VITRINE_LOADS_COMPILED"  # the variable that tells a parent of workers to load the code
+
 _RULES: Final = Path(__file__).parents[1]
 _DONE: Final = "done"  # the file that says that all code is there
 
