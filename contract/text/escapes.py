@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.text.joined import join, replace_pieces, split
+from contract.text.joined import bytes_of, join, replace_pieces, split
 
 _ESCAPE: Final = re.compile(
     rb"\\{1,4}(?:([nrt])|([\"'/])|u([dD][89abAB][0-9a-fA-F]{2})\\{1,4}u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))"
@@ -28,16 +28,12 @@ def without_escapes(joined: bytes) -> bytes:
 
 def num_with_escapes(texts: pa.StringArray) -> int:
     """The number of texts, none of them null, that `without_escapes` changes."""
-    if not len(texts):
-        return 0
-    _, offsets_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    data, offsets = bytes_of(texts)
     if b"\\" not in data.tobytes():  # much faster than to look for places
         return 0
-    places = offsets[0] + np.flatnonzero(data == _BACKSLASH)
+    places = np.flatnonzero(data == _BACKSLASH)
     some = texts.take(pa.array(np.unique(np.searchsorted(offsets, places, side="right") - 1)))
-    return pc.sum(pc.not_equal(split(without_escapes(join(some))), some)).as_py() if len(some) else 0
+    return pc.sum(pc.not_equal(split(without_escapes(join(some))), some)).as_py()
 
 
 def _replacement_at(joined: bytes, offset: int) -> tuple[bytes, int] | None:

@@ -17,6 +17,16 @@ BLANK: Final = ord(" ")
 _PADDING: Final = SEPARATOR * 3  # so that four bytes can be read at the start of the last character
 
 
+def bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """All texts as one array of UTF-8 bytes, which is not copied, and [texts + 1] offsets into it (int32)."""
+    if not len(texts):
+        return np.zeros(0, np.uint8), np.zeros(1, np.int32)
+    _, offsets_buffer, data_buffer = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    return data, offsets - offsets[0]
+
+
 def join(texts: pa.StringArray) -> bytes:
     """The texts, none of them null, each followed by a separator."""
     if not len(texts):

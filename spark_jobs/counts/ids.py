@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from contract.keys import GOLDEN, key_words
+from contract.text.joined import bytes_of
 
 NUM_IDS: Final = 4_096
 _LONGEST: Final = 32  # bytes of an id that numpy hashes
@@ -54,9 +55,8 @@ def _hashes(texts: pa.StringArray) -> np.ndarray:
     """A number (uint64) for each text, which may be null; the same in every process."""
     if not len(texts):
         return np.zeros(0, np.uint64)
-    _, offsets_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = bytes(data_buffer or b"")[: int(offsets[-1])] + bytes(8)
+    found, offsets = bytes_of(texts)
+    data = found.tobytes() + bytes(8)
     words = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))
     lengths = np.diff(offsets).astype(np.int64)
     hashes = lengths.astype(np.uint64)

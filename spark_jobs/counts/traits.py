@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from contract.text.invisible import SELECTORS, VANISHING
+from contract.text.joined import bytes_of
 from contract.text.profiles import JOINERS, PRIMES, QUOTES
 
 # Numeric entities below this code point are counted one by one: Latin, Greek, Cyrillic, Arabic, Hebrew, punctuation.
@@ -61,7 +62,7 @@ class TextTraits(msgspec.Struct, frozen=True):
 
 def traits_of(texts: pa.StringArray) -> tuple[TextTraits, Counter[str]]:
     """The traits of these texts, and how often each entity occurs, by `spelling_of`. 0.6 us a text of 600 bytes."""
-    data, offsets = _bytes_of(texts)
+    data, offsets = bytes_of(texts)
     marks = _marks(data)
     is_ampersand = data[marks] == ord("&")
     entities, num_with_entity = _count_entities(data, offsets, ampersands=marks[is_ampersand])
@@ -178,7 +179,7 @@ def count_characters(texts: pa.StringArray) -> Counter[str]:
 
 def character_counts(texts: pa.StringArray) -> Counter[str]:
     """The number of times that each character occurs."""
-    data, _ = _bytes_of(texts)
+    data, _ = bytes_of(texts)
     of_code = np.bincount(data, minlength=128)[:128].tolist()
     counts = Counter({chr(code): count for code, count in enumerate(of_code) if count})
     counts.update(data.tobytes().translate(None, _ALL_ASCII).decode())
@@ -212,13 +213,3 @@ def class_of(character: str) -> str:
 
 def _class_of_letter(character: str) -> str:
     return _LETTERS.get(unicodedata.name(character, "").partition(" ")[0], _OTHER_LETTERS)
-
-
-def _bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """All texts as one array of UTF-8 bytes, and [texts + 1] offsets into it."""
-    if not len(texts):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int32)
-    _, offsets_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
-    return data, offsets - offsets[0]

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from contract.text.clean import clean_array
 from contract.text.compiled.cache import is_ready
-from contract.text.joined import beyond_ascii, join
+from contract.text.joined import beyond_ascii, bytes_of, join
 from contract.text.profiles import PROFILES, SEED, Profile
 
 
@@ -30,7 +30,8 @@ def clean_compiled(texts: pa.StringArray, profile: Profile) -> pa.StringArray:
     if tables is None or not len(texts):
         return clean_array(texts, profile)
     texts = pc.fill_null(texts, "")
-    data, offsets = _bytes_of(texts)
+    data, offsets = bytes_of(texts)
+    data.flags.writeable = False  # numba would compile all again for arrays that can be written to
     # Room for the worst case, since compiled code checks no bounds: a character of two bytes that becomes four.
     out, out_offsets = np.empty(2 * len(data), np.uint8), np.empty(len(offsets), np.int32)
     states = np.empty(len(texts), np.uint8)
@@ -42,12 +43,3 @@ def clean_compiled(texts: pa.StringArray, profile: Profile) -> pa.StringArray:
         look_up(np.unique(beyond_ascii(join(texts.filter(pa.array(has_unknown)))).codes), tables, profile)
     is_left = pa.array(states != 0)
     return pc.replace_with_mask(cleaned, is_left, clean_array(texts.filter(is_left), profile))
-
-
-def _bytes_of(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of all texts, and [texts + 1] offsets into them."""
-    _, offsets, data = texts.buffers()
-    found = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    bytes_of = np.frombuffer(data or b"", np.uint8)[found[0] : found[-1]]
-    bytes_of.flags.writeable = False  # numba would compile all again for arrays that can be written to
-    return bytes_of, found - found[0]
