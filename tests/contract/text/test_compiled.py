@@ -154,6 +154,15 @@ def test_the_compiled_pass_changes_nothing(profile: Profile) -> None:
         ] == []
 
 
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_mojibake_is_found_on_both_sides_of_what_a_profile_deletes(profile: Profile) -> None:
+    """Two characters may be mojibake together that are neighbours here, or only once what is between them is gone."""
+    signs, between = "ÃÂâçãéïœ€™©°ªºß¿±Ω√‚Äàвђр", ("", "'", "’", '"', "*", "&quot;", "<b>", "®")
+    batch = pa.array([f"a{left}{gap}{right}b" for left in signs for gap in between for right in signs], pa.string())
+
+    assert clean_compiled(batch, profile).equals(clean_array(batch, profile))
+
+
 def test_slices_nulls_and_batches_without_texts_are_cleaned() -> None:
     batch = pa.array(["x", "a &amp; b", None, "", "é<br>é", "京", "<script>x</script>y"], pa.string())
     for sliced in (batch, batch[1:], batch[2:4], batch[:0], pa.array([None], pa.string())):
