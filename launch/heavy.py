@@ -27,6 +27,8 @@ _NO_GPU: Final = (
     "no GPU is visible, so {base} is trained on the CPU, which is slow: --base smollm2 is small enough for that; in a"
     " notebook service, choose a GPU for the runtime and begin again"
 )
+# bitsandbytes 0.50 asks torch to compile four functions when it is imported, which takes a second for nothing.
+_WITHOUT_COMPILING: Final = {"TORCHDYNAMO_DISABLE": "1"}
 _RESUME: Final = "; --resume goes on from the last checkpoint"
 
 
@@ -96,9 +98,7 @@ def ask(config: AskConfig, launch: Launch) -> int:
     _require_run(Path(config.run))
     _require_data(config.ground or ())
     argv = module_argv("trainer.answers.answer", config)
-    # bitsandbytes 0.50 asks torch to compile four functions when it is imported, which takes a second for nothing.
-    environment = {"TORCHDYNAMO_DISABLE": "1"}
-    return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN, environment=environment)
+    return run_module(argv, command="ask", dry_run=launch.dry_run, needs=_TRAIN, environment=_WITHOUT_COMPILING)
 
 
 def serve(config: ServeConfig, launch: Launch) -> int:
@@ -125,7 +125,7 @@ def evaluate(config: EvaluateConfig, launch: Launch) -> int:
     """Compares answers before and after training with the truth, and makes a page of it."""
     _require_run(Path(config.run))
     argv = module_argv("trainer.evaluation.evaluate", config)
-    return run_module(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN)
+    return run_module(argv, command="evaluate", dry_run=launch.dry_run, needs=_TRAIN, environment=_WITHOUT_COMPILING)
 
 
 def _require_data(data: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Answers to the same titles before and after training, all of them in one batch."""
+"""Answers to the same titles before and after training."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,15 +10,17 @@ from trainer.generation.request import Finished
 def answers_before_and_after(
     answerer: Answerer, titles: Sequence[str], *, max_new_tokens: int, on_done: Callable[[int], None]
 ) -> tuple[list[Finished], list[Finished]]:
-    """The answers of the base and those of the run, in order; `on_done` gets the number of answers so far."""
-    requests = [
-        answerer.request(title, max_new_tokens=max_new_tokens, is_before=is_before)
-        for is_before in (True, False)
-        for title in titles
-    ]
-    answers: dict[int, Finished] = {}
-    for number, answer in as_finished(answerer.batch(), requests):
-        answers[number] = answer
-        on_done(len(answers))
-    in_order = [answers[number] for number in range(len(requests))]
-    return in_order[: len(titles)], in_order[len(titles) :]
+    """The answers of the base and those of the run, in order; `on_done` gets the number of answers so far.
+
+    First all of the base, then all of the run: a step over rows of both costs a GPU's host four times as long, since
+    each layer then sorts its rows by adapter.
+    """
+    found: list[list[Finished]] = []
+    for is_before in (True, False):
+        requests = [answerer.request(title, max_new_tokens=max_new_tokens, is_before=is_before) for title in titles]
+        answers: dict[int, Finished] = {}
+        for number, answer in as_finished(answerer.batch(), requests):
+            answers[number] = answer
+            on_done(len(titles) * len(found) + len(answers))
+        found.append([answers[number] for number in range(len(titles))])
+    return found[0], found[1]

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
@@ -15,7 +16,7 @@ from trainer.generation.slots import SlotCache
 # Shapes: N rows, W columns: the tokens of the longest row, V words of the vocabulary.
 
 CPU_SLOTS: Final = 64
-GPU_SLOTS: Final = 256  # a step of a small model takes as long as the host needs to start it, whatever its rows
+GPU_SLOTS: Final = 512  # a step of a small model takes as long as the host needs to start it, whatever its rows
 BASE: Final = "__base__"  # PEFT's name for the model without an adapter
 
 
@@ -44,6 +45,7 @@ class Together:
 
     def __init__(self, model: PeftModel | PreTrainedModel) -> None:
         self._model, self._cache = model, SlotCache()
+        self._adapted = next((each for each in model.modules() if isinstance(each, BaseTunerLayer)), None)
 
     def start(self, prompts: Sequence[Sequence[int]], adapters: Sequence[str | None]) -> Tensor:
         """Shorter prompts are padded on their left; the mask hides the padding, and positions begin after it."""
@@ -52,8 +54,7 @@ class Together:
         lengths_N1 = torch.tensor([[len(prompt)] for prompt in prompts])
         positions_NW = torch.arange(width) - (width - lengths_N1)
         cache = DynamicCache()
-        logits_NV = _logits(
-            self._model,
+        logits_NV = self._logits(
             torch.tensor(ids),
             adapters=adapters,
             attention_mask=(positions_NW >= 0).long(),
@@ -69,8 +70,7 @@ class Together:
         device = self._model.device
         tokens_N1, lengths_N1 = torch.tensor([tokens, lengths]).to(device)[..., None]  # one transfer to the device
         width = max(lengths) + 1
-        logits_NV = _logits(
-            self._model,
+        logits_NV = self._logits(
             tokens_N1,
             adapters=adapters,
             attention_mask=(torch.arange(width, device=device) >= width - 1 - lengths_N1).long(),
@@ -83,6 +83,20 @@ class Together:
     def keep(self, moves: Sequence[tuple[int, int]], *, num_rows: int, width: int) -> None:
         """Rows that stay close up, and columns that none of them uses are given up."""
         self._cache.keep(moves, num_rows=num_rows, width=width)
+        if not num_rows:
+            self._switch(is_base=False)
+
+    def _logits(self, ids_NW: Tensor, *, adapters: Sequence[str | None], **inputs: Any) -> Tensor:
+        """Where all rows are the base's, its layers are computed without a look at adapters."""
+        is_base = not any(adapters)
+        self._switch(is_base=is_base)
+        return _logits(self._model, ids_NW, adapters=() if is_base else adapters, **inputs)
+
+    def _switch(self, *, is_base: bool) -> None:
+        """Turns the adapters of all layers off, or on again; only where that changes, since it takes 10 ms."""
+        if self._adapted and self._adapted.disable_adapters != is_base:
+            tuner: Any = self._model.base_model
+            (tuner.disable_adapter_layers if is_base else tuner.enable_adapter_layers)()
 
 
 class Apart:
@@ -139,10 +153,10 @@ def _logits(
 
 
 def _mixed(model: PeftModel | PreTrainedModel, adapters: Sequence[str | None]) -> dict[str, list[str]]:
-    """PEFT's argument that gives each row its adapter; none where all rows have the one that is active."""
+    """PEFT's argument that gives each row its adapter; none where all rows have the one that is active, or none has."""
     if not isinstance(model, PeftModel):
         assert not any(adapters), f"adapters {set(adapters)} of a model without any"
         return {}
-    if set(adapters) == set(model.active_adapters):
+    if not adapters or set(adapters) == set(model.active_adapters):
         return {}
     return {"adapter_names": [adapter or BASE for adapter in adapters]}

@@ -74,8 +74,10 @@ def test_without_adapters_all_parts_answer_as_the_base(run: Path, micro_base: Pa
     before = asked.answers(TITLES, max_new_tokens=8, is_before=True)
 
     model = load_adapter(str(micro_base), str(run / "part-000" / names.ADAPTER), device=CPU)
-    with model.disable_adapter():
-        assert before == answerer(model, micro_base).answers(TITLES, max_new_tokens=8)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.zeros_(parameter)  # the adapter adds nothing
+    assert before == answerer(model, micro_base).answers(TITLES, max_new_tokens=8)
     assert before != alone
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoTokenizer
 
 from contract.errors import UserError
@@ -61,6 +62,23 @@ def test_before_and_after_and_another_part_answer_differently_in_one_batch(micro
 
     assert before == again
     assert len({before.token_ids, first.token_ids, second.token_ids}) == 3
+
+
+def test_rows_of_the_base_alone_are_computed_without_adapters_which_are_there_again_afterwards(micro: tuple) -> None:
+    model, tokenizer = micro
+    request = Request(prompt_ids=mixed_requests(tokenizer, 1)[0].prompt_ids, adapter=None, max_new_tokens=8)
+    layers = [each for each in model.modules() if isinstance(each, BaseTunerLayer)]
+    batch = batch_of(micro)
+
+    batch.add(request)
+    batch.step()
+    assert all(layer.disable_adapters for layer in layers)
+    batch.add(Request(prompt_ids=request.prompt_ids, adapter="first", max_new_tokens=2))
+    batch.step()
+    assert not any(layer.disable_adapters for layer in layers)
+    while not batch.is_idle:
+        batch.step()
+    assert not any(layer.disable_adapters for layer in layers)
 
 
 def test_a_cancelled_request_frees_its_slot_at_once_and_the_others_go_on(micro: tuple) -> None:
