@@ -2,14 +2,19 @@
 
 import json
 import random
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 pytest.importorskip("triton")
+from triton.runtime.jit import JITFunction
+
 from bench.train.absent import SHARED_BYTES, absent_gpu, launch_layer
 from bench.train.compiled import BASES, RANKS, compiled, main
+from trainer.native.kernels import rows
 from trainer.native.kernels.fitted import DoesNotFitError
 
 LAYER_KERNELS = 12
@@ -45,6 +50,50 @@ def test_a_gpu_without_room_gets_one_line_and_no_launch() -> None:
     ):
         launch_layer(BASES["SmolLM2-135M"], rank=16, dtype=torch.bfloat16, to_fp8=False)
     assert gpu.launches == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to_fp8", [False, True])
+@pytest.mark.parametrize("rank", [16, 64])
+def test_no_block_is_loaded_over_while_a_product_still_reads_it(
+    rank: int, to_fp8: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert races(rank, to_fp8, monkeypatch) == set()
+
+
+@pytest.mark.slow
+def test_a_single_buffer_for_a_block_that_is_used_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Triton 3.6 makes of a loop that loads ahead; on an H200 its products were wrong at rank 32 and 64."""
+    monkeypatch.setattr(rows, "_ONE_AFTER_ANOTHER", rows._LOADED_AHEAD)
+    assert races(16, False, monkeypatch) == {"_rows_forward"}
+
+
+def races(rank: int, to_fp8: bool, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Kernels of a layer on an H100 that copy into the only buffer of a product that may not have ended."""
+    compiled_kernels: list[Any] = []
+    run = JITFunction.run
+    monkeypatch.setattr(
+        JITFunction,
+        "run",
+        lambda *args, **options: compiled_kernels.append(run(*args, **options)) or compiled_kernels[-1],
+    )
+    with absent_gpu((9, 0)):
+        launch_layer(BASES["TinyLlama-1.1B"], rank=rank, dtype=torch.bfloat16, to_fp8=to_fp8)
+    assert len({each.metadata.name for each in compiled_kernels}) >= LAYER_KERNELS - 1
+    return {each.metadata.name for each in compiled_kernels if races_in(each.asm["ttgir"])}
+
+
+def races_in(ttgir: str) -> set[str]:
+    """Single buffers that a loop copies into, and that a product reads of which one may be under way after its wait."""
+    single = set(re.findall(r"(%\S+) = ttg\.local_alloc : \(\) -> !ttg\.memdesc<1x", ttgir))
+    views = {name: of for name, of in re.findall(r"(%\S+) = ttg\.memdesc_index (%\w+)\[", ttgir) if of in single}
+    found = set()
+    for loop in re.findall(r"scf\.for .*?scf\.yield", ttgir, re.DOTALL):
+        copied = {views.get(target) for target in re.findall(r"async_copy_global_to_local %\S+, (%\w+)", loop)}
+        waits = re.findall(r"warp_group_dot_wait ([^{]*)\{pendings = [1-9]", loop)
+        read = {views.get(name) for wait in waits for name in re.findall(r"%\w+", wait)}
+        found |= copied & read - {None}
+    return found
 
 
 def test_what_triton_would_compile_badly_falls_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,11 @@ from functools import partial
 import pytest
 import torch
 from peft import PeftModel
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.trainer.native.native_models import make_packs, make_peft_model
+from tests.trainer.native.native_models import add_adapter, make_packs, make_peft_model
 from trainer.examples.tensors import IGNORED
-from trainer.native import NativeModel, Precision, build_native, make_batches
+from trainer.native import NativeModel, Precision, build_native, make_batches, with_kernels_that_work
 from trainer.native import loss as native_loss
 from trainer.native.layer import make_tables
 from trainer.native.merged.hidden import kernel_attention, plain_attention
@@ -99,7 +100,7 @@ def test_small_tiles_compute_the_same(index: int, monkeypatch: pytest.MonkeyPatc
     """Those of GPUs with little shared memory."""
     found = [each for module in (forward, backward, low, mlp, rope, rows) for each in vars(module).values()]
     kernels = [each for each in found if isinstance(each, FittedKernel)]
-    assert len(kernels) == 12
+    assert len(kernels) == 13
     for kernel in kernels:
         monkeypatch.setattr(kernel, "tiles", kernel.tiles[index:])
         monkeypatch.setattr(kernel, "_fitting", {})
@@ -127,6 +128,20 @@ def test_fused_layer_in_bfloat16_is_as_near_to_float32_as_the_plain_one(family: 
     _, plain = gradients(build_native(model, precision="bf16", layer_function=reference_layer), lengths)
     _, fused = gradients(build_native(model, precision="bf16", layer_function=fused_layer), lengths)
     assert worst_cosine(fused, exact) > min(0.999, worst_cosine(plain, exact) - 1e-3)
+
+
+@pytest.mark.skipif(not HAS_GPU, reason="only compiled loops load ahead")
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+@pytest.mark.parametrize("rank", [16, 32, 64, 128])
+def test_kernels_of_a_wide_layer_work_at_each_rank(rank: int, precision: Precision) -> None:
+    """Loops over many blocks of columns, which small models do not have."""
+    sizes = {"hidden_size": 2_048, "intermediate_size": 5_632, "num_attention_heads": 32, "num_key_value_heads": 4}
+    with DEVICE:
+        base = LlamaForCausalLM(LlamaConfig(vocab_size=96, num_hidden_layers=1, **sizes)).to(torch.bfloat16)
+    native = build_native(add_adapter(base.requires_grad_(False), rank=rank), precision=precision)
+    assert native.layer_function is fused_layer
+    assert with_kernels_that_work(native) is native
 
 
 @runs_kernels

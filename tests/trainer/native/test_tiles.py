@@ -60,6 +60,10 @@ def forgets_the_adapter(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Ta
     return reference_layer(x_TC, 1e-3 * values_P, layer, tables)
 
 
+def takes_a_part_of_the_adapter(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables) -> Tensor:
+    return reference_layer(x_TC, 0.9 * values_P, layer, tables)
+
+
 def is_no_number(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables) -> Tensor:
     return reference_layer(x_TC, values_P, layer, tables) * float("nan")
 
@@ -69,6 +73,7 @@ def is_no_number(x_TC: Tensor, values_P: Tensor, layer: Layer, tables: Tables) -
     [
         (fails, "they fail on this GPU (OutOfResources: out of resource: shared memory, Required: 188416"),
         (forgets_the_adapter, "on this GPU they are 1 of its size away"),
+        (takes_a_part_of_the_adapter, "on this GPU they are 0."),
         (is_no_number, "on this GPU they are nan of its size away"),
     ],
 )

@@ -94,7 +94,8 @@ def _forward(
     if addend is not None:
         base = addend.base_TC
         low_in, up, rank, up_block = kernel_inputs(addend.low, nums_out=(num_columns,), has_thin=has_thin)
-    _rows_forward.launch(
+    is_read_twice = addend is None and (eps is not None or constants.to_fp8)
+    (_ONE_AFTER_ANOTHER if is_read_twice else _LOADED_AHEAD).launch(
         x_TN, base, low_in, up, sum_TN, thin_NM, low_TM, *parts(input8), rstd_T,
         eps or 0.0, constants.scaling, 1 / OFF_GRID, thin_NM.stride(0), thin_NM.stride(1),
         N=num_columns, M=num_low if has_thin else 1, P=rank_block(num_low) if has_thin else 0,
@@ -139,7 +140,6 @@ def _backward(
     return ResidualGradient(grad_x_TC, low_out_TR, grad8 or grad_x_TC)
 
 
-@fitted(tiles(stages=2))
 @triton.jit
 def _rows_forward(
     x_ptr, base_ptr, low_in_ptr, up_ptr, sum_ptr, thin_ptr, low_ptr, x8_ptr, scale_ptr, rstd_ptr,
@@ -195,6 +195,12 @@ def _rows_forward(
         tl.store(low_ptr + low_at, (low * scaling).to(dtype), mask=ranks[None, :] < M)
     if TO_FP8:
         write_fp8(sum_ptr, x8_ptr + first * N, scale_ptr + first, largest, rows, N, BN)
+
+
+_LOADED_AHEAD = fitted(tiles(stages=2))(_rows_forward)
+# Where a block of x is read from memory, multiplied with A and used once more, Triton 3.6 keeps one buffer for it. On
+# an H100 or H200 it would load the next block while the product, which is asynchronous, still reads this one.
+_ONE_AFTER_ANOTHER = fitted(tiles(stages=1))(_rows_forward)
 
 
 @fitted(tiles())
