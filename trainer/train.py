@@ -27,13 +27,13 @@ from trainer.plan.data_sets import open_data
 from trainer.plan.order import rows_of_epoch
 from trainer.rates import is_tried, write_trials
 from trainer.recall.probe import make_probe
-from trainer.recipes.advice import Plan, expectation_text
+from trainer.recipes.advice import Plan, expectation_text, reached_text
 from trainer.recipes.choice import choose_recipe, recipe_text
 from trainer.recipes.recipe import Recipe
 from trainer.runs import names
 from trainer.runs.checkpoint import RunState, find_last, save_adapter
 from trainer.runs.copies import check_copy, copy_run, delete_copy
-from trainer.runs.expected import reached_text, write_expectation
+from trainer.runs.expected import write_expectation
 from trainer.runs.folder import check_run, claim_run, is_run, saved_base
 from trainer.runs.json_files import write_json
 from trainer.runs.metrics import open_sinks
@@ -150,7 +150,8 @@ def _train(config: TrainConfig, lock: RunLock) -> None:
     if left_out := _left_out_text(end, recipe):
         accelerator.print(left_out)
     if report:
-        accelerator.print(f"{report_text(report)}\n{reached_text(plan, report)}")
+        reached = report.seen.whole.value if report.seen else None
+        accelerator.print(f"{report_text(report)}\n{reached_text(plan, reached)}")
     accelerator.end_training()
 
 

@@ -27,7 +27,7 @@ from trainer.parts.manifest import (
     part_data,
     write_parts_info,
 )
-from trainer.parts.recalls import Expectation, joined, joined_expectation
+from trainer.parts.recalls import Expectation, expected_text, joined, joined_expectation
 from trainer.plan.data_sets import open_data
 from trainer.runs import names
 from trainer.runs.json_files import write_json
@@ -177,5 +177,4 @@ def _report_recall(run: Path, info: PartsInfo) -> None:
     parts = [msgspec.json.decode((each / names.EXPECTATION).read_bytes(), type=Expectation) for each in folders]
     whole = joined_expectation(parts, reached=report.seen.whole if report.seen else None)
     write_json(run / names.EXPECTATION, whole)
-    band = f"{whole.expected.share:.1%}, between {whole.expected.low:.1%} and {whole.expected.high:.1%}"
-    print(f"expected of all parts were {band}", flush=True)
+    print(expected_text(whole.expected), flush=True)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from trainer.recipes.expectation import is_useless
 from trainer.runs.recalls import Asking, Bits, Group, Neutral, Report, Share
 
 Part = TypeVar("Part", Group, Asking)
@@ -63,6 +64,13 @@ def joined_expectation(parts: Sequence[Expectation], *, reached: Share | None) -
         ),
         reached=reached,
     )
+
+
+def expected_text(expected: Expected) -> str:
+    """What was expected of all parts, for a person."""
+    if is_useless(low=expected.low, high=expected.high):
+        return "expected of all parts: it was unknown, because these settings lie far from the runs that were measured"
+    return f"expected of all parts were {expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}"
 
 
 def _group(groups: Sequence[Group]) -> Group | None:

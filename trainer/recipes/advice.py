@@ -11,6 +11,7 @@ from trainer.recipes.expectation import (
     Law,
     Training,
     expect,
+    is_useless,
     measured_law,
     outside,
     whole_share,
@@ -52,6 +53,19 @@ class Plan:
         """What is expected to come back."""
         return expect(self.training(), law=self.law, is_measured_base=is_measured_base(self.machine))
 
+    def why_unknown(self) -> str | None:
+        """Why nothing useful can be expected, as a part of a sentence; None where the expectation is worth printing."""
+        expected, far = self.expected(), _outside_text(self.training())
+        if not is_useless(low=expected.low, high=expected.high):
+            return None
+        if far:
+            return f"these settings lie far from the runs that were measured: {far}"
+        return None if is_measured_base(self.machine) else f"only runs on {MEASURED_BASE} were measured"
+
+    def is_stopped(self) -> bool:
+        """Whether `max_steps` ends the run before its last epoch."""
+        return self.training().exposures < self.recipe.epochs
+
     def training(self) -> Training:
         """The numbers of the law. A rate is that of the measured base which this base's rate stands for."""
         recipe, catalogue, max_steps = self.recipe, self.catalogue, self.config.max_steps
@@ -75,9 +89,15 @@ class Plan:
 def expectation_text(plan: Plan) -> str:
     """What is expected of a run, for a person; where that is little, with what to do."""
     expected, num, epochs = plan.expected(), plan.catalogue.num_records, plan.recipe.epochs
-    after = f"{epochs} epoch{'s' if epochs > 1 else ''}"
-    if is_stopped := plan.training().exposures < epochs:
-        after = f"--max-steps {plan.config.max_steps}"
+    if why := plan.why_unknown():
+        end = "the end of the run" if plan.config.recall else "'vitrine recall', which measures it after the run"
+        return (
+            f"expected: how many of your {num:,} descriptions come back word for word is not known before {end},"
+            f" because {why}"
+        )
+    after = (
+        f"--max-steps {plan.config.max_steps}" if plan.is_stopped() else f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    )
     lines = [
         f"expected: about {expected.share * num:,.0f} of your {num:,} descriptions come back word for word"
         f" ({expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}) after {after}"
@@ -89,9 +109,25 @@ def expectation_text(plan: Plan) -> str:
     if plan.recipe.base_precision == "fp8":
         lines.append("  this was measured in 16 bit; a base in fp8 remembers less")
     if expected.share < _ENOUGH:
-        what = "no --max-steps" if is_stopped else advice(plan)
-        lines.append(f"  to remember more: {what if plan.config.recipe == 'remember' else '--recipe remember'}")
+        lines.append(f"  {_to_remember_more(plan, advice(plan))}")
     return "\n".join(lines)
+
+
+def reached_text(plan: Plan, share: float | None) -> str:
+    """What a run has reached beside what was expected, for a person; None where no seen record was asked."""
+    expected = plan.expected()
+    reached = "none was asked" if share is None else f"{share:.1%} of the seen records come back whole"
+    if plan.why_unknown() is None:
+        band = f"between {expected.low:.1%} and {expected.high:.1%}"
+        return f"reached: {reached}; expected were {expected.share:.1%}, {band}"
+    is_little = share is not None and share < _ENOUGH
+    return f"reached: {reached}" + (f"; {_to_remember_more(plan, 'more --epochs')}" if is_little else "")
+
+
+def _to_remember_more(plan: Plan, of_recipe: str) -> str:
+    """What to do; `of_recipe` where the recipe to remember trains to its end."""
+    what = "no --max-steps" if plan.is_stopped() else of_recipe
+    return f"to remember more: {what if plan.config.recipe == 'remember' else '--recipe remember'}"
 
 
 def _outside_text(training: Training) -> str:

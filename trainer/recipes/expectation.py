@@ -30,6 +30,7 @@ from trainer.recipes.recipe import Optimizer
 _MOST_COMPRESSED: Final = 1_000_000  # characters of a sample; LZMA takes a second for them
 _LEAST_ERROR: Final = 0.01  # of a share: where nearly all came back, points lay up to 0.008 from the law
 _NEAR: Final = math.log(1.25)  # a number that is a quarter above or below what was measured is not outside
+_WIDEST: Final = 0.8  # of a band that is worth printing
 _ASSUMED_SPREAD: Final = 0.4  # of the logarithm of the exposures needed, on a base that was not measured: 1.5 times
 
 
@@ -103,6 +104,11 @@ MEASURED: Final[Mapping[Optimizer, Mapping[str, tuple[float, float]]]] = {
 # How much less sure the logarithm of the exposures needed is for each factor e outside: an assumption, about what the
 # law itself changes there.
 _UNSURE: Final = {"records": 0.1, "exposures": 0.1, "rank": 0.25, "rate": 0.25, "tokens_per_step": 0.25}
+
+
+def is_useless(*, low: float, high: float) -> bool:
+    """Whether a band is so wide that it tells a person nothing."""
+    return high - low > _WIDEST
 
 
 def measured_law(optimizer: Optimizer) -> Law:

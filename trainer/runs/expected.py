@@ -14,10 +14,3 @@ def write_expectation(run: Path, plan: Plan, *, report: Report | None = None) ->
     reached = report.seen.whole if report and report.seen else None
     document = {"records": plan.catalogue.num_records, "expected": asdict(plan.expected()), "reached": reached}
     write_json(run / names.EXPECTATION, document)
-
-
-def reached_text(plan: Plan, report: Report) -> str:
-    """What a run has reached beside what was expected, for a person."""
-    expected = plan.expected()
-    reached = f"{report.seen.whole.value:.1%} of the seen records come back whole" if report.seen else "none was asked"
-    return f"reached: {reached}; expected were {expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}"

@@ -16,6 +16,7 @@ from trainer.recipes.advice import (
     enough_parts,
     enough_rank,
     expectation_text,
+    reached_text,
 )
 from trainer.recipes.expectation import MEASURED, Law, Training, compressed_bits, expect, measured_law, whole_share
 from trainer.recipes.recipe import SEED, Catalogue, Machine, Optimizer
@@ -133,8 +134,8 @@ def test_what_counts_as_measured_is_what_the_law_was_fitted_to(optimizer: Optimi
 )
 def test_far_from_what_was_measured_the_band_is_wide_and_this_is_said(recipe: dict[str, Any], words: str) -> None:
     near, far = plan(4_000), plan(4_000, recipe=recipe)
-    assert "outside what was measured" not in expectation_text(near)
-    assert f"outside what was measured, so the band is a guess: {words}" in expectation_text(far)
+    assert "(measured: " not in expectation_text(near)
+    assert words in expectation_text(far)
 
     def middle(which: Plan) -> Training:
         """At as many exposures as are needed for half of the answers, where bands are widest."""
@@ -151,6 +152,24 @@ def test_far_from_what_was_measured_the_band_is_wide_and_this_is_said(recipe: di
     width = [(of := expect(middle(each), law=LAW, is_measured_base=True)).high - of.low for each in (near, far)]
     assert width[1] > width[0]
     assert width[1] > 0.7
+
+
+def test_a_band_from_none_to_all_is_one_sentence_that_says_why_and_what_to_do() -> None:
+    few = plan(4_000, recipe={"tokens_per_step": 512, "max_length": 512, "epochs": 6})
+    expected = few.expected()
+    assert expected.high - expected.low > 0.8
+
+    told = expectation_text(few)
+    assert told == (
+        "expected: how many of your 4,000 descriptions come back word for word is not known before the end of the run,"
+        " because these settings lie far from the runs that were measured: tokens a step 512 (measured: 4,096 to"
+        " 16,384)"
+    )
+    unmeasured = replace(few, config=replace(few.config, recall=False))
+    assert "before 'vitrine recall', which measures it after the run, because" in expectation_text(unmeasured)
+    assert reached_text(few, 1.0) == "reached: 100.0% of the seen records come back whole"
+    assert reached_text(few, 0.5).endswith("50.0% of the seen records come back whole; to remember more: more --epochs")
+    assert "expected were 99." in reached_text(plan(4_000), 0.5)
 
 
 def test_advice_for_a_part_names_no_number_of_parts() -> None:
@@ -185,7 +204,9 @@ def test_the_expectation_in_words() -> None:
     assert "--parts " in told
     assert told.endswith("or show answers beside the catalogue's own text")
     other = replace(small, machine=replace(BASE, hidden=2_048, base_parameters=1_100_000_000, is_rank_free=False))
-    assert "only assumed for this base" in expectation_text(other)
+    assert expectation_text(other).endswith(", because only runs on SmolLM2-135M were measured")
+    more = replace(other, recipe=replace(other.recipe, epochs=100))
+    assert "only assumed for this base" in expectation_text(more)
     style = replace(large, config=replace(large.config, recipe="style"))
     assert expectation_text(style).endswith("  to remember more: --recipe remember")
     assert "--lora-rank" not in advice(replace(large, machine=other.machine))
