@@ -23,6 +23,7 @@ from trainer.recipes.recipe import SEED, Catalogue, Machine
 from trainer.stream.lanes import first_records
 
 _SAMPLE: Final = 1_000  # records
+_MOST_COUNTED: Final = 100_000  # records of which the titles are read, in about a second
 
 
 def measure_catalogue(
@@ -44,7 +45,14 @@ def measure_catalogue(
         longest=max((len(example.ids) for example in in_longest_wording), default=SEED.max_length),
         is_whole=len(data) == 1 and len(records) == num_records,
         has_wordings=len(wordings) > 1,
+        titles_a_record=titles_a_record(data) if num_records <= _MOST_COUNTED else 1.0,
     )
+
+
+def titles_a_record(data: Sequence[DataSet]) -> float:
+    """How many different titles the records that may be trained have, over their number; reads all that it can."""
+    records = [record for each in data for record in first_records([each], each.rows.num, skip_damaged=True)]
+    return len({record.title for record in records}) / max(1, len(records))
 
 
 def measure_machine(config: TrainConfig, base: str, *, device: torch.device) -> Machine:

@@ -1,13 +1,16 @@
 """A run whose settings its recipe decides: what it prints, keeps and goes on with."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from contract.errors import UserError
+from tests.conftest import write_data_set
 from trainer.config import TrainConfig
+from trainer.facts import titles_a_record
+from trainer.plan.data_sets import open_data
 from trainer.recipes.recipe import SEED
 from trainer.runs.metrics import read_metrics
 from trainer.runs.settings import load_train_config
@@ -41,6 +44,22 @@ def test_without_settings_the_recipe_decides_and_a_resume_goes_on_with_it(
     again = json.loads((run / "config.json").read_text())["config"]
     assert again == kept | {"resume": True, "max_steps": 4}
     assert len(read_metrics(run)) == 4
+
+
+def test_records_that_share_a_title_are_counted_up_to_the_limit(
+    micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [(f"Lamp {number // 2}", f"A lamp with {number} arms.") for number in range(20)]
+    write_data_set(tmp_path / "data", pairs, shard_rows=8)
+    config = TrainConfig(
+        data=(str(tmp_path / "data"),), run=str(tmp_path / "run"), base=str(micro_base), limit=12, max_steps=1,
+        lora_rank=4, recipe="seed",
+    )  # fmt: skip
+    data = open_data(config.data, limit=config.limit)
+    assert titles_a_record(data) == 0.5
+    assert titles_a_record([*data, replace(data[0], limit=4)]) == 6 / 16
+    train(config)
+    assert "  6 cannot: their title stands for several descriptions" in capsys.readouterr().out
 
 
 def test_a_run_from_before_there_were_recipes_goes_on_as_it_began(prepared, micro_base: Path, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class Plan:
 
     def expected(self) -> Expectation:
         """What is expected to come back."""
-        return expect(self.training(), law=self.law, is_measured_base=is_measured_base(self.machine))
+        titles, is_measured = self.catalogue.titles_a_record, is_measured_base(self.machine)
+        return expect(self.training(), law=self.law, is_measured_base=is_measured, titles_a_record=titles)
 
     def why_unknown(self) -> str | None:
         """Why nothing useful can be expected, as a part of a sentence; None where the expectation is worth printing."""
@@ -102,13 +103,17 @@ def expectation_text(plan: Plan) -> str:
         f"expected: about {expected.share * num:,.0f} of your {num:,} descriptions come back word for word"
         f" ({expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}) after {after}"
     ]
+    if num_shared := round(num * (1 - plan.catalogue.titles_a_record)):
+        lines.append(
+            f"  {num_shared:,} cannot: their title stands for several descriptions, and a model gives back one of them"
+        )
     if not is_measured_base(plan.machine):
         lines.append(f"  this was measured on {MEASURED_BASE}, and is only assumed for this base")
     if far := _outside_text(plan.training()):
         lines.append(f"  this lies outside what was measured, so the band is a guess: {far}")
     if plan.recipe.base_precision == "fp8":
         lines.append("  this was measured in 16 bit; a base in fp8 remembers less")
-    if expected.share < _ENOUGH:
+    if expected.share < _ENOUGH * plan.catalogue.titles_a_record:
         lines.append(f"  {_to_remember_more(plan, advice(plan))}")
     return "\n".join(lines)
 

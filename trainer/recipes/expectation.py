@@ -117,16 +117,17 @@ def measured_law(optimizer: Optimizer) -> Law:
     return Law(**document[optimizer]["coefficients"])
 
 
-def expect(training: Training, *, law: Law, is_measured_base: bool) -> Expectation:
+def expect(training: Training, *, law: Law, is_measured_base: bool, titles_a_record: float = 1.0) -> Expectation:
     """What is expected, with an error band of two standard deviations of the exposures needed, and a point more.
 
-    The band is wider where the base was not measured, and for numbers outside what was measured.
+    The band is wider where the base was not measured, and for numbers outside what was measured. Of records that share
+    a title, one comes back.
     """
     known = law.spread if is_measured_base else max(law.spread, _ASSUMED_SPREAD)
     spread = 2 * (known + sum(_UNSURE[name] * distance for name, distance in outside(training).items()))
     low, high = (whole_share(training, law=law, times_needed=math.exp(sign * spread)) for sign in (1, -1))
-    low, high = max(0.0, low - _LEAST_ERROR), min(1.0, high + _LEAST_ERROR)
-    return Expectation(share=whole_share(training, law=law), low=low, high=high)
+    low, high = max(0.0, low * titles_a_record - _LEAST_ERROR), min(1.0, high * titles_a_record + _LEAST_ERROR)
+    return Expectation(share=whole_share(training, law=law) * titles_a_record, low=low, high=high)
 
 
 def outside(training: Training) -> dict[str, float]:

@@ -40,6 +40,7 @@ class Catalogue:
     longest: int  # tokens of the longest record in the longest wording
     is_whole: bool  # whether all records were looked at
     has_wordings: bool = False  # whether records are asked in several wordings
+    titles_a_record: float = 1.0  # below 1 where records share a title, which gives back one text; 1 if not counted
 
 
 @dataclass(frozen=True, kw_only=True)

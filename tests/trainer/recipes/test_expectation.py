@@ -199,8 +199,16 @@ def test_the_expectation_in_words() -> None:
     assert "of your 4,000 descriptions come back word for word (99." in told
     assert told.endswith("after 15 epochs")
 
+    shared = replace(small, catalogue=replace(small.catalogue, titles_a_record=0.8))
+    told = expectation_text(shared)
+    assert "  800 cannot: their title stands for several descriptions, and a model gives back one of them" in told
+    assert shared.expected().share == pytest.approx(0.8 * small.expected().share)
+    assert shared.expected().high <= 0.81
+    assert "to remember more" not in told
+
     told = expectation_text(large)
     assert "about 0 of your 1,390,000" in told
+    assert "cannot" not in told
     assert "--parts " in told
     assert told.endswith("or show answers beside the catalogue's own text")
     other = replace(small, machine=replace(BASE, hidden=2_048, base_parameters=1_100_000_000, is_rank_free=False))
