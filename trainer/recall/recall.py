@@ -84,8 +84,8 @@ def _keep(report: Report, run: Path, config: RecallConfig) -> None:
         there = None
     if there and there.step == report.step and num_asked(there) > num_asked(report):
         print(
-            f"{path} stays as it is, made from {num_asked(there):,} records and not from {num_asked(report):,}:"
-            " --overwrite replaces it",
+            f"this measurement asked {num_asked(report):,} records; {path} keeps the fuller report of"
+            f" {num_asked(there):,} records, unless --overwrite is given",
             file=sys.stderr,
         )
         return

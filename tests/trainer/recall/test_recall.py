@@ -59,7 +59,9 @@ def test_a_report_from_fewer_records_replaces_no_fuller_one_unless_told(
     recall(RecallConfig(run=str(run), sample=5))
     printed = capsys.readouterr()
     assert "of 5 records" in printed.out
-    assert re.search(r"recall.json stays as it is, made from \d+ records and not from 10: --overwrite", printed.err)
+    assert re.search(
+        r"this measurement asked 10 records; .*recall.json keeps the fuller report of \d{2,} records", printed.err
+    )
     assert read_report(run) == whole
 
     recall(RecallConfig(run=str(run), sample=5, overwrite=True))
@@ -78,7 +80,7 @@ def test_a_report_of_an_earlier_step_is_replaced(
     recall(RecallConfig(run=str(run), sample=3))
 
     assert read_report(run).step == 2
-    assert "stays as it is" not in capsys.readouterr().err
+    assert "keeps the fuller report" not in capsys.readouterr().err
 
 
 def test_unseen_titles_with_a_trained_text_are_counted_apart(
