@@ -20,7 +20,7 @@ from trainer.answers.settings import AskConfig, EvaluateConfig
 from trainer.config import RecallConfig, TrainConfig
 from trainer.evaluation.schema import read_evaluation
 from trainer.runs.recalls import Report
-from vitrine.command import run_command
+from vitrine.command import run_command, show_command
 from vitrine.results import Answer, Evaluated, Prepared, Recalled, Trained
 
 Settings = TypeVar("Settings")
@@ -55,7 +55,7 @@ def train(config: TrainConfig | None = None, /, *, launch: LaunchTraining | None
     `data` may also be what `prepare` returned. `launch` says on how many GPUs. UserError as in `prepare`.
     """
     found = _settings_of(TrainConfig, config, settings)
-    run_command("train", [*to_argv(found), *_argv_of_launch(launch or LaunchTraining())])
+    show_command("train", [*to_argv(found), *_argv_of_launch(launch or LaunchTraining())])
     return Trained(found.run)
 
 

@@ -1,12 +1,12 @@
 """Runs a command in a process of its own, shows its progress, and raises what it ends with."""
 
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
 from signal import SIGINT
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from tempfile import TemporaryFile
-from typing import Final
+from typing import IO, Final
 
 from command.entry import INTERRUPTED_CODE, USER_ERROR_CODE
 from contract.errors import UserError
@@ -26,23 +26,34 @@ def run_command(name: str, argv: Sequence[str]) -> str:
     UserError where it ends by a user's mistake, KeyboardInterrupt where it is interrupted, else CommandError. An
     interrupt of this process reaches the command, which is then waited for.
     """
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
+        _run(name, argv, stdout=printed, stderr=PIPE)
+        printed.seek(0)
+        return printed.read()
+
+
+def show_command(name: str, argv: Sequence[str]) -> None:
+    """Runs a command that prints only for people: all its lines are shown. Errors are those of `run_command`."""
+    _run(name, argv, stdout=PIPE, stderr=STDOUT)
+
+
+def _run(name: str, argv: Sequence[str], *, stdout: int | IO[str], stderr: int) -> None:
+    """Shows the lines of the one stream that is a pipe."""
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with (
-        TemporaryFile("w+", encoding="utf-8", errors="replace") as printed,
-        open_progress(f"vitrine {name}") as progress,
-    ):
-        process = subprocess.Popen(
+    with open_progress(f"vitrine {name}") as progress:
+        process = Popen(
             [sys.executable, "-m", "launch.cli", name, *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.PIPE,
+            stdin=DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
             encoding="utf-8",
             errors="replace",
         )
-        assert process.stderr is not None
+        lines = process.stdout or process.stderr
+        assert lines is not None
         with process:
             try:
-                for line in process.stderr:
+                for line in lines:
                     last.append(line.rstrip())
                     if not line.startswith(_ERROR):
                         progress.show(line.rstrip())
@@ -50,10 +61,9 @@ def run_command(name: str, argv: Sequence[str]) -> str:
                 process.send_signal(SIGINT)
                 process.wait()
                 raise
-        progress.done(is_right := process.returncode == 0)
-        if is_right:
-            printed.seek(0)
-            return printed.read()
+        progress.done(process.returncode == 0)
+    if process.returncode == 0:
+        return
     if process.returncode == USER_ERROR_CODE:
         errors = [line.removeprefix(_ERROR) for line in last if line.startswith(_ERROR)]
         raise UserError(errors[-1] if errors else "\n".join(last))

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Final, Protocol
 
 _PERCENT: Final = re.compile(r"^(?:[a-z]+ +)? *(\d{1,3})%")
-_MOST_NOTES: Final = 12
+_MOST_NOTES: Final = 20
 
 
 class Progress(Protocol):

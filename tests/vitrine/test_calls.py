@@ -58,10 +58,15 @@ def test_lines_are_appended_with_the_settings_of_the_data_set(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_asked_and_measured(prepared: Prepared, micro_base: Path, tmp_path: Path) -> None:
+def test_a_run_is_trained_asked_and_measured(
+    prepared: Prepared, micro_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sizes = {"recipe": "seed", "max_length": 128, "tokens_per_step": 512, "engine": "plain"}
     run = vitrine.train(data=prepared.root, run=tmp_path / "run", base=micro_base, launch=_CPU, **sizes)
     assert Path(run.path, "adapter").is_dir()
+    lines = capsys.readouterr().err.splitlines()
+    for start in ("recipe seed: ", "expected: ", "100%  step ", "reached: "):
+        assert any(line.startswith(start) for line in lines), start
     assert run.metrics[-1]["loss"] > 0
     assert "<polyline" in run._repr_html_()
     assert vitrine.recall(run, sample=4).report.seen.records == 4  # type: ignore[union-attr]  # it has seen records
