@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from contract.errors import UserError
 from contract.keys import part_of
-from trainer.engines.base import require_adapter
+from trainer.engines.trained import add_adapter, require_adapter
 from trainer.runs import names
 
 MOST_LOADED: Final = 8
@@ -48,14 +48,7 @@ class PartAdapters:
         return True
 
     def _add(self, name: str) -> None:
-        folder = self._run / name / names.ADAPTER
-        require_adapter(str(folder))
-        try:
-            self._model.load_adapter(str(folder), adapter_name=name)
-        except (OSError, ValueError, SafetensorError) as error:
-            if name in self._model.peft_config:  # PEFT 0.21 adds an adapter before it reads the weights
-                self._model.delete_adapter(name)
-            raise UserError(f"no adapter could be loaded from {folder}: {error}") from error
+        add_adapter(self._model, str(self._run / name / names.ADAPTER), name=name)
         self._loaded[name] = None
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -27,6 +26,7 @@ from trainer.bases.dense import keep_dense, kept_dense
 from trainer.config import TrainConfig
 from trainer.engines.dense import dequantise, is_in_nf4
 from trainer.engines.existence import no_such_base, require_architecture, require_hub
+from trainer.engines.trained import require_adapter, with_adapter
 from trainer.examples.encoder import Pack
 from trainer.examples.tensors import IGNORED, pack_tensors
 from trainer.recipes.recipe import Recipe
@@ -146,13 +146,10 @@ def name_base(model: PeftModel, base: str) -> None:
 
 def load_adapter(base: str, adapter: str, *, device: torch.device, name: str = "default") -> PeftModel:
     """The base, dequantised once where memory allows it, with a trained adapter of this name, in evaluation mode."""
-    require_adapter(adapter)
+    require_adapter(adapter)  # before the base takes its time
     model = _dense_base(base, device=device)
     decode_greedily(model)
-    try:
-        return PeftModel.from_pretrained(model, adapter, adapter_name=name).eval()
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"no adapter could be loaded from {adapter}: {error}") from error
+    return with_adapter(model, adapter, name=name).eval()
 
 
 def _dense_base(base: str, *, device: torch.device) -> PreTrainedModel:
@@ -174,15 +171,6 @@ def decode_greedily(model: PreTrainedModel) -> None:
     model.generation_config = GenerationConfig(
         bos_token_id=stored.bos_token_id, eos_token_id=stored.eos_token_id, pad_token_id=stored.pad_token_id
     )
-
-
-def require_adapter(adapter: str) -> None:
-    """Raises UserError if this folder lacks an adapter's weights; PEFT would look for them on the hub."""
-    if not (Path(adapter) / "adapter_model.safetensors").is_file():
-        raise UserError(
-            f"no adapter could be loaded from {adapter}: it holds no adapter_model.safetensors, which --resume writes"
-            " again from the last checkpoint"
-        )
 
 
 def answer_loss(model: PeftModel, pack: Pack) -> Tensor:
