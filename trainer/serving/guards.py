@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.errors import UserError
@@ -20,6 +20,11 @@ from trainer.serving.settings import API_KEY
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _OPEN: Final = frozenset({"/", "/health"})  # without a key; so are the files of the page
 _OPEN_BELOW: Final = "/page/"
+_UNKNOWN_HOST: Final = "unknown_host"
+_WRONG_NAME: Final = {
+    "en": "This server does not answer under this name. Open its page under one of these names: {}\n",
+    "pt": "Este servidor não responde por este nome. Abra a página dele por um destes nomes: {}\n",
+}
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -69,8 +74,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        error = self._error(scope["path"], scope["method"], Headers(scope=scope))
-        app = self._app if error is None else error_response(error)
+        given = Headers(scope=scope)
+        error = self._error(scope["path"], scope["method"], given)
+        app = self._app if error is None else self._refusal(error, given)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -83,7 +89,8 @@ class Guard:
 
     def _error(self, path: str, method: str, headers: Headers) -> ApiError | None:
         if self._hosts is not None and _host_of(headers.get("host", "")) not in self._hosts:
-            return ApiError(421, f"this server answers to the names {', '.join(self._hosts)} only")
+            message = f"this server answers to the names {', '.join(self._hosts)} only"
+            return ApiError(421, message, code=_UNKNOWN_HOST)
         if self._key is None or path in _OPEN or path.startswith(_OPEN_BELOW) or method == "OPTIONS":
             return None
         kind, _, given = headers.get("authorization", "").partition(" ")
@@ -92,6 +99,14 @@ class Guard:
         return ApiError(
             401, "the key is missing or wrong; expected the header Authorization: Bearer KEY", code="invalid_api_key"
         )
+
+    def _refusal(self, error: ApiError, given: Headers) -> Response:
+        """The error, for a program; under a wrong name a browser gets no page, so a person gets a sentence to read."""
+        if error.code != _UNKNOWN_HOST or "text/html" not in given.get("accept", ""):
+            return error_response(error)
+        language = "pt" if given.get("accept-language", "").lower().startswith("pt") else "en"
+        text = _WRONG_NAME[language].format(", ".join(self._hosts or ()))
+        return PlainTextResponse(text, error.status, {"Cache-Control": "no-store"})
 
 
 def _host_of(header: str) -> str:

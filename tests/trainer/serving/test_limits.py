@@ -147,7 +147,14 @@ def test_who_leaves_frees_the_slots_within_a_second(small: Server, stream: bool)
 
 
 def test_other_names_of_this_machine_are_refused(small: Server) -> None:
-    assert small.get("/health", Host="evil.example")[0] == 421
+    status, body, _ = small.get("/health", Host="evil.example")
+    assert (status, error_of(body)["code"]) == (421, "unknown_host")
+    for language, start in (("pt-BR,en;q=0.5", "Este servidor não responde"), ("de", "This server does not answer")):
+        status, body, headers = small.get(
+            "/", Host="evil.example", Accept="text/html,*/*", **{"Accept-Language": language}
+        )
+        assert (status, headers["content-type"]) == (421, "text/plain; charset=utf-8")
+        assert body.decode().startswith(start)
     assert small.get("/health", Host="localhost:1")[0] == 200
 
 

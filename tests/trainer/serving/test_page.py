@@ -204,6 +204,19 @@ def test_an_error_of_the_server_is_shown_in_the_readers_language(guarded: Server
         assert str(shown).startswith(expected)
 
 
+@pytest.mark.parametrize(("language", "expected"), [("en-US", "for this server"), ("pt-BR", "para este servidor")])
+def test_a_question_larger_than_a_request_may_be_is_refused_in_the_readers_language(
+    guarded: Server, language: str, expected: str
+) -> None:
+    with browser(language=language) as driver:
+        driver.get(guarded.url)
+        give_key(driver)
+        driver.execute_script("document.getElementById('question').value = 'a'.repeat(300000)")
+        driver.find_element(By.ID, "question").send_keys(Keys.ENTER)
+        shown = wait(driver, lambda found: found.find_element(By.ID, "problem").text)
+        assert expected in str(shown)
+
+
 def test_both_languages_say_the_same(driver: Chrome) -> None:
     keys = driver.execute_async_script(
         "const done = arguments[0]; import('/page/words.js').then(({ WORDS }) =>"
