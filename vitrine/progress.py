@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any, Final, Protocol
 
-_PERCENT: Final = re.compile(r"^(?:[a-z]+ +)? *(\d{1,3})%")
+_PERCENT: Final = re.compile(r"^(?:[a-z]+(?: [a-z]+:)? +)? *(\d{1,3})%")
 _MOST_NOTES: Final = 20
 
 

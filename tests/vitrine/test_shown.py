@@ -29,12 +29,15 @@ def test_a_bar_follows_the_lines_of_progress_and_keeps_the_notes() -> None:
     bar.show("noted: 1 <b>")
     bar.show("reading  34%, 5s left  300 rows, 1 of 3 tasks")
     assert "value=34" in shown.pages[-1]
+    bar.show("measuring recall:  54%, 29s left")
+    assert "value=54" in shown.pages[-1]
     bar.show(" 62%  step 80  loss 0.0154")
     assert "value=62" in shown.pages[-1]
     assert "noted: 1 &lt;b&gt;" in shown.pages[-1]
     bar.done(True)
     assert "value=100" in shown.pages[-1]
     assert "62%" not in shown.pages[-1]
+    assert "54%" not in shown.pages[-1]
 
 
 def test_a_command_that_failed_is_not_shown_as_done() -> None:
