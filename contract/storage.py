@@ -191,7 +191,7 @@ def read_checked(url: str, *, sha256: str, restore: str) -> bytes:
     try:
         data = read_bytes(url)
     except read_errors() as error:
-        raise UserError(f"cannot read {url}, which an append needs: {reason_of(error, url)}; {restore}") from error
+        raise UserError(f"cannot read {url}, a file of the data set: {reason_of(error, url)}; {restore}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UserError(f"{url} is damaged: its sha256 is not that of the manifest; {restore}")
     return data
