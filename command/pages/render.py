@@ -53,14 +53,15 @@ def outside(text: str) -> Markup:
 
 def visible(text: str) -> Markup:
     """The text as HTML, with the code point of each invisible character in its stead."""
-    return Markup("").join(map(_visible_character, text))
+    return Markup("".join(map(_visible_character, text)))  # the joined pieces are HTML
 
 
 @lru_cache(maxsize=10_000)
-def _visible_character(character: str) -> Markup:
+def _visible_character(character: str) -> str:
+    """A character as HTML; a plain text, because joining a Markup for each took half of the time of a page."""
     if character not in "\n\t" and unicodedata.category(character) in _INVISIBLE:
-        return Markup('<span class="cp">U+{:04X}</span>').format(ord(character))
-    return escape(character)
+        return f'<span class="cp">U+{ord(character):04X}</span>'
+    return str(escape(character))
 
 
 def number(value: float) -> Markup:

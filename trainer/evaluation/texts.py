@@ -23,14 +23,15 @@ def words(text: str) -> list[str]:
     ['descrição', '1', '5', 'l', 'para', 'café']
     """
     composed = unicodedata.normalize("NFC", text.lower()).encode(errors="replace").decode()
-    marked = "".join(each if each.isalnum() or _is_mark(each) else " " for each in composed)
+    marked = "".join(map(_of_a_word, composed))
     (parted,) = part_words(pa.array([marked])).to_pylist()
     return parted.split()
 
 
 @cache
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character)[0] == "M"
+def _of_a_word(character: str) -> str:
+    """The character where it can be a part of a word, else a blank."""
+    return character if character.isalnum() or unicodedata.category(character)[0] == "M" else " "
 
 
 def rouge_l(answer: Sequence[str], truth: Sequence[str]) -> float:
