@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contract import storage
+from contract import storage, store_errors
 from contract.appends import Append, StatisticsFile, contradictions, starts_of
 from contract.columns import REJECTED, SHARD_SCHEMA, SPLITS
 from contract.errors import UserError
@@ -254,19 +254,19 @@ def read_text(root: str) -> bytes:
     try:
         return storage.read_bytes(url, open=storage.open_promptly)
     except FileNotFoundError as error:
-        if storage.is_missing_bucket(error):
-            raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
+        if store_errors.is_missing_bucket(error):
+            raise UserError(f"cannot read {url}: {store_errors.reason_of(error, url)}") from error
         raise UserError(
             f"no {MANIFEST_NAME} in {root}: there is no finished data set; make one with"
             f" 'vitrine prepare --input CATALOGUE --output {root}'"
         ) from error
-    except storage.read_errors() as error:
+    except store_errors.read_errors() as error:
         if isinstance(error, NotADirectoryError):
             raise UserError(
                 f"{root} is a file, expected a prepared data set: prepare it first, with"
                 f" 'vitrine prepare --input {root} --output data'"
             ) from error
-        raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
+        raise UserError(f"cannot read {url}: {store_errors.reason_of(error, url)}") from error
 
 
 def find_manifest(root: str) -> Manifest | None:

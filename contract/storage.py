@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,8 +17,9 @@ from typing import Any, Final, TypeVar
 
 import fsspec
 
-from contract.errors import UserError, first_line
+from contract.errors import UserError
 from contract.names import STAGING_PREFIX
+from contract.store_errors import GIVE_CREDENTIALS, code_of, read_errors, reason_of
 
 Made = TypeVar("Made")
 
@@ -32,23 +32,6 @@ _PROMPT: Final = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "
 _PATIENT: Final = {"connect_timeout": 5, "read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 12}}
 _TRIES_OF_A_FOLDER: Final = 100  # of making a folder and a file in it, while another process deletes empty folders
 _TRIES_OF_A_BODY: Final = 3  # of reading an answer whose connection breaks
-
-# Errors of object stores' clients that are no OSError. The clients are optional; fsspec loads those that it needs.
-_CLIENT_ERRORS: Final = (
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("aiohttp", "ClientError"),
-    ("gcsfs.retry", "HttpError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("requests", "RequestException"),
-)
-_HOPELESS_ERRORS: Final = (
-    *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError"),
-    *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError", "RefreshError"),
-)
-_GIVE_CREDENTIALS: Final = (
-    "give credentials in a usual place: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the machine's role"
-)
 
 _PATTERN: Final = re.compile(r"[*?[]")  # characters that fsspec expands in a list of paths
 _WITH_SECRET: Final = re.compile(r"(s3|gs|gcs)://[^/]*@")
@@ -77,7 +60,7 @@ def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple
     if url.startswith("s3a://"):
         url = "s3" + url.removeprefix("s3a")
     if _WITH_SECRET.match(url):  # they would be stored in manifests and printed in errors
-        raise UserError(f"{url.partition(':')[0]}:// takes no credentials in the URL; {_GIVE_CREDENTIALS}")
+        raise UserError(f"{url.partition(':')[0]}:// takes no credentials in the URL; {GIVE_CREDENTIALS}")
     if "://" not in url and "::" in url:  # fsspec would take the part before `::` for a protocol
         return fsspec.filesystem("file"), os.path.abspath(url)
     options = {}
@@ -95,40 +78,6 @@ def _open(url: str, client: Mapping[str, Any], *, tries_of_a_body: int) -> tuple
     return filesystem, path.rstrip("/") or "/"
 
 
-def read_errors() -> tuple[type[Exception], ...]:
-    """The errors of reading and writing that come from a disk or a store: OSError, and those of loaded clients.
-
-    Call it in the `except` clause: a client may have been loaded only just before.
-    """
-    loaded = ((sys.modules.get(module), name) for module, name in _CLIENT_ERRORS)
-    return OSError, *(getattr(module, name) for module, name in loaded if module is not None)
-
-
-def is_hopeless(error: Exception) -> bool:
-    """Whether trying again is of no use: no right to read, no credentials, no such bucket."""
-    forbidden = isinstance(error, PermissionError) or getattr(error, "code", None) in (401, 403)
-    return forbidden or type(error).__name__ in _HOPELESS_ERRORS or is_missing_bucket(error)
-
-
-def is_missing_bucket(error: Exception) -> bool:
-    """Whether S3 says that there is no such bucket, which s3fs reports as a FileNotFoundError."""
-    return _code_of(error) == "NoSuchBucket"
-
-
-def _code_of(error: Exception) -> str:
-    """S3's name for an error; empty where it did not answer."""
-    response = getattr(error.__cause__, "response", None) or getattr(error, "response", None) or {}
-    return response.get("Error", {}).get("Code", "")
-
-
-def reason_of(error: Exception, url: str) -> str:
-    """Why a read or write at this URL failed, in one line, and what may help."""
-    if is_missing_bucket(error):
-        return f"there is no bucket {url.split('/')[2]}"
-    reason = getattr(error, "strerror", None) or first_line(error)
-    return f"{reason}; {_GIVE_CREDENTIALS}" if type(error).__name__ in _HOPELESS_ERRORS else reason
-
-
 def require_answer(url: str) -> None:
     """UserError within half a minute where S3 does not answer, refuses the credentials, or has no such bucket."""
     filesystem, path = open_promptly(url)
@@ -138,7 +87,7 @@ def require_answer(url: str) -> None:
     try:
         filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except read_errors() as error:
-        if _code_of(error) != "AccessDenied":  # a user who may not list may still read or write
+        if code_of(error) != "AccessDenied":  # a user who may not list may still read or write
             raise UserError(f"cannot use {url}: {reason_of(error, url)}") from error
 
 

@@ -3,7 +3,7 @@
 import sys
 
 from command.entry import exit_code
-from contract import storage
+from contract import storage, store_errors
 from contract.errors import UserError
 
 
@@ -13,8 +13,8 @@ def put(source: str, target: str) -> None:
         filesystem, path = storage.open_promptly(target)
         filesystem.makedirs(path.partition("/")[0], exist_ok=True)
         filesystem.put_file(source, path)
-    except storage.read_errors() as error:
-        raise UserError(f"cannot put {source} to {target}: {storage.reason_of(error, target)}") from error
+    except store_errors.read_errors() as error:
+        raise UserError(f"cannot put {source} to {target}: {store_errors.reason_of(error, target)}") from error
 
 
 sys.exit(exit_code(lambda: put(*sys.argv[1:])))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from contract import storage
+from contract import storage, store_errors
 from contract.errors import UserError
 from contract.manifest import Manifest, Source, find_manifest, publish, version_of_manifest
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME, SECTIONS, is_work_of_a_preparation
@@ -156,8 +156,8 @@ def user_errors_of_writing(folder: str) -> Iterator[None]:
     """Raises a UserError that names the folder where the system refuses a write: no room, no permission, no disk."""
     try:
         yield
-    except storage.read_errors() as error:
+    except store_errors.read_errors() as error:
         raise UserError(
-            f"cannot write to {folder}: {storage.reason_of(error, folder)};"
+            f"cannot write to {folder}: {store_errors.reason_of(error, folder)};"
             " make room there or get permission and run again, or choose another output"
         ) from error

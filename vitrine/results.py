@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from contract import storage
+from contract import storage, store_errors
 from contract.manifest import Manifest
 from contract.names import CARD_HTML
 from trainer.evaluation.schema import Evaluation
@@ -45,7 +45,7 @@ class Prepared:
         """The data card, or a table of the counts where there is none."""
         try:
             page = storage.read_bytes(storage.join(self.path, CARD_HTML)).decode()
-        except storage.read_errors():
+        except store_errors.read_errors():
             counts = {"kept": self.manifest.rows.kept, **self.manifest.rows.rejected}
             return _caption(str(self)) + _table(("", "records"), ((name, f"{n:,}") for name, n in counts.items() if n))
         return _caption(str(self)) + _frame(page)

@@ -15,7 +15,7 @@ from signal import SIG_IGN, SIGINT, signal
 from threading import Thread
 from typing import Any, Final
 
-from contract import storage
+from contract import storage, store_errors
 from contract.appends import StatisticsFile
 from contract.columns import REJECTED, SPLITS
 from contract.errors import UserError, first_line
@@ -101,7 +101,7 @@ def _check_statistics(root: str, stated: StatisticsFile) -> Iterator[Discrepancy
     try:
         data = storage.read_bytes(storage.join(root, stated.path))
         found = f"{len(data)} bytes of sha256 {hashlib.sha256(data).hexdigest()[:16]}…"
-    except storage.read_errors() as error:
+    except store_errors.read_errors() as error:
         found = quote(first_line(error))
     expected = f"{stated.bytes} bytes of sha256 {stated.sha256[:16]}…"
     if found != expected:

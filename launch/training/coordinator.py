@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from command.machine import count_cores
-from contract import storage
+from contract import storage, store_errors
 from launch.argv import module_argv
 from launch.training.folder import begin, check_folder, is_trained, resume
 from launch.training.pool import Job, Pool
@@ -137,9 +137,10 @@ class _Progress:
             try:
                 data = (self._run / names.PARTS).read_bytes()
                 storage.write_bytes(storage.join(self._copy_to, names.PARTS), data)
-            except storage.read_errors() as error:
+            except store_errors.read_errors() as error:
                 print(
-                    f"warning: {names.PARTS} was not copied: {storage.reason_of(error, self._copy_to)}", file=sys.stderr
+                    f"warning: {names.PARTS} was not copied: {store_errors.reason_of(error, self._copy_to)}",
+                    file=sys.stderr,
                 )
 
 

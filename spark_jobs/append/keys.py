@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contract import storage
+from contract import storage, store_errors
 from contract.columns import KEY, SHARD_SCHEMA
 from contract.errors import UserError
 from contract.shard import NOT_A_SHARD, Shard, read_footer
@@ -66,9 +66,9 @@ def _read_keys(shard: Shard, wanted: Sequence[bytes], *, output: str) -> pa.Bina
         chunks = [chunk for table in tables for chunk in table[KEY].chunks]
         return pa.concat_arrays([pa.array([], pa.binary()), *chunks])
     except NOT_A_SHARD as error:
-        raise UserError(f"cannot read the keys of {url}: {storage.reason_of(error, url)}") from error
-    except storage.read_errors() as error:
-        raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
+        raise UserError(f"cannot read the keys of {url}: {store_errors.reason_of(error, url)}") from error
+    except store_errors.read_errors() as error:
+        raise UserError(f"cannot read {url}: {store_errors.reason_of(error, url)}") from error
 
 
 def _may_hold(group: pq.RowGroupMetaData, wanted: Sequence[bytes]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import fsspec
 
-from contract import storage
+from contract import storage, store_errors
 from contract.errors import UserError
 from contract.manifest import Source
 from contract.names import MANIFEST_NAME
@@ -61,8 +61,8 @@ def _list(url: str, *, tell: Tell) -> list[Source]:
         roots = [path] if is_there else sorted({root for each in _choices(path) for root in filesystem.glob(each)})
         files = _local_files if storage.is_local(filesystem) else _remote_files
         found = {info["name"]: info for root in roots for info in files(filesystem, root, tell=tell)}
-    except storage.read_errors() as error:
-        raise UserError(f"cannot read {url}: {storage.reason_of(error, url)}") from error
+    except store_errors.read_errors() as error:
+        raise UserError(f"cannot read {url}: {store_errors.reason_of(error, url)}") from error
     if not found and storage.is_local(filesystem):
         _require_open(path)
         if is_there and not os.path.isdir(path):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from contract import storage
+from contract import storage, store_errors
 from contract.errors import UserError
 from trainer.config import TrainConfig
 from trainer.runs import names
@@ -137,5 +137,5 @@ def _step_of_last_file(name: str) -> int | None:
 def _user_errors(url: str) -> Iterator[None]:
     try:
         yield
-    except storage.read_errors() as error:
-        raise UserError(f"{url} cannot hold the copy of a run: {storage.reason_of(error, url)}") from error
+    except store_errors.read_errors() as error:
+        raise UserError(f"{url} cannot hold the copy of a run: {store_errors.reason_of(error, url)}") from error

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from contract import storage
+from contract import store_errors
 from contract.errors import UserError, first_line
 
 PATIENCE_S: Final = 300.0  # from the first try to the start of the last one
@@ -31,8 +31,8 @@ def insist(request: Callable[[], Answer], *, what: str, stop: threading.Event) -
         tries += 1
         try:
             return request()
-        except storage.read_errors() as error:
-            if storage.is_hopeless(error):
+        except store_errors.read_errors() as error:
+            if store_errors.is_hopeless(error):
                 raise UserError(f"{what} cannot be read: {first_line(error)}") from error
             if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
                 raise
