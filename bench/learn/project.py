@@ -57,11 +57,12 @@ def _encode(records: Sequence[Record], tokenizer: PreTrainedTokenizerBase) -> Ca
     """By each wording of the project and of this study. Names of prompts that are never trained begin with HELD_OUT."""
     encoder = Encoder(tokenizer, max_length=WINDOW, wordings=(WORDINGS[_FIRST[0]], *_OWN))
     prompts = {}
+    titles = [replace(record, content="") for record in records]  # answers need not be encoded once a wording
     for wording in (*WORDINGS.values(), *_OWN):
         if wording.use != "by name":
             name = (HELD_OUT if wording.use == "held out" else "") + wording.name.replace("-", "_")
-            prompts[name] = _prompts(encoder, records, wording.name)
-    lower = [replace(record, title=record.title.lower()) for record in records]
+            prompts[name] = _prompts(encoder, titles, wording.name)
+    lower = [replace(record, title=record.title.lower()) for record in titles]
     for first in _FIRST:
         prompts[f"{HELD_OUT}lower_{first.replace('-', '_')}"] = _prompts(encoder, lower, first)
     prompts[BRIEF] = _without_system(prompts["what_is"], tokenizer)
