@@ -81,8 +81,8 @@ def test_fused_layer_takes_any_rank_and_fp8(rank: int) -> None:
 
 
 @runs_kernels
-@pytest.mark.parametrize("family", ["qwen2-bias", "qwen3-norms"])
-@pytest.mark.parametrize("rank", [1, 128, 256, 512])
+@pytest.mark.parametrize("family", ["qwen2-bias", "qwen3-norms"] if HAS_GPU else ["qwen3-norms"])
+@pytest.mark.parametrize("rank", [1, 128, 256, 512] if HAS_GPU else [1, 512])  # the interpreter takes long
 def test_fused_layer_takes_high_ranks(family: str, rank: int) -> None:
     assert_equal_to_the_plain_layer(make_peft_model(family, rank=rank), "bf16")
 
