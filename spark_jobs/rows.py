@@ -50,7 +50,7 @@ class CleaningRules:
     seed: int
     filters: Filters = field(default_factory=Filters)
     sample_one_in: int = 1  # characters are counted in one record of this many
-    is_compiled: bool = True  # by compiled code where there is some: to load it takes as long as 100,000 lines save
+    is_compiled: bool = True  # by compiled code where there is some: to load it takes as long as 200,000 lines save
 
 
 def rows_of_fields(fields: Fields, *, source: int, rules: CleaningRules) -> tuple[pa.RecordBatch, ReadStatistics]:
