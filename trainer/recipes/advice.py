@@ -113,7 +113,7 @@ def expectation_text(plan: Plan) -> str:
         lines.append(f"  this lies outside what was measured, so the band is a guess: {far}")
     if plan.recipe.base_precision == "fp8":
         lines.append("  this was measured in 16 bit; a base in fp8 remembers less")
-    if expected.share < _ENOUGH * plan.catalogue.titles_a_record:
+    if _is_little(plan, expected.share):
         lines.append(f"  {_to_remember_more(plan, advice(plan))}")
     return "\n".join(lines)
 
@@ -125,8 +125,13 @@ def reached_text(plan: Plan, share: float | None) -> str:
     if plan.why_unknown() is None:
         band = f"between {expected.low:.1%} and {expected.high:.1%}"
         return f"reached: {reached}; expected were {expected.share:.1%}, {band}"
-    is_little = share is not None and share < _ENOUGH
+    is_little = share is not None and _is_little(plan, share)
     return f"reached: {reached}" + (f"; {_to_remember_more(plan, 'more --epochs')}" if is_little else "")
+
+
+def _is_little(plan: Plan, share: float) -> bool:
+    """Whether other settings could bring back more: of records that share a title, one comes back at the most."""
+    return share < _ENOUGH * plan.catalogue.titles_a_record
 
 
 def _to_remember_more(plan: Plan, of_recipe: str) -> str:

@@ -169,6 +169,9 @@ def test_a_band_from_none_to_all_is_one_sentence_that_says_why_and_what_to_do() 
     assert "before 'vitrine recall', which measures it after the run, because" in expectation_text(unmeasured)
     assert reached_text(few, 1.0) == "reached: 100.0% of the seen records come back whole"
     assert reached_text(few, 0.5).endswith("50.0% of the seen records come back whole; to remember more: more --epochs")
+    shared = replace(few, catalogue=replace(few.catalogue, titles_a_record=0.9))
+    assert reached_text(shared, 0.85) == "reached: 85.0% of the seen records come back whole"  # of 90% that can
+    assert reached_text(few, 0.85).endswith("to remember more: more --epochs")
     assert "expected were 99." in reached_text(plan(4_000), 0.5)
 
 
