@@ -69,7 +69,7 @@ def joined_expectation(parts: Sequence[Expectation], *, reached: Share | None) -
 def expected_text(expected: Expected) -> str:
     """What was expected of all parts, for a person."""
     if is_useless(low=expected.low, high=expected.high):
-        return "expected of all parts: it was unknown, because these settings lie far from the runs that were measured"
+        return "what was expected of all parts is unknown: the lines of the parts say why"
     return f"expected of all parts were {expected.share:.1%}, between {expected.low:.1%} and {expected.high:.1%}"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.parts.recalls import Expectation, Expected, joined, joined_expectation
+from trainer.parts.recalls import Expectation, Expected, expected_text, joined, joined_expectation
 from trainer.runs.recalls import Asking, Bits, Group, Neutral, Report, Share, report_text
 
 
@@ -83,3 +83,9 @@ def test_what_was_expected_counts_by_records() -> None:
     assert both.expected.share == pytest.approx(0.6)
     assert both.expected.low == pytest.approx(0.5)
     assert both.expected.high == pytest.approx(0.7)
+
+
+def test_what_was_expected_of_all_parts_is_told_where_it_says_something() -> None:
+    known = expected_text(Expected(share=0.9, low=0.7, high=1.0))
+    assert known == "expected of all parts were 90.0%, between 70.0% and 100.0%"
+    assert expected_text(Expected(share=0.5, low=0.0, high=1.0)).endswith("unknown: the lines of the parts say why")
