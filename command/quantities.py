@@ -1,18 +1,20 @@
 """Quantities as text for people."""
 
+from command.languages import Language, localized
 
-def format_bytes(num_bytes: int) -> str:
+
+def format_bytes(num_bytes: int, language: Language = "en") -> str:
     """A number of bytes in a fitting unit.
 
-    >>> format_bytes(999), format_bytes(1_799_999_999)
-    ('999 B', '1.8 GB')
+    >>> format_bytes(999), format_bytes(1_799_999_999), format_bytes(1_799_999_999, "pt")
+    ('999 B', '1.8 GB', '1,8 GB')
     """
     amount = float(num_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+            return localized(f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}", language)
         amount /= 1000
-    return f"{amount:.1f} TB"
+    return localized(f"{amount:.1f} TB", language)
 
 
 def format_duration(seconds: float) -> str:

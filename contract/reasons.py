@@ -1,6 +1,7 @@
 """The reasons for which a line is rejected: one row each, in order of precedence.
 
-A new reason is a row here, a filter in spark_jobs/filters.py and its setting in spark_jobs/config.py.
+A new reason is a row here, a filter in spark_jobs/filters.py, its setting in spark_jobs/config.py, and its meaning in
+Portuguese in spark_jobs/card/portuguese.toml.
 """
 
 from dataclasses import dataclass

@@ -3,14 +3,17 @@
 Import this only where a page is made: jinja2 comes with the extras `spark` and `train`, and executors do not have it.
 """
 
+import base64
+import hashlib
 import unicodedata
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from command.quantities import format_bytes
+from command.pages.both import Both, number_of, percent_of, said, share, size_of
 
 # Controls, formats (direction marks among them), halves of surrogate pairs, private and unassigned code points, line
 # separators: a browser would show nothing for them, or show their neighbours in another order.
@@ -33,13 +36,30 @@ def render(package: str, template: str, **values: Any) -> str:
     )
     environment.filters |= {
         "outside": outside,
-        "number": number,
-        "percent": percent,
-        "size": size,
-        "amount": amount,
+        "number": number_of,
+        "percent": percent_of,
+        "size": size_of,
         "share": share,
     }
     return environment.get_template(template).render(values)
+
+
+def render_bilingual(package: str, template: str, *, script: str = "", **values: Any) -> str:
+    """The page that a template makes which extends `bilingual.html`: one file, in English and in Portuguese.
+
+    A template says texts as `both(english, portuguese)`, and as `say(name)` sentences of the package's sentences.toml.
+    The script is our own, as text. It runs before the one that chooses the language, and no other script can run.
+    """
+    script += (files(__package__) / "languages.js").read_text(encoding="utf-8")
+    return render(
+        package,
+        template,
+        both=Both,
+        say=partial(said, package),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **values,
+    )
 
 
 def outside(text: str) -> Markup:
@@ -62,49 +82,3 @@ def _visible_character(character: str) -> str:
     if character not in "\n\t" and unicodedata.category(character) in _INVISIBLE:
         return f'<span class="cp">U+{ord(character):04X}</span>'
     return str(escape(character))
-
-
-def number(value: float) -> Markup:
-    """A number for people, which keeps its exact value for programs.
-
-    >>> number(1390403)
-    Markup('<data value="1390403">1,390,403</data>')
-    """
-    return _data(value, f"{value:,}")
-
-
-def share(part: int, whole: int) -> float:
-    """The part as a share of one; 0 of nothing."""
-    return part / whole if whole else 0.0
-
-
-def percent(part: int, whole: int) -> Markup:
-    """A share as a percentage. Only nothing is shown as 0 %, and only the whole as 100 %.
-
-    >>> percent(1, 4), percent(1, 100_000)
-    (Markup('<data value="0.25">25.0 %</data>'), Markup('<data value="1e-05">&lt; 0.1 %</data>'))
-    """
-    value = share(part, whole)
-    if 0 < value < 0.001:
-        return _data(value, "< 0.1 %")
-    if 0.999 < value < 1:
-        return _data(value, "> 99.9 %")
-    return _data(value, f"{value * 100:.1f} %")
-
-
-def size(num_bytes: int) -> Markup:
-    """A number of bytes in a fitting unit.
-
-    >>> size(1803000000)
-    Markup('<data value="1803000000">1.8 GB</data>')
-    """
-    return _data(num_bytes, format_bytes(num_bytes))
-
-
-def amount(count: int, noun: str, *, plural: str = "") -> Markup:
-    """A number of things; the plural ends in s where none is given."""
-    return Markup("{} {}").format(number(count), noun if count == 1 else plural or noun + "s")
-
-
-def _data(value: float, text: str) -> Markup:
-    return Markup('<data value="{!r}">{}</data>').format(value, text)

@@ -1,10 +1,8 @@
 """The data card as data: the lines read, the lines rejected and why, and what the records are like."""
 
-import html
 import json
 import re
 import shlex
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -33,11 +31,12 @@ from spark_jobs.card.schema import (
     SplitSize,
     Traits,
 )
+from spark_jobs.card.words import meaning_of, name_of
 from spark_jobs.counts.facts import FACTS, fate_of, profiles_that_keep
 from spark_jobs.counts.histogram import EDGES, Histogram, quantile
 from spark_jobs.counts.ids import num_shared_ids
 from spark_jobs.counts.records import KeptStatistics, ReadStatistics, Sample
-from spark_jobs.counts.traits import OTHER_DECIMAL, OTHER_HEX, TextTraits, kind_of
+from spark_jobs.counts.traits import TextTraits, kind_of
 from spark_jobs.input.notes import NOTES
 
 NUM_ENTITIES: Final = 12  # shown: the most frequent ones
@@ -153,17 +152,8 @@ def _entities(counts: Mapping[str, int]) -> Entities:
     return Entities(
         total=sum(counts.values()),
         kinds=tuple(EntityKind(kind, _KINDS[kind], count) for kind, count in of_kind.items()),
-        most_frequent=tuple(EntityCount(entity, _meaning(entity), counts[entity]) for entity in frequent),
+        most_frequent=tuple(EntityCount(entity, meaning_of(entity), counts[entity]) for entity in frequent),
     )
-
-
-def _meaning(entity: str) -> str:
-    """The characters that an entity stands for, and their names."""
-    if entity in (OTHER_DECIMAL, OTHER_HEX):
-        return "any other number"
-    characters = html.unescape(entity)
-    names = ", ".join(unicodedata.name(character, "no character").lower() for character in characters)
-    return names if characters.isspace() else f"{characters} {names or 'nothing'}".strip()
 
 
 def _characters(read: ReadStatistics) -> Characters:
@@ -186,7 +176,7 @@ def _facts(read: ReadStatistics) -> tuple[FactCount, ...]:
 def _changed_signs(read: ReadStatistics, profile: str) -> tuple[SignCount, ...]:
     """All signs that occur and do not stay as they are, the most frequent ones first."""
     counts = [
-        SignCount(sign, unicodedata.name(sign, "no character").lower(), read.signs[sign], becomes)
+        SignCount(sign, name_of(sign), read.signs[sign], becomes)
         for sign in read.signs
         if (becomes := fate_of(sign, profile)) != sign
     ]

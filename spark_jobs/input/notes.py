@@ -1,4 +1,7 @@
-"""What is read otherwise than it stands: one row each. It is counted, and shown when a preparation ends."""
+"""What is read otherwise than it stands: one row each. It is counted, and shown when a preparation ends.
+
+In Portuguese these texts are in spark_jobs/card/portuguese.toml, for the data card.
+"""
 
 from typing import Final
 

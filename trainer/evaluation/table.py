@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
+from command.languages import number, percent
 from command.terminal import WIDTH, printable, wrap
 from trainer.evaluation.schema import SCORES, Evaluation, Group, Kind
-from trainer.evaluation.sentences import evidence, headline, interval, number, percent
+from trainer.evaluation.sentences import evidence, headline, interval
 
 SHARES: Final = ("whole", "first_32", "first_8", "ends", "repetition")
 _DIGITS: Final = {"rouge_l": 2, "chrf": 2, "loss": 2}
@@ -50,7 +51,7 @@ def _means(kind: str, of: Group) -> Iterator[str]:
         if score := of.scores.get(name):
             is_share = name in SHARES
             before, after = (
-                percent(value, "en") if is_share else number(value, digits_of(name, value), "en")
+                percent(value, "en") if is_share else number(value, "en", digits=digits_of(name, value))
                 for value in (score.before, score.after)
             )
             change = interval(score, "en", digits=digits_of(name, score.difference), is_share=is_share)

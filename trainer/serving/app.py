@@ -22,8 +22,7 @@ from trainer.serving.settings import ServeConfig
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _PAGE: Final = {
     path.name: path.read_bytes()
-    for package in ("command.pages", "trainer.serving.page")
-    for path in files(package).iterdir()
+    for path in (files("command.pages") / "theme.css", *files("trainer.serving.page").iterdir())
     if path.name.rpartition(".")[2] in _TYPES
 }
 _CLOSED: Final = 499  # as nginx counts a client that left

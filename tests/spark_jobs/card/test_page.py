@@ -6,11 +6,13 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from command import pages
 from contract.manifest import Manifest, RowCounts, Source
 from contract.reasons import REASONS
 from spark_jobs.card import content
@@ -44,11 +46,12 @@ TAGS = {
         "figcaption",
     ),
     *("h1", "h2", "h3", "p", "b", "small", "code", "pre", "span", "bdi", "data", "time", "del", "ins", "ul", "li"),
-    *("dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "line"),
+    *("dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "svg", "rect", "line", "input", "label", "script"),
 }
-VOID = {"meta"}
+VOID = {"meta", "input"}
 ATTRIBUTES = {
-    *("lang", "charset", "name", "content", "http-equiv", "class", "style", "value", "role", "aria-hidden"),
+    *("type", "id", "for", "checked", "data-lang", "aria-label"),  # of the choice of the language
+    *("lang", "charset", "name", "content", "http-equiv", "datetime", "class", "style", "value", "role", "aria-hidden"),
     *("viewbox", "preserveaspectratio", "x", "y", "width", "height", "x1", "x2", "y1", "y2"),
 }
 HOSTILE = (
@@ -165,7 +168,7 @@ def test_every_number_of_the_page_is_in_the_json() -> None:
     assert set(page.values) <= numbers | {count / whole for count in numbers for whole in wholes}
     # No digit stands anywhere else, but for texts from outside, the quantiles' names and the scales.
     for tags, text in page.texts:
-        if not re.search(r"data|bdi|style|span|svg|li", tags):
+        if not re.search(r"data|bdi|style|script|svg|li", tags):
             assert not re.search(r"\d", text), (tags, text)
 
 
@@ -229,6 +232,7 @@ def check_harmless(text: str) -> Page:
     assert page.attributes.keys() <= ATTRIBUTES
     assert all(re.fullmatch(r"left:-?[\d.]+%", value) for value in page.attributes.get("style", ()))
     assert not re.search(r"url\(|@import|@font-face", page.text_in("style"))
+    assert page.text_in("script") == (files(pages) / "languages.js").read_text(encoding="utf-8")
     assert "://" not in re.sub(r"(?s)<bdi>.*?</bdi>", "", text)
     unsafe = {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     assert unsafe <= {"\n", "\t"}
@@ -323,7 +327,8 @@ def test_the_shares_are_those_of_the_counts() -> None:
     made = card_of(lines)
     assert 0 < made.kept < len(lines)
     for part, whole in ((made.kept, made.lines), (made.entities.kinds[1].count, made.entities.total)):
-        assert f'<data value="{part / whole!r}">{part / whole:.1%}'[:-1] in card_html(made)
+        for text in (f"{part / whole:.1%}", f"{part / whole:.1%}".replace(".", ",")):
+            assert f'<data value="{part / whole!r}">{text}</data>' in card_html(made)
 
 
 def test_a_card_of_no_lines_is_a_page() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from command.languages import LANGUAGES
 from tests.trainer.evaluation.evaluations import answer, evaluation, recalled, title
 from trainer.evaluation.schema import Title
-from trainer.evaluation.sentences import LANGUAGES, evidence, headline
+from trainer.evaluation.sentences import evidence, headline
 from trainer.evaluation.summary import group
 
 

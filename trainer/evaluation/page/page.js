@@ -1,5 +1,5 @@
 "use strict";
-// The page is complete without this script, in English. The script adds the other language, search, filter and order.
+// The page is complete without this script, which adds search, filter and order.
 const rows = [...document.querySelectorAll("#titles tr")];
 const search = document.querySelector("#search");
 const state = { kind: "", by: "order", isDown: false };
@@ -40,12 +40,6 @@ function sort() {
   }
 }
 
-function speak(language) {
-  document.documentElement.lang = language;
-  press("languages", (data) => data.lang === language);
-  show();
-}
-
 function onClick(group, act) {
   document.querySelector(`#${group}`).addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -53,7 +47,6 @@ function onClick(group, act) {
   });
 }
 
-onClick("languages", (data) => speak(data.lang));
 onClick("kinds", (data) => {
   state.kind = data.kind;
   press("kinds", (other) => other.kind === state.kind);
@@ -80,6 +73,6 @@ document.querySelector("#save").addEventListener("click", () => {
   URL.revokeObjectURL(link.href);
 });
 
-for (const each of document.querySelectorAll(".tools, #languages")) each.hidden = false;
-const asked = location.hash.slice(1) || navigator.language;
-speak(asked.toLowerCase().startsWith("pt") ? "pt-BR" : "en");
+document.addEventListener("language", show);
+
+for (const each of document.querySelectorAll(".tools")) each.hidden = false;
