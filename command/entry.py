@@ -1,12 +1,13 @@
 """How a command ends: its exit codes, and one line for each error."""
 
+import atexit
 import contextlib
 import errno
 import os
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from command.caller import STOPPED, is_reported, report, report_crash
 from command.signals import StoppedError
@@ -35,6 +36,18 @@ def exit_code(command: Callable[[], int | None]) -> int:
         report(BROKEN_PIPE_CODE, "")
         _print_no_more()
         return BROKEN_PIPE_CODE
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with this exit code, as `sys.exit` does, but leaves its memory to the system.
+
+    Python would first take all libraries apart, object by object: with those of Spark that takes 0.2 s.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def _code_of(command: Callable[[], int | None]) -> int:

@@ -9,46 +9,30 @@ import sys
 if __name__ == "__main__" and __package__ is None:  # run by its path, as spark-submit does
     sys.path.insert(0, __file__.rpartition("/spark_jobs/")[0])  # Python has put spark_jobs/ there, not its parent
 
-from command.signals import code_of, exit_on_signals, raising_on_signals
+from command.signals import code_of, exit_on_signals, holding_signals, raising_on_signals
 
 if __name__ == "__main__":
     exit_on_signals()  # the libraries below take a second or more to load
 
 import signal
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-from pyspark.sql import SparkSession
-
-from command.entry import exit_code
-from command.options import parse_settings, to_argv
+from command.entry import exit_code, leave
+from command.options import parse_settings
 from command.progress import ProgressBar
 from contract import storage
-from contract.columns import REJECTED, SPLITS
+from contract.columns import SPLITS
 from contract.errors import UserError
-from contract.manifest import Manifest, RowCounts, Source, find_manifest
-from contract.names import CARD_HTML, CARD_JSON, SECTIONS
-from contract.reasons import REASONS
-from contract.shard import Shard
-from spark_jobs.append.old import find_old, new_sources
-from spark_jobs.append.run import append_lines
-from spark_jobs.card.content import card_json, make_card
-from spark_jobs.card.page import card_html
-from spark_jobs.card.schema import Card
-from spark_jobs.config import PrepareConfig, load_prepare, settings_of_data_set
-from spark_jobs.counts.records import KeptStatistics, ReadStatistics, merge_kept, merge_read
-from spark_jobs.counts.stored import Statistics, read_statistics, tokenizer_digest, write_statistics
+from contract.manifest import Manifest, Source, find_manifest
+from contract.names import CARD_HTML, CARD_JSON
+from spark_jobs.config import PrepareConfig, load_prepare
 from spark_jobs.filters import languages_of, require_languages
 from spark_jobs.input.parts import is_small
 from spark_jobs.input.source import list_sources
-from spark_jobs.losses import all_problems, require_records
-from spark_jobs.near.steps import drop_near_duplicates
 from spark_jobs.publish import (
-    delete_staging,
     has_card,
     is_up_to_date,
     publish_over,
@@ -57,20 +41,12 @@ from spark_jobs.publish import (
     user_errors_of_writing,
     without_empty_folders,
 )
-from spark_jobs.session.failures import user_errors_of_lost_java, user_errors_of_tasks
-from spark_jobs.session.session import is_on_one_machine, open_session
-from spark_jobs.session.watch import watch_tasks
-from spark_jobs.shards import StagedBucket, WrittenShard, plan_shards
-from spark_jobs.steps import (
-    Job,
-    assemble_shards,
-    bring_together,
-    collect,
-    plan_job,
-    send_pieces,
-    stage_buckets,
-    tasks_of,
-)
+from spark_jobs.session.launcher import java_ahead
+
+if TYPE_CHECKING:
+    from spark_jobs.counts.stored import Statistics
+
+# The modules above are light. Functions import the others, with the libraries that they need, once Java boots.
 
 
 def prepare(config: PrepareConfig) -> Manifest:
@@ -82,7 +58,11 @@ def prepare(config: PrepareConfig) -> Manifest:
     if languages := languages_of(config.filters()):
         require_languages(languages)
     tell = partial(print, file=sys.stderr)
-    old = find_old(config) if config.append is not None else None
+    old = None
+    if config.append is not None:
+        from spark_jobs.append.old import find_old, new_sources
+
+        old = find_old(config)
     sources = list_sources(config.input, tell=tell)
     _require_output(config, sources)
     found = old.manifest if old else find_manifest(config.output)
@@ -97,14 +77,24 @@ def prepare(config: PrepareConfig) -> Manifest:
     progress = ProgressBar("prepare")
     with without_empty_folders(config.output):
         try:
-            manifest, statistics = append_lines(config, old, sources) if old else _prepare_all(config, sources)
+            if old:
+                from spark_jobs.append.run import append_lines
+
+                manifest, statistics = append_lines(config, old, sources)
+            else:
+                manifest, statistics = _make_all(config, sources)
         except UserError as error:
+            from spark_jobs.losses import all_problems
+
             raise all_problems(error, sources, config.read_options()) from error
+    from spark_jobs.counts.stored import write_statistics
+    from spark_jobs.data_set import write_card
+
     with user_errors_of_writing(config.output):
         manifest = replace(manifest, statistics=write_statistics(statistics, output=config.output))
         publish_over(found, manifest, output=config.output)
         num_swept = sweep(manifest, output=config.output)
-        card = _write_card(manifest, statistics, config)
+        card = write_card(manifest, statistics, config)
     progress.done(f"{_what(manifest)}, data set {manifest.dataset_id},")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows.rejected.items() if count)
     print(f"rejected: {reasons or 'none'}; see {storage.join(config.output, CARD_HTML)}", file=sys.stderr)
@@ -124,21 +114,15 @@ def _found_done(found: Manifest, config: PrepareConfig, *, sources: tuple[Source
     is_missing = not has_card(found, config.output)
     with user_errors_of_writing(config.output):
         if is_missing and found.statistics:
-            _write_card(found, read_statistics(found.statistics, output=config.output), config)
+            from spark_jobs.counts.stored import read_statistics
+            from spark_jobs.data_set import write_card
+
+            write_card(found, read_statistics(found.statistics, output=config.output), config)
         sweep(found, output=config.output)
     if is_missing:
         made = "it is made" if found.statistics else "--overwrite makes it"
         print(f"its data card is missing ({CARD_HTML}, {CARD_JSON}): {made} again", file=sys.stderr)
     return found
-
-
-def _write_card(manifest: Manifest, statistics: Statistics, config: PrepareConfig) -> Card:
-    """The data card, written beside the data set."""
-    command = ["vitrine", "prepare", *to_argv(config)]
-    card = make_card(manifest, read=statistics.read, kept=statistics.kept, command=command)
-    for name, text in ((CARD_JSON, card_json(card)), (CARD_HTML, card_html(card))):
-        storage.write_bytes(storage.join(config.output, name), text.encode())
-    return card
 
 
 def _what(manifest: Manifest) -> str:
@@ -151,21 +135,13 @@ def _what(manifest: Manifest) -> str:
     return f"{added} of {manifest.appended[-1].lines} new records added, {kept}"
 
 
-def _prepare_all(config: PrepareConfig, sources: tuple[Source, ...]) -> tuple[Manifest, Statistics]:
-    session = open_session(
-        config.master, conf=config.spark_conf(), environment=config.environment, is_compiled=not is_small(sources)
-    )
-    with ExitStack() as tidying, user_errors_of_lost_java(), session as spark:
-        job = plan_job(
-            config,
-            sources,
-            parallelism=spark.sparkContext.defaultParallelism,
-            is_on_one_machine=is_on_one_machine(spark),
-        )
-        tidying.callback(delete_staging, job.staging)  # when no task is left that could write there
-        manifest, kept, read = _run(job, spark)
-    digest = tokenizer_digest(job.tokens.tokenizer)
-    return manifest, Statistics(read, kept, one_in=job.tokens.one_in, tokenizer=digest)
+def _make_all(config: PrepareConfig, sources: tuple[Source, ...]) -> "tuple[Manifest, Statistics]":
+    """The manifest of all lines, not yet published. Java boots while the libraries are imported."""
+    with java_ahead(config.master, conf=config.spark_conf(), is_compiled=not is_small(sources)) as java:
+        with holding_signals():  # Python loses an interrupt that comes while it tidies up after an import
+            from spark_jobs.data_set import make_data_set
+
+        return make_data_set(config, sources, java=java)
 
 
 def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
@@ -179,58 +155,6 @@ def _require_output(config: PrepareConfig, sources: Sequence[Source]) -> None:
     inside = [source.path for source in sources if source.path.startswith(f"{root}/")]
     if inside:
         raise UserError(f"the input {inside[0]} lies in the output folder {config.output}; choose another output")
-
-
-def _run(job: Job, spark: SparkSession) -> tuple[Manifest, KeptStatistics, ReadStatistics]:
-    """The steps between reading and publication: pieces, buckets, shards."""
-    context = spark.sparkContext
-    num_tasks, lines = len(job.parts) + job.num_buckets, context.accumulator(0)
-    with user_errors_of_tasks(), watch_tasks(context, group=job.name, num_tasks=num_tasks, label="reading", rows=lines):
-        pieces = tasks_of(spark, len(job.parts)).transform(send_pieces, job, lines=lines)
-        pieces = pieces.transform(bring_together, job)
-        buckets = collect(pieces.transform(stage_buckets, job), StagedBucket)
-    if not any(bucket.files for bucket in buckets):
-        raise UserError(f"the input is empty: {job.config.input} holds no line, or only the names of columns")
-    read = merge_read(bucket.read for bucket in buckets)
-    num_kept = sum(bucket.files[split].num_rows for bucket in buckets for split in SPLITS if split in bucket.files)
-    require_records(job, _count_reasons(buckets), num_kept=num_kept, read=read)
-    if job.config.near_duplicates is not None:
-        buckets = drop_near_duplicates(spark, job, buckets, threshold=job.config.near_duplicates)
-    plans = plan_shards(buckets, shard_rows=job.config.shard_rows)
-    rows, group = context.accumulator(0), f"{job.name}-shards"
-    with user_errors_of_tasks(), watch_tasks(context, group=group, num_tasks=len(plans), label="writing", rows=rows):
-        tasks = tasks_of(spark, len(plans))
-        shards = collect(tasks.transform(assemble_shards, job, plans=plans, rows=rows), WrittenShard)
-    kept = merge_kept([*(bucket.kept for bucket in buckets), *(shard.kept for shard in shards)])
-    return _manifest(job, buckets, [each.shard for each in shards], num_lines=read.num_lines), kept, read
-
-
-def _count_reasons(buckets: Sequence[StagedBucket]) -> Counter[str]:
-    reasons: Counter[str] = Counter()
-    for bucket in buckets:
-        reasons.update(bucket.reasons)
-    return reasons
-
-
-def _manifest(job: Job, buckets: Sequence[StagedBucket], shards: Sequence[Shard], *, num_lines: int) -> Manifest:
-    """The manifest, not yet published. Publication refuses it if a line was lost on the way."""
-    reasons = _count_reasons(buckets)
-    shards_of: dict[str, list[Shard]] = {section: [] for section in SECTIONS}
-    for shard in sorted(shards, key=lambda shard: (len(shard.path), shard.path)):  # 99999 before 100000
-        shards_of[shard.path.partition("/")[0]].append(shard)
-    return Manifest(
-        source=job.sources,
-        text_profile=job.config.text_profile,
-        config=settings_of_data_set(job.config),
-        rows=RowCounts(
-            input=num_lines,
-            kept=sum(shard.rows for split in SPLITS for shard in shards_of[split]),
-            rejected={reason: reasons[reason] for reason in REASONS},
-        ),
-        splits={split: tuple(shards_of[split]) for split in SPLITS},
-        rejected=tuple(shards_of[REJECTED]),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -258,4 +182,4 @@ def _main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import runpy
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -9,21 +10,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import pyspark
-
 _QUIET: Final = ("-Xlog:disable", "-Xlog:all=error:stderr")
 
 
-def class_archive(java: str, *, options: Sequence[str] = ()) -> list[str]:
+def class_archive(java: str, *, pyspark: Path, options: Sequence[str] = ()) -> list[str]:
     """Options by which this Java, started with these `options`, uses an archive in the user's cache folder.
 
+    `pyspark` is the folder of that package, which is not imported: that takes a tenth of a second.
     The first run writes the archive when it ends: 160 MB. Java itself checks that an archive is whole and holds the
     same classes, and ignores any other.
     """
     home = Path(java).resolve().parent.parent
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vitrine"
     try:
-        identity = "\n".join([(home / "release").read_text(), pyspark.__version__, pyspark.__file__, *options])
+        version = runpy.run_path(str(pyspark / "version.py"))["__version__"]
+        identity = "\n".join([(home / "release").read_text(), version, str(pyspark / "__init__.py"), *options])
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError:
         return []

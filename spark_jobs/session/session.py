@@ -2,25 +2,19 @@
 
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import IO, Final
 
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
-from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from contract.errors import UserError
-from contract.text.compiled.cache import LOADS_COMPILED
-from spark_jobs.session.class_archive import class_archive
 from spark_jobs.session.cluster import (
     require_master,
     settings_of_environment,
@@ -29,10 +23,9 @@ from spark_jobs.session.cluster import (
     wait_for_executor,
 )
 from spark_jobs.session.compiling import compiling
-from spark_jobs.session.gateway import close_update_sockets, ended_on_interrupt, needs_scripts, options_of, start_java
-from spark_jobs.session.java import check_java, find_fit_java, find_java, is_started_by_submit
-
-_QUIET: Final = Path(__file__).with_name("log4j2.properties")
+from spark_jobs.session.gateway import ended_on_interrupt, stop_quickly, wait_for_java
+from spark_jobs.session.java import check_java, find_java, is_started_by_submit
+from spark_jobs.session.launcher import JAVA_OPTIONS, MALLOC, LocalJava, local_java, log_kept_on_failure
 
 _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
@@ -46,40 +39,28 @@ _SETTINGS: Final = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.ui.showConsoleProgress": "false",
 }
-# The JVM moves bytes and does little else: time spent on compiling its code well is taken from Python.
-_JAVA_OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Cleaning allocates and frees arrays of a few MiB all the time. By default glibc maps each again, and the kernel clears
-# it page by page: a quarter of the time.
-# Arrow's own allocator gives pages back, too, so Arrow uses glibc's: an eighth of all processor time less.
-_MALLOC: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-}
 _CLUSTER_SETTINGS: Final = {
-    "spark.driver.extraJavaOptions": " ".join(_JAVA_OPTIONS),
-    "spark.executor.extraJavaOptions": " ".join(_JAVA_OPTIONS),
-}
-_LOCAL_SETTINGS: Final = {
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.memory": "2g",
-    "spark.ui.enabled": "false",
-    "spark.python.daemon.module": "spark_jobs.session.daemon",
+    "spark.driver.extraJavaOptions": " ".join(JAVA_OPTIONS),
+    "spark.executor.extraJavaOptions": " ".join(JAVA_OPTIONS),
 }
 
 
 @contextmanager
 def open_session(
-    master: str, *, conf: Mapping[str, str] | None = None, environment: str | None = None, is_compiled: bool = False
+    master: str,
+    *,
+    conf: Mapping[str, str] | None = None,
+    environment: str | None = None,
+    is_compiled: bool = False,
+    java: LocalJava | None = None,
 ) -> Iterator[SparkSession]:
     """A Spark session of ours; one that runs already in this process is used and left running.
 
     `conf` are settings of Spark's own, by name. `environment` is an archive of the Python packages that a
     cluster's workers need, where they do not have them. `is_compiled` makes local workers ready to clean by compiled
-    code, which takes a second, and in the first run one core for seven. UserError where Spark cannot start. On an
-    interrupt the Java that was started is ended, and nothing else is done. Spark's own messages are kept in a file,
-    which is there to read only if the job fails.
+    code, which takes a second, and in the first run one core for seven. `java` is that of `java_ahead`, with the same
+    settings. UserError where Spark cannot start. On an interrupt the Java that was started is ended, and nothing else
+    is done. Spark's own messages are kept in a file, which is there to read only if the job fails.
     """
     running = SparkSession.getActiveSession()
     if is_started_by_submit():
@@ -87,19 +68,18 @@ def open_session(
     if running is not None:
         yield running
     elif master.startswith("local"):
-        settings = {**_LOCAL_SETTINGS, **(conf or {})}
         with (
-            _log_kept_on_failure() as log,
+            nullcontext(java) if java else local_java(conf or {}, is_compiled=is_compiled) as java,
             ended_on_interrupt(),
             compiling() if is_compiled else nullcontext(),
-            _stopping(_start_local(master, log, settings=settings, is_compiled=is_compiled)) as spark,
+            _stopping(_start_local(master, java)) as spark,
         ):
             yield spark
     else:
         packages = settings_of_environment(environment) if environment else {}
         settings = {**_CLUSTER_SETTINGS, **packages, **(conf or {})}
         with (
-            _log_kept_on_failure() as log,
+            log_kept_on_failure() as log,
             ended_on_interrupt(),
             _stopping(_start_remote(master, log, settings=settings)) as spark,
             shipping(spark.sparkContext),
@@ -122,7 +102,7 @@ def _builder(master: str, settings: Mapping[str, str]) -> SparkSession.Builder:
     builder = SparkSession.builder.appName("vitrine prepare").master(master)
     for name, value in _SETTINGS.items():
         builder = builder.config(name, value)
-    for name, value in _MALLOC.items():
+    for name, value in MALLOC.items():
         builder = builder.config(f"spark.executorEnv.{name}", value)
     for name, value in settings.items():
         builder = builder.config(name, value)
@@ -141,48 +121,18 @@ def _stopping(spark: SparkSession) -> Iterator[SparkSession]:
         with suppress(Py4JError, OSError):  # Java may have ended; the first error is the one to report
             spark.stop()
         raise
-    close_update_sockets()
-    spark.stop()
+    stop_quickly(spark)
 
 
-@contextmanager
-def _log_kept_on_failure() -> Iterator[IO[bytes]]:
-    """A file without a name, so that a killed job leaves none behind; an unexpected error names a copy of it."""
-    with tempfile.TemporaryFile() as log:
-        try:
-            yield log
-        except (UserError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            log.seek(0)
-            with tempfile.NamedTemporaryFile(prefix="vitrine-spark-", suffix=".log", delete=False) as kept:
-                shutil.copyfileobj(log, kept)
-            error.add_note(f"Spark's own messages are in {kept.name}")
-            raise
-
-
-def _start_local(master: str, log: IO[bytes], *, settings: Mapping[str, str], is_compiled: bool) -> SparkSession:
-    java = None if is_started_by_submit() or needs_scripts() else find_fit_java()
-    options = [*_JAVA_OPTIONS, f"-Dlog4j2.configurationFile={_QUIET.as_uri()}"]
-    if java:
-        options += class_archive(java.path, options=options_of(java))
-    elif not is_started_by_submit():
-        options += class_archive(find_java())
-    root = str(Path(__file__).resolve().parents[2])  # workers import spark_jobs from where this process did
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", root)]
-    environment = {
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "PYTHONPATH": os.pathsep.join([root, *paths]),
-        "SPARK_LOCAL_IP": "127.0.0.1",  # otherwise Java looks up this machine's name, which may be unknown
-        **({LOADS_COMPILED: "yes"} if is_compiled else {}),
-        **_MALLOC,
-    }
-    settings = {"spark.driver.extraJavaOptions": " ".join(options), **settings}
-    with _stderr_to(log), _user_errors_of_start(master, log, is_checked=java is not None), _environment(environment):
-        if java and not SparkContext._gateway:  # which holds the Java of an earlier session of this process
-            os.environ.update(start_java(java, settings=settings))
-        return _get_or_create(_builder(master, settings))
+def _start_local(master: str, java: LocalJava) -> SparkSession:
+    with (
+        _stderr_to(java.log),
+        _user_errors_of_start(master, java.log, is_checked=java.process is not None),
+        _environment(java.environment),
+    ):
+        if java.process:
+            os.environ.update(wait_for_java(java, java.process))
+        return _get_or_create(_builder(master, java.settings))
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def test_a_job_killed_at_any_moment_leaves_no_data_set_and_the_next_one_succeeds
 
 @pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay_s", [0.3, 1.5, 2.5, 4.0])
+@pytest.mark.parametrize("delay_s", [0.2, 0.5, 0.8, 1.2, 2.0])
 def test_a_signal_while_spark_starts_leaves_no_process_and_no_file(
     tmp_path: Path, number: signal.Signals, delay_s: float
 ) -> None:

