@@ -101,6 +101,10 @@ def test_nothing_scrolls_sideways(file: Path, width: int, is_dark: bool, languag
     with browser(width=width, is_dark=is_dark, language=language) as driver:
         driver.get(file.as_uri())
         assert not is_wider_than_the_window(driver)
+        scrolled = (
+            "return [...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth)"
+        )
+        assert driver.execute_script(scrolled) == []
         assert problems(driver) == []
 
 
