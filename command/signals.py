@@ -97,6 +97,13 @@ def holding_signals() -> Iterator[None]:
         signal.raise_signal(held[0])
 
 
+def restore_signals() -> None:
+    """From now on signals do in this process what they do in any other. For one that was just forked."""
+    for number in (SIGINT, SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def exit_on_signals() -> None:
     """From now on a signal ends the process at once. For the time before there is anything to tidy up."""
     for number in (SIGINT, SIGTERM):

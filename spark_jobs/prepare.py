@@ -140,6 +140,10 @@ def _make_all(config: PrepareConfig, sources: tuple[Source, ...]) -> "tuple[Mani
     with java_ahead(config.master, conf=config.spark_conf(), is_compiled=not is_small(sources)) as java:
         with holding_signals():  # Python loses an interrupt that comes while it tidies up after an import
             from spark_jobs.data_set import make_data_set
+            from spark_jobs.session.daemon import leave_copy
+
+        if java and java.copy and java.process and java.process.stdin:
+            leave_copy(java.copy, driver_only=java.process.stdin)
 
         return make_data_set(config, sources, java=java)
 

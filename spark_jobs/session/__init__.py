@@ -9,6 +9,7 @@ Nothing here knows what a preparation does. To try with pyspark 4.4, and to dele
 - session._get_or_create: restores the handler of SIGINT, and silences py4j.
 - session._builder: hides the warning about pandas 3.
 - cluster.submitted_to, cluster.wait_for_executor: use SparkContext._ensure_initialized and _jsc; no public call exists.
-- daemon: serves workers from a process that has imported everything; pyspark's own starts each from a zip file.
+- daemon: serves workers from a process that has imported everything, on one machine a copy of the driver; pyspark's own
+  starts each from a zip file.
 - failures: the patterns are the texts of Spark 4.3.
 """

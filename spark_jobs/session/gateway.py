@@ -28,6 +28,8 @@ def wait_for_java(java: LocalJava, process: "subprocess.Popen[bytes]") -> dict[s
         time.sleep(_LOOK_EACH_S)
     port, length = struct.unpack_from("!ii", content := java.connection.read_bytes())
     java.connection.unlink()
+    with suppress(OSError):  # the socket of a copy is there
+        java.connection.parent.rmdir()
     return {"PYSPARK_GATEWAY_PORT": str(port), "PYSPARK_GATEWAY_SECRET": content[8 : 8 + length].decode()}
 
 

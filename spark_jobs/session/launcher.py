@@ -25,6 +25,7 @@ from contract.errors import UserError
 from contract.installation import install_text
 from contract.text.compiled.cache import LOADS_COMPILED
 from spark_jobs.session.class_archive import class_archive
+from spark_jobs.session.daemon import COPY
 from spark_jobs.session.java import Java, find_fit_java, find_java, is_started_by_submit
 
 # Spark's scripts read these variables and files, and do more then than to start Java.
@@ -80,6 +81,7 @@ class LocalJava:
     log: IO[bytes]  # what Java prints as errors
     process: "subprocess.Popen[bytes] | None"  # None where Spark's scripts start Java, or this process has one already
     connection: Path  # file that appears when Java is ready, whole, with its port and its secret
+    copy: Path | None  # socket for `leave_copy`; None where workers need more than this process has loaded
 
 
 @contextmanager
@@ -113,10 +115,12 @@ def local_java(conf: Mapping[str, str], *, is_compiled: bool) -> Iterator[LocalJ
     environment = _environment(is_compiled=is_compiled)
     with log_kept_on_failure() as log, tempfile.TemporaryDirectory(prefix="vitrine-") as folder:
         connection, process = Path(folder, "connection"), None  # only this user may read what is in the folder
+        copy = None if is_compiled else connection.with_name("workers")
+        told = {_CONNECTION: str(connection), **({COPY: str(copy)} if copy else {})}
         try:
             if java and not _has_java():
-                process = _start(java, settings, {**environment, _CONNECTION: str(connection)}, log=log)
-            yield LocalJava(settings, environment, log, process, connection)
+                process = _start(java, settings, {**environment, **told}, log=log)
+            yield LocalJava(settings, environment, log, process, connection, copy)
         except BaseException:
             if not _has_java():
                 end_started()

@@ -18,23 +18,26 @@ from tests.spark_jobs.processes import IS_LINUX, KILLS, Run, start
 
 pytestmark = [pytest.mark.spark, pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")]
 
-_WORDS: Final = {
-    "driver": "spark_jobs.prepare",
-    "java": "bin/java",
-    "worker": "spark_jobs.session.daemon pyspark.worker",
-}
 _LONGEST_S: Final = {"driver": 4.0, "java": 3.0, "worker": 1.5}  # about what is left of the job when there is one
 _SETTINGS: Final = {"shard_rows": 200, "partitions": 12, "val_share": 0.01, "test_share": 0.01}
 
 
+def pids(run: Run, role: str) -> list[int]:
+    """The processes of a role. Workers, and the process that forks them, are copies of the driver."""
+    if role == "java":
+        return run.pids("bin/java")
+    found = run.pids("spark_jobs.prepare")
+    return [pid for pid in found if (pid == run.process.pid) == (role == "driver")]
+
+
 def kill(run: Run, role: str, *, draw: random.Random) -> bool:
     """Kills one of the run's processes some time after it has begun; whether there was one."""
-    while run.process.poll() is None and not run.pids(_WORDS[role]):
+    while run.process.poll() is None and not pids(run, role):
         time.sleep(0.005)
     time.sleep(draw.uniform(0, _LONGEST_S[role]))
-    if run.process.poll() is None and (pids := run.pids(_WORDS[role])):
+    if run.process.poll() is None and (found := pids(run, role)):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(draw.choice(pids), signal.SIGKILL)
+            os.kill(draw.choice(found), signal.SIGKILL)
             return True
     return False
 

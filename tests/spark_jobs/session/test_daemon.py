@@ -1,13 +1,17 @@
 """Workers of a local Spark are forked from a process that has imported what they need."""
 
+import os
+import signal
 import subprocess
 import sys
+import uuid
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from tests.spark_jobs.conftest import SparkHolder
-from tests.spark_jobs.processes import IS_LINUX
+from tests.spark_jobs.processes import IS_LINUX, MARK, ROOT, Run
 
 _UP_TO_THE_FORK = """
 import sys, types
@@ -46,3 +50,57 @@ def test_no_thread_that_a_worker_would_miss_runs_before_the_fork() -> None:
     main, *others = result.stdout.splitlines()
     assert main.startswith("python")
     assert set(others) <= {"jemalloc_bg_thd"}  # which the library knows how to do without
+
+
+_WITH_A_COPY = """
+import os, signal, sys
+import pyarrow as pa
+from spark_jobs import steps
+from spark_jobs.session.daemon import leave_copy
+from spark_jobs.session.launcher import java_ahead
+from spark_jobs.session.session import open_session
+
+def tell(batches):
+    import os, sys
+    for _ in batches:
+        pass
+    told = [str(hasattr(sys.modules["spark_jobs.steps"], "of_driver")), str("SPARK_LOCAL_DIRS" in os.environ)]
+    yield pa.RecordBatch.from_pydict({"told": told})
+
+steps.of_driver = True
+with java_ahead("local[1]", conf={}, is_compiled=False) as java:
+    print(java.copy.parent)
+    leave_copy(java.copy, driver_only=java.process.stdin)
+    if "killed" in sys.argv:
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    with open_session("local[1]", java=java) as spark:
+        print(*(row.told for row in spark.range(0, 1, 1, 1).mapInArrow(tell, "told string").collect()))
+"""
+
+
+def with_a_copy(tmp_path: Path, *arguments: str) -> tuple[Run, list[str]]:
+    mark = f"vitrine-test-{uuid.uuid4().hex}"
+    command, environment = [sys.executable, "-c", _WITH_A_COPY, *arguments], os.environ | {MARK: mark}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log)
+    run = Run(process, tmp_path, tmp_path / "log", mark)
+    return run, process.communicate()[0].decode().splitlines()
+
+
+@pytest.mark.spark
+@pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")
+def test_a_copy_of_the_driver_serves_the_workers_and_ends_with_java(tmp_path: Path) -> None:
+    run, (folder, *told) = with_a_copy(tmp_path)
+    assert (run.process.returncode, run.said(), told) == (0, [], ["True True"])
+    run.wait_for_nobody()
+    assert not Path(folder).exists()
+
+
+@pytest.mark.spark
+@pytest.mark.skipif(not IS_LINUX, reason="looks for processes as Linux shows them")
+def test_a_copy_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+    run, (folder,) = with_a_copy(tmp_path, "killed")
+    assert (run.process.returncode, run.said()) == (-signal.SIGKILL, [])
+    run.wait_for_nobody()
+    assert not Path(folder, "workers").exists()
