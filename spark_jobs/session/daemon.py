@@ -29,10 +29,8 @@ _STREAMS: Final = (0, 1, 2)
 
 def main() -> None:
     """Serves Java's requests for workers until Java ends, in this process or in a copy of the driver."""
-    with suppress(FileNotFoundError, ConnectionRefusedError):  # there is no copy, or it has begun to serve
-        if path := os.environ.get(COPY):
-            _hand_over(path)
-            return
+    if (path := os.environ.get(COPY)) and _hand_over(path):
+        return
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy must not start threads: a fork would not have them
     sys.path.sort(key=lambda path: path.endswith(".zip"))
     _import_all()
@@ -82,14 +80,18 @@ def _import_all() -> None:
         importlib.import_module(name)
 
 
-def _hand_over(path: str) -> None:
-    """Gives the streams and variables that Java has set to the copy, and waits for its end."""
+def _hand_over(path: str) -> bool:
+    """Gives the streams and variables that Java has set to the copy, and waits for its end; False if there is none."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(path)
+        try:
+            connection.connect(path)
+        except OSError:  # it was not left, or an earlier daemon has had it
+            return False
         socket.send_fds(connection, [b"\0"], _STREAMS)
         connection.sendall(json.dumps([dict(os.environ), sys.argv]).encode())
         connection.shutdown(socket.SHUT_WR)
         connection.recv(1)
+    return True
 
 
 def _has_taken_over(listening: socket.socket, driver: int, path: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.spark_jobs.catalogues import catalogue, write
 from tests.spark_jobs.conftest import SparkHolder
 from tests.spark_jobs.processes import IS_LINUX, MARK, ROOT, Run
 
@@ -23,6 +24,19 @@ def list_threads():
 
 sys.modules["pyspark.daemon"] = types.SimpleNamespace(manager=list_threads)  # which would fork now
 spark_jobs.session.daemon.main()
+"""
+
+_UP_TO_THE_COPY = """
+import runpy, sys
+from pathlib import Path
+import spark_jobs.session.daemon
+
+def list_threads(path, driver_only):
+    print(*(path.read_text() for path in Path("/proc/self/task").glob("*/comm")), sep="", end="")
+    sys.exit()
+
+spark_jobs.session.daemon.leave_copy = list_threads
+runpy.run_module("spark_jobs.prepare", run_name="__main__")
 """
 
 
@@ -45,8 +59,10 @@ def test_workers_start_with_all_imports_frozen(spark_holder: SparkHolder) -> Non
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="looks for threads as Linux shows them")
-def test_no_thread_that_a_worker_would_miss_runs_before_the_fork() -> None:
-    result = subprocess.run([sys.executable, "-c", _UP_TO_THE_FORK], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("program", [_UP_TO_THE_FORK, _UP_TO_THE_COPY])
+def test_no_thread_that_a_worker_would_miss_runs_before_the_fork(program: str, tmp_path: Path) -> None:
+    arguments = ["--input", str(write(tmp_path / "in.json", catalogue(3))), "--output", str(tmp_path / "out")]
+    result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     main, *others = result.stdout.splitlines()
     assert main.startswith("python")
     assert set(others) <= {"jemalloc_bg_thd"}  # which the library knows how to do without
