@@ -4,7 +4,6 @@ Run it on this machine (`python -m spark_jobs.prepare --input trn.json --output 
 `spark-submit spark_jobs/prepare.py --input …`; docs/cluster.md has the commands.
 """
 
-import os
 import sys
 
 if __name__ == "__main__" and __package__ is None:  # run by its path, as spark-submit does
@@ -14,7 +13,6 @@ from command.signals import code_of, exit_on_signals, holding_signals, raising_o
 
 if __name__ == "__main__":
     exit_on_signals()  # the libraries below take a second or more to load
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a copy of this process would not have the threads that numpy starts
 
 import signal
 from collections.abc import Sequence

@@ -47,7 +47,8 @@ def leave_copy(path: Path, *, driver_only: IO[bytes]) -> None:
     """Forks a copy of this process. It serves workers once a daemon has handed over, at the socket of this path.
 
     Until then it ends when this process does. `driver_only` is closed in the copy. Does nothing where this process has
-    threads, which a copy would miss, or the path is too long for a socket: the daemon then imports all itself.
+    threads, which a copy would miss (numpy's library ends its own before a fork, and starts others when it needs them),
+    or the path is too long for a socket: the daemon then imports all itself.
     """
     if threading.active_count() > 1:
         return

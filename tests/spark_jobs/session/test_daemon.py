@@ -62,7 +62,9 @@ def test_workers_start_with_all_imports_frozen(spark_holder: SparkHolder) -> Non
 @pytest.mark.parametrize("program", [_UP_TO_THE_FORK, _UP_TO_THE_COPY])
 def test_no_thread_that_a_worker_would_miss_runs_before_the_fork(program: str, tmp_path: Path) -> None:
     arguments = ["--input", str(write(tmp_path / "in.json", catalogue(3))), "--output", str(tmp_path / "out")]
-    result = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-c", program, *arguments]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     main, *others = result.stdout.splitlines()
     assert main.startswith("python")
     assert set(others) <= {"jemalloc_bg_thd"}  # which the library knows how to do without
