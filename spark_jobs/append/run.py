@@ -48,7 +48,7 @@ from spark_jobs.steps import (
     tasks_of,
 )
 
-MAX_BYTES_HERE: Final = SMALL_BYTES  # Spark alone takes five seconds to start
+MAX_BYTES_HERE: Final = SMALL_BYTES  # Spark alone takes two seconds to start
 
 Write = Callable[[Sequence[ShardPlan]], list[WrittenShard]]
 
