@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import transformers
 
+from bench.figures import rounded
 from bench.learn.base import load_base
 from bench.learn.catalogue import load_catalogues
 from bench.learn.generation import compare, generate, peft_model
@@ -113,9 +114,9 @@ def _join(options: argparse.Namespace) -> None:
     if len(machines) > 1:
         raise SystemExit(f"these walks are of {len(machines)} machines: join those of one")
     points = [point for walk in walks for point in walk["points"]]
-    found = _rounded(laws(points))
+    found = rounded(laws(points))
     head = json.dumps({"machine": walks[0]["machine"], "laws": found}, indent=1).removesuffix("\n}")
-    lines = ",\n".join(json.dumps(_rounded(point)) for point in points)
+    lines = ",\n".join(json.dumps(rounded(point)) for point in points)
     options.out.write_text(f'{head},\n "points": [\n{lines}\n]\n}}\n')
     if options.law:
         document = {
@@ -123,15 +124,6 @@ def _join(options: argparse.Namespace) -> None:
             for optimizer, recall in found["recall"].items()
         }
         options.law.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def _rounded(value: Any) -> Any:
-    """The same document with five significant digits."""
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_rounded(each) for each in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _machine() -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from bench.figures import rounded
 from bench.learn.peers.recipe import REACHED
 from bench.learn.peers.training import s_to
 
@@ -103,7 +104,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _json_lines(items: Sequence[Document]) -> str:
-    return ",\n".join(json.dumps(_rounded(each)) for each in items)
+    return ",\n".join(json.dumps(rounded(each)) for each in items)
 
 
 def _names(outputs: Sequence[Document]) -> list[str]:
@@ -148,14 +149,6 @@ def _shares(group: Document) -> dict[str, Any]:
 def _interval(group: Document) -> list[float]:
     """Of the whole answers."""
     return [group["whole"]["low"], group["whole"]["high"]]
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":
