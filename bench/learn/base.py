@@ -87,7 +87,7 @@ def layer(
     num_tokens, width = len(x_TC), sizes.heads * sizes.head_dim
     qkv = (rms_norm(x_TC, norms_2C[0], sizes.eps) @ qkv_NK.T).view(num_tokens, -1, sizes.head_dim)
     query, key, value = qkv.split([sizes.heads, sizes.kv_heads, sizes.kv_heads], 1)
-    query, key = _rotate(query, rotary), _rotate(key, rotary)
+    query, key = rotate(query, rotary), rotate(key, rotary)
     x_TC = x_TC + attention(query, key, value.contiguous(), bounds, sizes).reshape(num_tokens, width) @ o_NK.T
     gate, up = (rms_norm(x_TC, norms_2C[1], sizes.eps) @ gate_up_NK.T).chunk(2, -1)
     return x_TC + (functional.silu(gate) * up) @ down_NK.T
@@ -132,7 +132,8 @@ def hidden(
     return x_TC
 
 
-def _rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Heads turned by their positions."""
     cos, sin = rotary
     low, high = x.chunk(2, -1)
     return x * cos + torch.cat([-high, low], -1) * sin

@@ -14,11 +14,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.learn.adapter import make_adapter
 from bench.learn.base import Base, load_base
-from bench.learn.catalogue import Catalogue, Ragged, StepShape, cut_into_steps, step_row
+from bench.learn.catalogue import IGNORED, Catalogue, Ragged, StepShape, cut_into_steps, step_row
+from bench.learn.fp8 import EXACT, WAYS, Step, hadamard, nearest
+from bench.learn.fp8 import train as train_in_a_way
 from bench.learn.generation import compare, generate, peft_model
 from bench.learn.grid import GRIDS, Recipe, recipes
 from bench.learn.law import laws
-from bench.learn.step import TrainStep, functions
+from bench.learn.step import TrainStep, answer_losses, functions
 from bench.learn.walk import Shelf, Walker
 
 END = 2
@@ -172,3 +174,46 @@ def _recall_laws(*documents: dict[str, Any]) -> list[tuple[dict[str, Any], ...]]
 
 def _results() -> dict[str, Any]:
     return json.loads((Path(__file__).parents[2] / "bench/results/learn-h100.json").read_text())
+
+
+def test_a_step_without_rounding_has_the_gradient_of_the_merged_step(base: Base, catalogue: Catalogue) -> None:
+    recipe = Recipe(name="any", products=12, tokens_per_step=96, rank=3, alpha=6)
+    step = Step(base, recipe, EXACT)
+    step.adapter.flat_b.normal_(generator=torch.Generator().manual_seed(1)).mul_(0.1)
+    merged = TrainStep(base, step.adapter, step.shape, 12, functions(torch.device("cpu")))
+    row = torch.from_numpy(step_row([(record, "what_is") for record in range(4)], catalogue, step.shape))
+    merged.row.copy_(row)
+    merged.knobs.copy_(torch.tensor([1, 0.9, 1, 2, 1]))
+    expected = merged.backward()[2:]
+
+    flats = [flat.clone().requires_grad_() for flat in (step.adapter.flat_a, step.adapter.flat_b)]
+    parts = row.split(step.shape.parts)
+    x_TC = step.hidden(parts, EXACT, flats)
+    loss_A, _ = answer_losses(x_TC, *parts[3:5], base.norm_C, base.embedding_VC, base.config.rms_norm_eps)
+    found = torch.autograd.grad(loss_A.sum() / (parts[4] != IGNORED).sum(), flats)
+
+    for grad, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(grad, right, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if not way.is_rotated], ids=lambda way: way.name)
+def test_each_way_of_rounding_learns_a_few_records(base: Base, catalogue: Catalogue, way: Any) -> None:
+    recipe = Recipe(
+        name="any", products=4, exposures=150, tokens_per_step=64, rank=8, alpha=16, rate=1e-2, beta2=0.99
+    )  # fmt: skip
+    found = train_in_a_way(base, {"seen": catalogue}, recipe, way)
+
+    assert found["last_loss"] < 0.5  # from 5
+    assert found["asked_as_trained"]["whole"] >= 0.5
+
+
+def test_rounding_by_chance_is_right_on_average_and_rotating_twice_changes_nothing() -> None:
+    torch.manual_seed(0)
+    x_TK = torch.randn(1, 256).repeat(4_000, 1)
+    by_chance = nearest(x_TK, by_chance=True)
+    error = (nearest(x_TK, by_chance=False)[0] - x_TK[0]).abs().mean()
+
+    assert len(by_chance[:, 0].unique()) == 2
+    assert (by_chance.mean(0) - x_TK[0]).abs().mean() < error / 10
+    matrix = hadamard(64, x_TK.device)
+    torch.testing.assert_close(matrix @ matrix, torch.eye(64), rtol=0, atol=1e-6)
