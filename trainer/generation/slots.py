@@ -9,7 +9,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
 # Shapes: R rows and C columns of the buffers, N rows and W columns in use, M rows that join, H heads, D head size.
 
-_SPARE_COLUMNS: Final = 64  # so many steps go by before the buffers are copied again
+_SPARE_COLUMNS: Final = 128  # so many steps go by before the buffers are copied again
 
 
 class Extent:
@@ -34,7 +34,17 @@ class SlotCache(Cache):
         super().__init__(layers=[])
         self.layers: list[_Layer] = []
         self._extent = Extent()
-        self._num_rows = self._num_columns = 0  # of the buffers
+        self.num_rows = self.num_columns = 0  # of the buffers
+        self.version = 0  # another one where the buffers are others
+
+    @property
+    def column(self) -> int:
+        """The buffers' column that the next forward pass writes."""
+        return self._extent.end
+
+    def written_at(self, column: Tensor) -> Cache:
+        """The whole buffers as a cache whose next column is told by a tensor, so that no size changes."""
+        return Cache(layers=[_FixedLayer(layer, column) for layer in self.layers])
 
     def reserve_column(self) -> None:
         """To be called before a forward pass over one token of each row, and `advance` after it."""
@@ -71,12 +81,13 @@ class SlotCache(Cache):
     def _reserve(self, num_rows: int, *, left: int, right: int) -> None:
         """Sees to so many rows, and to free columns on both sides."""
         extent = self._extent
-        if num_rows <= self._num_rows and left <= extent.start and extent.end + right <= self._num_columns:
+        if num_rows <= self.num_rows and left <= extent.start and extent.end + right <= self.num_columns:
             return
-        self._num_rows = 1 << (num_rows - 1).bit_length()
-        self._num_columns = left + extent.width + right + _SPARE_COLUMNS
+        self.num_rows = 1 << (num_rows - 1).bit_length()
+        self.num_columns = left + extent.width + right + _SPARE_COLUMNS
+        self.version += 1
         for layer in self.layers:
-            layer.move(self._num_rows, self._num_columns, left=left)
+            layer.move(self.num_rows, self.num_columns, left=left)
         extent.start, extent.end = left, left + extent.width
 
 
@@ -140,3 +151,35 @@ class _Layer(CacheLayerMixin):
         columns = slice(self._extent.start, self._extent.end)
         for buffer in (self.keys, self.values):
             buffer[targets, :, columns] = buffer[origins, :, columns]
+
+
+class _FixedLayer(CacheLayerMixin):
+    """Buffers of one layer that are read as a whole."""
+
+    is_sliding = False
+
+    def __init__(self, layer: _Layer, column: Tensor) -> None:
+        super().__init__()
+        self.keys, self.values, self._column = layer.keys, layer.values, column
+        self.is_initialized = True
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing is left to be done."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Writes the column of all rows (R x H x 1 x D); all rows and columns."""
+        self.keys.index_copy_(2, self._column, key_states)
+        self.values.index_copy_(2, self._column, value_states)
+        return self.keys, self.values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:  # noqa: ARG002
+        """The columns of a mask, and the number of the first."""
+        return self.keys.shape[2], 0
+
+    def get_seq_length(self) -> int:
+        """Positions are given, so none is counted."""
+        return 0
+
+    def get_max_length(self) -> int:
+        """The columns of the buffers."""
+        return self.keys.shape[2]

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from command.machine import free_memory_bytes
+from trainer.generation.fixed import FixedStep
 from trainer.generation.forward import Forward, tokens_that_fit
 from trainer.generation.slots import SlotCache
 
@@ -43,8 +44,11 @@ def room_of(model: PeftModel | PreTrainedModel) -> int:
 class Together:
     """All rows in one forward pass, with the base and several adapters side by side."""
 
-    def __init__(self, model: PeftModel | PreTrainedModel) -> None:
+    def __init__(self, model: PeftModel | PreTrainedModel, *, is_fixed: bool | None = None) -> None:
+        """`is_fixed`: steps have sizes that do not change, as a GPU wants them; by default on GPUs."""
         self._model, self._cache = model, SlotCache()
+        self._fixed = FixedStep(model, self._cache)
+        self._fixed.is_off |= not (model.device.type == "cuda" if is_fixed is None else is_fixed)
         self._adapted = next((each for each in model.modules() if isinstance(each, BaseTunerLayer)), None)
 
     def start(self, prompts: Sequence[Sequence[int]], adapters: Sequence[str | None]) -> Tensor:
@@ -67,18 +71,34 @@ class Together:
     def go_on(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor:
         """One column for all rows: the tokens' positions differ, their place in the cache does not."""
         self._cache.reserve_column()
+        logits_NV = self._repeated(tokens, lengths, adapters)
+        if logits_NV is None:
+            logits_NV = self._computed(tokens, lengths, adapters)
+        self._cache.advance()
+        return logits_NV
+
+    def _repeated(
+        self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]
+    ) -> Tensor | None:
+        """The logits by a step of fixed sizes; None where there is none for these rows."""
+        self._fixed.forget(list(self._model.peft_config) if isinstance(self._model, PeftModel) else [])
+        if not self._fixed.fits(adapters):
+            return None
+        is_base = not any(adapters)
+        self._switch(is_base=is_base)
+        return self._fixed.logits(tokens, lengths, is_base=is_base)
+
+    def _computed(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor:
         device = self._model.device
         tokens_N1, lengths_N1 = torch.tensor([tokens, lengths]).to(device)[..., None]  # one transfer to the device
         width = max(lengths) + 1
-        logits_NV = self._logits(
+        return self._logits(
             tokens_N1,
             adapters=adapters,
             attention_mask=(torch.arange(width, device=device) >= width - 1 - lengths_N1).long(),
             position_ids=lengths_N1,
             past_key_values=self._cache,
         )
-        self._cache.advance()
-        return logits_NV
 
     def keep(self, moves: Sequence[tuple[int, int]], *, num_rows: int, width: int) -> None:
         """Rows that stay close up, and columns that none of them uses are given up."""

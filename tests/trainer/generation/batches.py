@@ -8,6 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from trainer.engines.base import load_base
 from trainer.engines.dense import dequantise
 from trainer.generation.batch import Batch
+from trainer.generation.forward import Forward
 from trainer.generation.generate import finished, generate
 from trainer.generation.request import Finished, Request, Sampling
 from trainer.generation.together import forward_of, room_of
@@ -32,10 +33,10 @@ def with_adapters(base: str, *, std: float, in_4_bit: bool = False) -> PeftModel
     return adapted.eval()
 
 
-def batch_of(micro: tuple, **options) -> Batch:
+def batch_of(micro: tuple, *, forward: Forward | None = None, **options) -> Batch:
     model, tokenizer = micro
     defaults = {"ends": [tokenizer.eos_token_id], "num_slots": 4, "max_tokens": room_of(model)}
-    return Batch(forward_of(model), tokenizer.backend_tokenizer, **(defaults | options))
+    return Batch(forward or forward_of(model), tokenizer.backend_tokenizer, **(defaults | options))
 
 
 def mixed_requests(tokenizer, num: int, *, longest: int = 40, seed: int = 0, rules=RULES) -> list[Request]:
