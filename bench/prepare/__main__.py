@@ -1,10 +1,10 @@
-"""Time and memory to prepare a catalogue with `vitrine prepare`, a plain script, Polars, DuckDB and datatrove.
+"""Time and memory to prepare a catalogue with `vitrine prepare`, two plain scripts, Polars, DuckDB and datatrove.
 
 Each variant reads the same JSON lines, unescapes and cleans titles and contents, drops empty records and exact
-duplicates, and writes zstd Parquet files of 100,000 rows. Each runs in processes of its own, on the same cores, and its
-start-up is measured too. Polars and DuckDB run in two ways: with the steps of the plain script, and with all of ours
-(bench/prepare/steps.py). In each round all variants run once; each round begins with another variant. The input is in
-the page cache.
+duplicates, and writes zstd Parquet files of 100,000 rows (the short script: JSON lines). Each runs in processes of its
+own, on the same cores, and its start-up is measured too. Polars and DuckDB run in two ways: with the steps of the plain
+script, and with all of ours (bench/prepare/steps.py). In each round all variants run once; each round begins with
+another variant. The input is in the page cache.
 
     python -m bench.prepare                                    # 2,248,619 lines, 3 rounds: an hour or two
     python -m bench.prepare --rows 200000 --rounds 1           # a quick look
@@ -132,14 +132,16 @@ def run_once(variant: Variant, number: int, *, folder: Path, settle_s: float) ->
         if usage.exit_code:
             print(f"{variant.name}: failed with exit code {usage.exit_code}:\n{usage.output[-2000:]}", flush=True)
             return None
-        files = [file for file in output.rglob("*.parquet") if REJECTED not in file.parts]
+        files = [
+            file for kind in ("parquet", "jsonl") for file in output.rglob(f"*.{kind}") if REJECTED not in file.parts
+        ]
         run = Run(
             round=number,
             wall_s=usage.wall_s,
             cpu_s=usage.cpu_s,
             other_cpu_s=max(0.0, busy - usage.cpu_s),
             peak_memory_bytes=usage.peak_memory_bytes,
-            kept=sum(pq.read_metadata(file).num_rows for file in files),
+            kept=sum(map(num_records, files)),
             files=len(files),
             output_bytes=sum(file.stat().st_size for file in files),
         )
@@ -151,6 +153,11 @@ def run_once(variant: Variant, number: int, *, folder: Path, settle_s: float) ->
         flush=True,
     )
     return run
+
+
+def num_records(file: Path) -> int:
+    """Rows of a Parquet file, or lines of a file of JSON lines."""
+    return pq.read_metadata(file).num_rows if file.suffix == ".parquet" else count_lines(file)
 
 
 def java_version() -> str:

@@ -75,6 +75,7 @@ def _prepare(cores: int) -> tuple[str, ...]:
 VARIANTS: Final[Mapping[str, Callable[[Setting], Variant]]] = {
     "ours": ours,
     "plain": partial(peer, name="plain Python", module="bench.prepare.peers.by_plain"),
+    "script": partial(peer, name="short script", module="bench.prepare.peers.by_script"),
     "polars": partial(peer, name="Polars", module="bench.prepare.peers.by_polars"),
     "duckdb": partial(peer, name="DuckDB", module="bench.prepare.peers.by_duckdb"),
     "polars-all": partial(peer, name="Polars, our steps", module="bench.prepare.peers.by_polars_all"),
