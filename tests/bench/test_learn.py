@@ -15,8 +15,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from bench.learn.adapter import make_adapter
 from bench.learn.base import Base, load_base
 from bench.learn.catalogue import IGNORED, Catalogue, Ragged, StepShape, cut_into_steps, step_row
-from bench.learn.fp8 import EXACT, WAYS, Step, hadamard, nearest
-from bench.learn.fp8 import train as train_in_a_way
+from bench.learn.fp8.__main__ import WAYS
+from bench.learn.fp8.products import EXACT, hadamard, nearest
+from bench.learn.fp8.training import Step
+from bench.learn.fp8.training import train as train_in_a_way
 from bench.learn.generation import compare, generate, peft_model
 from bench.learn.grid import GRIDS, Recipe, recipes
 from bench.learn.law import laws

@@ -77,9 +77,7 @@ class Together:
         self._cache.advance()
         return logits_NV
 
-    def _repeated(
-        self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]
-    ) -> Tensor | None:
+    def _repeated(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor | None:
         """The logits by a step of fixed sizes; None where there is none for these rows."""
         self._fixed.forget(list(self._model.peft_config) if isinstance(self._model, PeftModel) else [])
         if not self._fixed.fits(adapters):
