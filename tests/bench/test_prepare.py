@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from bench.prepare.__main__ import num_records
 from bench.prepare.inputs import compressed, count_lines, synthesise, truth_of, twice
 from bench.prepare.report import AIMS, Aim, Run, differences, ratio_table, ratios, summary, table
 from bench.prepare.variants import VARIANTS, Setting
@@ -85,6 +86,28 @@ def test_peers_unescape_as_html5_and_drop_empty_ones_and_duplicates(peer: str, t
     path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
 
     assert texts(run_peer(peer, path, tmp_path / "o'ut")) == sorted(KEPT)
+
+
+def test_the_short_script_unescapes_squeezes_blanks_and_drops_what_is_empty_or_twice(tmp_path: Path) -> None:
+    path = tmp_path / "lines.json"
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*LINES, LINES[0] | {"uid": "9"}]))
+    command = [
+        sys.executable,
+        "-m",
+        "bench.prepare.peers.by_script",
+        "--input",
+        str(path),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+    (file,) = (tmp_path / "out").iterdir()
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [row["uid"] for row in rows] == ["1", "2", "6", "7", "8"]
+    assert rows[0]["title"] == "Mug \u2014 blue"
+    assert rows[2]["title"] == "A mug, 3.5 cm"
+    assert num_records(file) == 5
 
 
 @pytest.mark.spark
