@@ -23,11 +23,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(name="guarded", scope="module")
-def _guarded(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a key, whose catalogue holds what a page must not run."""
+def _guarded(run: Path, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a key, whose catalogue holds what a page must not run, and one text that the model says."""
     folder = tmp_path_factory.mktemp("guarded")
+    said = server.client().chat.completions.create(**question("Echo kettle")).choices[0].message.content
     evil = [("Evil kettle", f"A kettle. {EVIL} {'word' * 300}"), (f"Evil teapot {EVIL}", "A teapot.")]
-    write_data_set(folder / "data", [*evil, *made_up_pairs(20)])
+    write_data_set(
+        folder / "data", [*evil, *made_up_pairs(20), ("Echo kettle", said)], val=[("Held kettle", "Kept for a test.")]
+    )
     with serving(run, "--ground", str(folder / "data"), log=folder / "log", VITRINE_API_KEY=KEY) as server:
         yield server
 
@@ -87,6 +90,19 @@ def test_a_question_shows_the_answer_and_its_source(guarded: Server, driver: Chr
     assert marked == "".join(expected.choices[0].message.content[start:end] for start, end in spans)
     assert problems(driver) == []
     assert {re.match(r"https?://[^/]+", url)[0] for url in requests(driver)} == {guarded.url}
+
+
+def test_a_verdict_says_how_the_answer_stands_to_the_catalogue(driver: Chrome) -> None:
+    type_question(driver, "Echo kettle")
+    assert "word for word" in text_of(driver, "#answers .note")
+    assert driver.find_elements(By.CSS_SELECTOR, "#catalogue .held-out") == []
+
+    type_question(driver, "Held kettle")
+    assert "word for word" not in text_of(driver, "#answers .note")
+    assert text_of(driver, "#catalogue .held-out") == "This record was kept out of training."
+
+    type_question(driver, "Quantum toaster")
+    assert "made the answer up" in text_of(driver, "#answers .note")
 
 
 def test_before_and_after_stand_side_by_side(guarded: Server, driver: Chrome) -> None:
@@ -194,7 +210,7 @@ def test_the_page_puts_no_text_in_as_html() -> None:
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|srcdoc", script) == []
 
 
-@pytest.mark.parametrize(("language", "expected"), [("en-US", "Nothing of this question"), ("pt-BR", "Não sobra nada")])
+@pytest.mark.parametrize(("language", "expected"), [("en-US", "This question names no"), ("pt-BR", "Esta pergunta não")])
 def test_an_error_of_the_server_is_shown_in_the_readers_language(guarded: Server, language: str, expected: str) -> None:
     with browser(language=language) as driver:
         driver.get(guarded.url)

@@ -173,10 +173,19 @@ function drawAnswer(sheet, state) {
   paragraph.replaceChildren();
   writeMarked(paragraph, state.text, state.spans ?? []);
   const parts = [];
-  if (state.spans && shown.found?.in_catalogue) parts.push(word(state.spans.length ? "marked" : "unmarked"));
+  const verdict = verdictOn(state, shown.found);
+  if (verdict) parts.push(word(verdict));
   if (state.reason === "length") parts.push(word("cut"));
   if (state.seconds) parts.push(word("took", state.seconds.toLocaleString(language, { maximumFractionDigits: 1 })));
   note.textContent = parts.join(" ");
+}
+
+// How an answer stands to the catalogue, as the name of a sentence; null while it comes, or where nothing was looked up.
+function verdictOn({ text, spans, busy }, found) {
+  if (busy || !found || found.in_catalogue === null) return null;
+  if (!found.in_catalogue) return "invented";
+  if (found.sources.some((source) => source.text === text.trim())) return "same";
+  return spans && (spans.length ? "marked" : "unmarked");
 }
 
 function drawCatalogue(aside, found, { quoted, best }) {
@@ -193,7 +202,6 @@ function drawCatalogue(aside, found, { quoted, best }) {
   const sheets = found.sources.map((source, index) => sourceSheet(source, index === best ? quoted : [], found));
   aside.append(...sheets.splice(best ?? 0, 1), ...sheets); // what supports the answer stands first
   if (!found.in_catalogue) {
-    aside.append(element("p", { className: "note", text: word("invented") }));
     aside.append(element("h3", { text: word(found.nearest.length ? "nearest" : "noNearest") }));
     aside.append(choices(found.nearest.map((source) => source.title)));
   }
@@ -207,6 +215,7 @@ function sourceSheet(source, spans, found) {
     places.append(element("dt", { text: word(name) }), element("dd", { text: String(source[name]) }));
   const sheet = element("div", { className: "source" });
   if (!found.exact) sheet.append(element("h3", { text: source.title, dir: "auto" }));
+  if (!source.shard.startsWith("train/")) sheet.append(element("p", { className: "label held-out", text: word("heldOut") }));
   sheet.append(paragraph, places);
   return sheet;
 }
@@ -241,6 +250,7 @@ async function loadAbout() {
   if (!response.ok) return complain((await problemOf(response)).message);
   const about = await response.json();
   write(find("run"), `· ${about.run}`);
+  find("about-sources").hidden = !about.sources;
   if (!about.examples.length) return;
   find("examples").querySelector(".choices").replaceWith(choices(about.examples));
   find("examples").hidden = false;
