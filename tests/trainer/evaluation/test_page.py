@@ -196,6 +196,26 @@ def test_a_person_sorts_searches_and_filters(driver: WebDriver) -> None:
 
 
 @pytest.mark.slow
+def test_each_answer_says_how_much_of_it_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.html"
+    cases = [
+        (title(0, after=recalled()), "word for word", "palavra por palavra"),
+        (title(1, after=recalled(ends=False)), "word for word, also after the cut", "também depois do corte"),
+        (title(2, after=answer(right=3)), "3 of 3 tokens right from the start, but it goes on", "mas continua"),
+        (title(3, truth_tokens=2_402, after=answer(right=1_200)), "1,200 of 2,401 tokens", "1.200 de 2.401 tokens"),
+    ]
+    path.write_text(page(evaluation([each for each, _, _ in cases])), encoding="utf-8")
+    with browser() as driver:
+        driver.get(path.as_uri())
+        for language in (0, 1):
+            press(driver, f"label[for={('en', 'pt')[language]}]")
+            texts = [each.text for each in driver.find_elements(By.CSS_SELECTOR, "#titles td:nth-child(3)")]
+            for (_, *expected), text in zip(cases, texts, strict=True):
+                assert expected[language] in text
+            assert "also after" not in texts[0]
+
+
+@pytest.mark.slow
 def test_the_keyboard_is_enough(driver: WebDriver) -> None:
     body = driver.find_element(By.TAG_NAME, "body")
     body.send_keys("/")

@@ -210,7 +210,9 @@ def test_the_page_puts_no_text_in_as_html() -> None:
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|srcdoc", script) == []
 
 
-@pytest.mark.parametrize(("language", "expected"), [("en-US", "This question names no"), ("pt-BR", "Esta pergunta não")])
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en-US", "This question names no"), ("pt-BR", "Esta pergunta não")]
+)
 def test_an_error_of_the_server_is_shown_in_the_readers_language(guarded: Server, language: str, expected: str) -> None:
     with browser(language=language) as driver:
         driver.get(guarded.url)
