@@ -93,15 +93,20 @@ def test_a_question_shows_the_answer_and_its_source(guarded: Server, driver: Chr
 
 
 def test_a_verdict_says_how_the_answer_stands_to_the_catalogue(driver: Chrome) -> None:
-    type_question(driver, "Echo kettle")
+    def ask(title: str) -> None:
+        type_question(driver, title)
+        wait(driver, lambda found: text_of(found, "#title") == title)  # the answer before may have stood there still
+        wait_for_answers(driver)
+
+    ask("Echo kettle")
     assert "word for word" in text_of(driver, "#answers .note")
     assert driver.find_elements(By.CSS_SELECTOR, "#catalogue .held-out") == []
 
-    type_question(driver, "Held kettle")
+    ask("Held kettle")
     assert "word for word" not in text_of(driver, "#answers .note")
     assert text_of(driver, "#catalogue .held-out") == "This record was kept out of training."
 
-    type_question(driver, "Quantum toaster")
+    ask("Quantum toaster")
     assert "made the answer up" in text_of(driver, "#answers .note")
 
 
@@ -220,6 +225,8 @@ def test_an_error_of_the_server_is_shown_in_the_readers_language(guarded: Server
         driver.find_element(By.ID, "question").send_keys("???", Keys.ENTER)
         shown = wait(driver, lambda found: found.find_element(By.ID, "problem").text)
         assert str(shown).startswith(expected)
+        driver.find_element(By.CSS_SELECTOR, "[data-language=pt-BR]").click()
+        assert driver.find_element(By.ID, "problem").text.startswith("Esta pergunta não")
 
 
 @pytest.mark.parametrize(("language", "expected"), [("en-US", "for this server"), ("pt-BR", "para este servidor")])

@@ -8,6 +8,7 @@ const INVISIBLE = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Zl}\p
 let language = "en";
 let key = "";
 let asking = null; // an AbortController while an answer comes
+let complaint = null; // a function that says what went wrong, in the language of the page
 let shown = null; // what stands on the page, to be drawn again in another language
 
 function word(name, value = "") {
@@ -94,20 +95,24 @@ async function problemOf(response) {
   if (response.status === 401) {
     find("key").hidden = false;
     find("key-text").focus();
-    return new Error(word("unauthorized"));
+    return failure(() => word("unauthorized"));
   }
   const body = await response.json().catch(() => null);
-  return body?.error ? problem(body.error) : new Error(`HTTP ${response.status}`);
+  return body?.error ? problem(body.error) : failure(() => `HTTP ${response.status}`);
 }
 
 function problem({ code, message }) {
-  return new Error(WORDS[language].problems[code] ?? message);
+  return failure(() => WORDS[language].problems[code] ?? message);
+}
+
+function failure(say) {
+  return Object.assign(new Error(say()), { say });
 }
 
 async function ask(question, { asTitle = false } = {}) {
   asking?.abort();
   find("problem").hidden = true;
-  if (!question.trim()) return complain(word("empty"));
+  if (!question.trim()) return complain(() => word("empty"));
   key = find("key-text").value.trim();
   const mine = (asking = new AbortController());
   const show = new FormData(find("ask")).get("show");
@@ -120,7 +125,7 @@ async function ask(question, { asTitle = false } = {}) {
     await Promise.all(page.answers.map((state) => answer(page, state, question, { asTitle, signal: mine.signal })));
   } catch (error) {
     mine.abort();
-    if (asking === mine) complain(error.name === "AbortError" ? word("stopped") : error instanceof TypeError ? word("unreachable") : error.message);
+    if (asking === mine) complain(saidBy(error));
   }
   if (asking !== mine) return;
   asking = null;
@@ -129,10 +134,17 @@ async function ask(question, { asTitle = false } = {}) {
   drawSoon();
 }
 
-function complain(text) {
+function saidBy(error) {
+  if (error.name === "AbortError") return () => word("stopped");
+  if (error instanceof TypeError) return () => word("unreachable");
+  return error.say ?? (() => error.message);
+}
+
+function complain(say) {
+  complaint = say;
   const problem = find("problem");
   problem.replaceChildren();
-  write(problem, text);
+  write(problem, say());
   problem.hidden = false;
 }
 
@@ -241,13 +253,14 @@ function speak(chosen) {
   for (const each of document.querySelectorAll("[data-text]")) each.textContent = word(each.dataset.text);
   for (const each of document.querySelectorAll("[data-language]"))
     each.setAttribute("aria-pressed", String(each.dataset.language === chosen));
+  if (!find("problem").hidden) complain(complaint);
   if (shown) draw();
 }
 
 async function loadAbout() {
   const response = await fetch("/about", { headers: headers() }).catch(() => null);
-  if (!response) return complain(word("unreachable"));
-  if (!response.ok) return complain((await problemOf(response)).message);
+  if (!response) return complain(() => word("unreachable"));
+  if (!response.ok) return complain((await problemOf(response)).say);
   const about = await response.json();
   write(find("run"), `· ${about.run}`);
   find("about-sources").hidden = !about.sources;
