@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.pt-BR.md")
-NOT_IN_THE_TREE = {".ci", "bench/results", "bench/results/train", "deploy/kubernetes"}
+NOT_IN_THE_TREE = {".ci", "bench/results", "bench/results/prepare", "bench/results/train", "deploy/kubernetes"}
 
 
 @pytest.fixture(name="options", scope="module")
