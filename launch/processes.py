@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from signal import SIGKILL, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -69,11 +69,9 @@ def run_explaining(
         code = run(argv, {**_DEFAULTS, **os.environ, **environment, CALLER: str(path)})
         # With USER_ERROR_CODE, Accelerate has refused its own options and printed why.
         if code not in (0, USER_ERROR_CODE) and reported_code(path) is None and not is_crash_reported(path):
-            print(
-                f"error: {command} was ended from outside (exit code {code}), most often by the system for lack of"
-                f" memory{advice}",
-                file=sys.stderr,
-            )
+            is_asked = code in (128 + SIGINT, 128 + SIGTERM)  # by a person or a scheduler
+            guess = "" if is_asked else ", most often by the system for lack of memory"
+            print(f"error: {command} was ended from outside (exit code {code}){guess}{advice}", file=sys.stderr)
         # A launcher between this process and the module may change the module's exit code.
         return reported_code(path) or code if code else 0
 

@@ -73,15 +73,17 @@ def test_a_job_that_fails_stops_no_other_and_its_end_is_explained(capfd: pytest.
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     refused = "import sys; from command.entry import exit_code\ndef f(): raise E('no such base')\n"
     refused += "from contract.errors import UserError as E; sys.exit(exit_code(f))"
-    seen, _ = run(refused, killed, "print('fine')", places=[{}])
+    asked = killed.replace("SIGKILL", "SIGTERM")
+    seen, _ = run(refused, killed, "print('fine')", asked, places=[{}])
 
     out, err = capfd.readouterr()
-    assert seen.codes == {0: 2, 1: 137, 2: 0}
+    assert seen.codes == {0: 2, 1: 137, 2: 0, 3: 143}
     assert out == "job 2: fine\n"
     assert err.splitlines() == [
         "job 0: error: no such base",
         "error: job 1 was ended from outside (exit code 137), most often by the system for lack of memory; --resume"
         " goes on with it",
+        "error: job 3 was ended from outside (exit code 143); --resume goes on with it",
     ]
 
 
