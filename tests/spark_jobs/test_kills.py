@@ -23,11 +23,27 @@ _SETTINGS: Final = {"shard_rows": 200, "partitions": 12, "val_share": 0.01, "tes
 
 
 def pids(run: Run, role: str) -> list[int]:
-    """The processes of a role. Workers, and the process that forks them, are copies of the driver."""
+    """The processes of a role. Workers, and the process that forks them, are copies of the driver.
+
+    That process begins early, and a job does without it where it is gone by its first task: before there is a worker,
+    nobody is found.
+    """
     if role == "java":
         return run.pids("bin/java")
+    driver = run.process.pid
     found = run.pids("spark_jobs.prepare")
-    return [pid for pid in found if (pid == run.process.pid) == (role == "driver")]
+    if role == "driver":
+        return [pid for pid in found if pid == driver]
+    copies = [pid for pid in found if pid != driver]
+    return copies if any(parent_of(pid) not in (driver, None) for pid in copies) else []
+
+
+def parent_of(pid: int) -> int | None:
+    """The process that started this one; None where it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def kill(run: Run, role: str, *, draw: random.Random) -> bool:

@@ -15,7 +15,7 @@ from contract.errors import UserError
 from contract.manifest import find_manifest, read_manifest
 from contract.names import MANIFEST_NAME
 from contract.verify.data_set import verify
-from spark_jobs import prepare as preparing
+from spark_jobs.append import run as appending
 from spark_jobs.config import load_prepare
 from tests.contract.data_sets import edit_manifest
 from tests.spark_jobs.catalogues import catalogue, check_files, write
@@ -155,18 +155,18 @@ def test_a_damaged_old_shard(run: Prepare, output: Path, tmp_path: Path) -> None
 def test_another_preparation_that_publishes_meanwhile_wins(
     run: Prepare, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = preparing.append_lines
+    original = appending.append_lines
     theirs, ours = (
         write(tmp_path / f"{name}.json", catalogue(count)) for name, count in (("theirs", 350), ("ours", 9))
     )
 
     def append_while_another_does(*args: Any) -> Any:
         made = original(*args)
-        monkeypatch.setattr(preparing, "append_lines", original)
+        monkeypatch.setattr(appending, "append_lines", original)
         run(theirs, output, append=str(theirs), **_SETTINGS)
         return made
 
-    monkeypatch.setattr(preparing, "append_lines", append_while_another_does)
+    monkeypatch.setattr(appending, "append_lines", append_while_another_does)
     with pytest.raises(UserError, match="another preparation has published"):
         run(ours, output, append=str(ours), **_SETTINGS)
     manifest = read_manifest(str(output))

@@ -133,7 +133,7 @@ def test_buffers_stay_small_where_rows_come_and_go(micro: tuple) -> None:
         batch.add(request)
         keys = batch._forward._cache.layers[0].keys if batch._forward._cache.layers else torch.zeros(0, 0, 0, 0)
         assert keys.shape[0] <= 4
-        assert keys.shape[2] <= 44 + 64 + 1
+        assert keys.shape[2] <= 44 + 128 + 1
 
 
 def test_the_stream_of_events_is_the_answer_with_log_probabilities(micro: tuple) -> None:
