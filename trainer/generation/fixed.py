@@ -45,22 +45,21 @@ class FixedStep:
         """Whether all rows are the base's, or all have the only adapter that is loaded."""
         if self.is_off:
             return False
-        loaded = list(self._model.peft_config) if isinstance(self._model, PeftModel) else []
-        wanted = set(adapters)
+        loaded, wanted = self._loaded(), set(adapters)
         return wanted == {None} or (len(loaded) == 1 and wanted == set(loaded) == set(self._model.active_adapters))
 
-    def forget(self, loaded: Sequence[str]) -> None:
-        """To be called before each step: what was captured with other buffers or other adapters is of no use."""
-        now = (self._cache.version, *loaded)
+    def logits(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor | None:
+        """The logits (N x V) after one more token of each row; None where these rows need another way.
+
+        To be called before each step, so that no change of buffers or adapters goes unseen. A column of the cache must
+        have been reserved. What is returned is overwritten by the next step.
+        """
+        now = (self._cache.version, *self._loaded())
         if now != self._made_for:
             self._steps, self._made_for = {}, now
-
-    def logits(self, tokens: Sequence[int], lengths: Sequence[int], *, is_base: bool) -> Tensor | None:
-        """The logits (N x V) after one more token of each row; None, once and for all, where no graph can be made.
-
-        A column of the cache must have been reserved. What is returned is overwritten by the next step.
-        """
-        num, rows = len(tokens), self._cache.num_rows
+        if not self.fits(adapters):
+            return None
+        num, rows, is_base = len(tokens), self._cache.num_rows, not any(adapters)
         values = [*tokens, *[0] * (rows - num), *lengths, *[0] * (rows - num), self._cache.column]
         on_host = torch.tensor(values)
         if is_base not in self._steps:
@@ -69,6 +68,9 @@ class FixedStep:
         else:
             self._inputs.copy_(on_host)
         return None if self.is_off else self._steps[is_base]()[:num]
+
+    def _loaded(self) -> list[str]:
+        return list(self._model.peft_config) if isinstance(self._model, PeftModel) else []
 
     def _step(self, num: int) -> Step:
         if self._model.device.type != "cuda":

@@ -71,20 +71,12 @@ class Together:
     def go_on(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor:
         """One column for all rows: the tokens' positions differ, their place in the cache does not."""
         self._cache.reserve_column()
-        logits_NV = self._repeated(tokens, lengths, adapters)
+        self._switch(is_base=not any(adapters))
+        logits_NV = self._fixed.logits(tokens, lengths, adapters)
         if logits_NV is None:
             logits_NV = self._computed(tokens, lengths, adapters)
         self._cache.advance()
         return logits_NV
-
-    def _repeated(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor | None:
-        """The logits by a step of fixed sizes; None where there is none for these rows."""
-        self._fixed.forget(list(self._model.peft_config) if isinstance(self._model, PeftModel) else [])
-        if not self._fixed.fits(adapters):
-            return None
-        is_base = not any(adapters)
-        self._switch(is_base=is_base)
-        return self._fixed.logits(tokens, lengths, is_base=is_base)
 
     def _computed(self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str | None]) -> Tensor:
         device = self._model.device

@@ -82,14 +82,14 @@ def test_before_and_after_follow_each_other_and_mixed_rows_are_computed_otherwis
 def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each step from now on, whether its sizes were fixed."""
     found: list[bool] = []
-    original = Together._repeated
+    original = FixedStep.logits
 
-    def counted(self: Together, *arguments: object) -> torch.Tensor | None:
+    def counted(self: FixedStep, *arguments: object) -> torch.Tensor | None:
         logits = original(self, *arguments)
         found.append(logits is not None)
         return logits
 
-    monkeypatch.setattr(Together, "_repeated", counted)
+    monkeypatch.setattr(FixedStep, "logits", counted)
     return found
 
 
