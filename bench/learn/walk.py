@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bench.learn.adapter import Adapter, make_adapter
 from bench.learn.base import Base
@@ -43,7 +44,7 @@ class Walker:
         shelf = self.shelves[recipe.catalogue]
         num = recipe.products or len(shelf.seen)
         sample = np.random.default_rng(1).permutation(num)[:_PROBED].tolist()
-        num_steps, tokens = _num_steps(recipe, shelf.seen, num)
+        num_steps, tokens = num_steps_of(recipe, shelf.seen, num)
         began = time.perf_counter()
         step = self._step(recipe, shelf.seen)
         step.begin(recipe, num_steps)
@@ -91,7 +92,7 @@ class Walker:
         marks = [math.ceil(mark / recipe.exposures * num_steps) for mark in recipe.marks if mark < recipe.exposures]
         stops = sorted({*marks, num_steps})
         done = 0
-        for rows in _passes(step, recipe, catalogue, num):
+        for rows in passes(step.shape, recipe, catalogue, num, is_right=step.is_right):
             on_device = torch.from_numpy(rows).to(self.base.norm_C.device)
             for row in on_device:
                 step.run(row)
@@ -129,7 +130,7 @@ class Walker:
             torch.cuda.synchronize()
 
 
-def _num_steps(recipe: Recipe, catalogue: Catalogue, num: int) -> tuple[int, int]:
+def num_steps_of(recipe: Recipe, catalogue: Catalogue, num: int) -> tuple[int, int]:
     """Steps that give each record its exposures, and tokens of one exposure of all, averaged over the wordings."""
     shape = StepShape.of(recipe.tokens_per_step)
     order = np.random.default_rng(recipe.seed).permutation(num)
@@ -141,18 +142,23 @@ def _num_steps(recipe: Recipe, catalogue: Catalogue, num: int) -> tuple[int, int
     return math.ceil(recipe.exposures * num / per_step), tokens
 
 
-def _passes(step: TrainStep, recipe: Recipe, catalogue: Catalogue, num: int) -> Iterator[NDArray[np.int32]]:
-    """Rows of steps, a pass over the records at a time; what does not fill a step opens the next pass."""
+def passes(
+    shape: StepShape, recipe: Recipe, catalogue: Catalogue, num: int, *, is_right: Tensor | None = None
+) -> Iterator[NDArray[np.int32]]:
+    """Rows of steps, a pass over the records at a time; what does not fill a step opens the next pass.
+
+    `is_right` tells which records came back whole, for recipes whose records rest.
+    """
     generator = np.random.default_rng(recipe.seed)
     left: list[tuple[int, str]] = []
     due = np.zeros(num, np.int64)
     for number in range(10**9):
-        if recipe.rest and number:
-            right = step.is_right[:num].cpu().numpy() > 0  # waits for the GPU
+        if recipe.rest and number and is_right is not None:
+            right = is_right[:num].cpu().numpy() > 0  # waits for the GPU
             due[right & (due <= number - 1)] = number + recipe.rest
         records = generator.permutation(np.flatnonzero(due <= number))
         asked = generator.integers(len(recipe.wordings), size=len(records))
         fresh = [(int(record), recipe.wordings[each]) for record, each in zip(records, asked, strict=True)]
-        *steps, left = cut_into_steps(left + fresh, catalogue, step.shape)
+        *steps, left = cut_into_steps(left + fresh, catalogue, shape)
         if steps:
-            yield np.stack([step_row(documents, catalogue, step.shape) for documents in steps])
+            yield np.stack([step_row(documents, catalogue, shape) for documents in steps])

@@ -3,10 +3,10 @@
 Shapes: T tokens, C hidden columns, R ranks, A answer tokens, V words.
 """
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from bench.learn.catalogue import IGNORED, Catalogue, StepShape, cut_into_steps,
 from bench.learn.fp8.products import EXACT, Way, layer
 from bench.learn.grid import Recipe
 from bench.learn.step import adam, answer_losses
+from bench.learn.walk import num_steps_of, passes
 
 _WORDING: Final = "what_is"
 _ASKED: Final = 512  # records of each kind
@@ -27,10 +28,12 @@ _ASKED: Final = 512  # records of each kind
 
 def train(base: Base, catalogues: dict[str, Catalogue], recipe: Recipe, way: Way) -> dict[str, Any]:
     """One training; its last loss, and what comes back on the exact base and on the base as trained."""
-    step = Step(base, recipe, way)
     seen, num = catalogues["seen"], recipe.products or len(catalogues["seen"])
+    num_steps, _ = num_steps_of(recipe, seen, num)
+    step = Step(base, recipe, way, num_steps=num_steps)
     began = time.perf_counter()
-    losses = [step.run(row) for row in _rows(seen, recipe, num, step.shape, num_steps=step.num_steps(seen, num))]
+    rows = (torch.from_numpy(row) for of_pass in passes(step.shape, recipe, seen, num) for row in of_pass)
+    losses = [step.run(row) for row in islice(rows, num_steps)]
     loss = float(torch.stack(losses[-10:]).mean())
     found: dict[str, Any] = {"way": way.name, "steps": len(losses), "seconds": time.perf_counter() - began}
     found["last_loss"] = loss
@@ -43,7 +46,7 @@ def train(base: Base, catalogues: dict[str, Catalogue], recipe: Recipe, way: Way
 class Step:
     """An adapter, its optimizer and the steps of one training."""
 
-    def __init__(self, base: Base, recipe: Recipe, way: Way) -> None:
+    def __init__(self, base: Base, recipe: Recipe, way: Way, *, num_steps: int = 1) -> None:
         self.base, self.recipe, self.way = base, recipe, way
         self.shape = StepShape.of(recipe.tokens_per_step)
         self.adapter = make_adapter(base, rank=recipe.rank)
@@ -53,15 +56,8 @@ class Step:
         self.row = torch.zeros(sum(self.shape.parts), dtype=torch.int32, device=device)
         self.rate, self.count, self.loss = (torch.zeros((), device=device) for _ in range(3))
         self.beta2 = torch.tensor(recipe.beta2, device=device)
-        self.done, self.total = 0, 1
+        self.done, self.total = 0, num_steps
         self._graphs: dict[Way, torch.cuda.CUDAGraph] = {}
-
-    def num_steps(self, catalogue: Catalogue, num: int) -> int:
-        """Of the whole training."""
-        documents = [(record, _WORDING) for record in range(num)] * 4
-        full = list(cut_into_steps(documents, catalogue, self.shape))[:-1] or [documents]
-        self.total = math.ceil(self.recipe.exposures * num / (sum(map(len, full)) / len(full)))
-        return self.total
 
     def run(self, row: Tensor) -> Tensor:
         """Trains on a step's row; its loss. On a GPU as one CUDA graph."""
@@ -158,18 +154,3 @@ class Step:
                 ],
                 1,
             )
-
-
-def _rows(catalogue: Catalogue, recipe: Recipe, num: int, shape: StepShape, *, num_steps: int) -> Iterator[Tensor]:
-    """The rows of so many steps, each pass over the records in another order."""
-    generator = np.random.default_rng(recipe.seed)
-    left: list[tuple[int, str]] = []
-    done = 0
-    while True:
-        fresh = [(int(record), _WORDING) for record in generator.permutation(num)]
-        *steps, left = cut_into_steps(left + fresh, catalogue, shape)
-        for documents in steps:
-            yield torch.from_numpy(step_row(documents, catalogue, shape))
-            done += 1
-            if done == num_steps:
-                return
